@@ -1,0 +1,3 @@
+//! Egret: a standalone egress gateway that originates TLS.
+#![forbid(unsafe_code)]
+pub mod model;

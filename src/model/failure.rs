@@ -1,0 +1,175 @@
+//! Every way a request can fail, and the one table of what each looks like from outside.
+//!
+//! Status, body, flag and details are those of Envoy 1.40 as Istio sets it up; the token is that of
+//! RFC 9209 (`Proxy-Status`). A client is told the token; the reason, which may name addresses and
+//! certificates, is for the log alone.
+
+/// Why a request was not answered by its origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// The request itself is refused.
+    Refused(Refused),
+    /// No virtual host or no rule matched.
+    NoRoute,
+    /// The route names an upstream that does not exist.
+    NoCluster,
+    /// The name has not resolved to any address.
+    Unresolved(String),
+    /// The upstream has no endpoint.
+    NoEndpoint(String),
+    /// The upstream's policy is unusable; failing closed.
+    Misconfigured(String),
+    /// The address may not be dialled.
+    Prohibited(String),
+    /// Dialling would come back to this gateway.
+    Loop(String),
+    /// TCP was refused, unreachable or reset.
+    Connect(String),
+    /// TCP and TLS together took longer than the connect timeout.
+    ConnectTimeout(String),
+    /// The certificate is not acceptable.
+    Certificate(String),
+    /// The TLS handshake failed otherwise.
+    Handshake(String),
+    /// The origin closed the connection before a response head.
+    Closed,
+    /// The origin reset the stream before a response head.
+    Reset(String),
+    /// The origin answered something that is not HTTP.
+    Malformed(String),
+    /// The route's timeout ran out.
+    Timeout,
+    /// Nothing moved for too long.
+    Idle,
+    /// The client went away.
+    ClientGone,
+}
+
+/// Why a request head was refused: what to answer and what to log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused {
+    /// Status to answer.
+    pub status: u16,
+    /// The details string of the log, in Envoy's words where Envoy has any.
+    pub details: &'static str,
+}
+
+/// Envoy's response flag, as `%RESPONSE_FLAGS%` prints it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Flag {
+    /// `-`: nothing to say.
+    None,
+    /// `DC`: the client went away.
+    DownstreamClosed,
+    /// `DPE`: the client's message is malformed.
+    DownstreamProtocol,
+    /// `NC`: no such cluster.
+    NoCluster,
+    /// `NR`: no route.
+    NoRoute,
+    /// `SI`: the stream was idle for too long.
+    StreamIdle,
+    /// `UC`: the upstream closed the connection.
+    UpstreamClosed,
+    /// `UF`: the upstream could not be connected to.
+    UpstreamConnect,
+    /// `UH`: the upstream has no endpoint.
+    NoEndpoint,
+    /// `UPE`: the upstream's message is malformed.
+    UpstreamProtocol,
+    /// `UR`: the upstream reset the stream.
+    UpstreamReset,
+    /// `UT`: the upstream took too long.
+    UpstreamTimeout,
+}
+
+impl Flag {
+    /// The short form that Envoy logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "-",
+            Self::DownstreamClosed => "DC",
+            Self::DownstreamProtocol => "DPE",
+            Self::NoCluster => "NC",
+            Self::NoRoute => "NR",
+            Self::StreamIdle => "SI",
+            Self::UpstreamClosed => "UC",
+            Self::UpstreamConnect => "UF",
+            Self::NoEndpoint => "UH",
+            Self::UpstreamProtocol => "UPE",
+            Self::UpstreamReset => "UR",
+            Self::UpstreamTimeout => "UT",
+        }
+    }
+}
+
+/// One row of the failure table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// Status to answer.
+    pub status: u16,
+    /// Body to answer; empty: no body and no content type.
+    pub body: &'static str,
+    /// Flag of the access log.
+    pub flag: Flag,
+    /// `%RESPONSE_CODE_DETAILS%`; the reason is put inside its braces where it ends in `}`.
+    pub details: &'static str,
+    /// RFC 9209 error token.
+    pub token: &'static str,
+    /// Whether another attempt may be made, when no byte of the request was acknowledged.
+    pub retryable: bool,
+}
+
+const CONNECT_BODY: &str =
+    "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure";
+const CONNECT_DETAILS: &str = "upstream_reset_before_response_started{remote_connection_failure}";
+
+impl Failure {
+    /// What this failure looks like from outside.
+    #[rustfmt::skip] // a table reads best as one
+    pub fn row(&self) -> Row {
+        let row = |status, body, flag, details, token, retryable| Row { status, body, flag, details, token, retryable };
+        match self {
+            Self::Refused(refused) => row(refused.status, "", Flag::DownstreamProtocol, refused.details, "http_request_error", false),
+            Self::NoRoute => row(404, "", Flag::NoRoute, "route_not_found", "destination_not_found", false),
+            Self::NoCluster => row(503, "", Flag::NoCluster, "cluster_not_found", "proxy_configuration_error", false),
+            Self::Unresolved(_) => row(503, "no healthy upstream", Flag::NoEndpoint, "no_healthy_upstream", "dns_error", false),
+            Self::NoEndpoint(_) => row(503, "no healthy upstream", Flag::NoEndpoint, "no_healthy_upstream", "destination_unavailable", false),
+            Self::Misconfigured(_) => row(503, CONNECT_BODY, Flag::UpstreamConnect, CONNECT_DETAILS, "proxy_configuration_error", false),
+            Self::Prohibited(_) => row(503, CONNECT_BODY, Flag::UpstreamConnect, CONNECT_DETAILS, "destination_ip_prohibited", false),
+            Self::Loop(_) => row(503, CONNECT_BODY, Flag::UpstreamConnect, CONNECT_DETAILS, "proxy_loop_detected", false),
+            Self::Connect(_) => row(503, CONNECT_BODY, Flag::UpstreamConnect, CONNECT_DETAILS, "connection_refused", true),
+            Self::ConnectTimeout(_) => row(503, "upstream connect error or disconnect/reset before headers. reset reason: connection timeout",
+                Flag::UpstreamConnect, "upstream_reset_before_response_started{connection_timeout}", "connection_timeout", true),
+            Self::Certificate(_) => row(503, CONNECT_BODY, Flag::UpstreamConnect, CONNECT_DETAILS, "tls_certificate_error", true),
+            Self::Handshake(_) => row(503, CONNECT_BODY, Flag::UpstreamConnect, CONNECT_DETAILS, "tls_protocol_error", true),
+            Self::Closed => row(503, "upstream connect error or disconnect/reset before headers. reset reason: connection termination",
+                Flag::UpstreamClosed, "upstream_reset_before_response_started{connection_termination}", "connection_terminated", false),
+            Self::Reset(_) => row(503, "upstream connect error or disconnect/reset before headers. reset reason: remote reset",
+                Flag::UpstreamReset, "upstream_reset_before_response_started{remote_reset}", "connection_terminated", false),
+            Self::Malformed(_) => row(502, "upstream connect error or disconnect/reset before headers. reset reason: protocol error",
+                Flag::UpstreamProtocol, "upstream_reset_before_response_started{protocol_error}", "http_protocol_error", false),
+            Self::Timeout => row(504, "upstream request timeout", Flag::UpstreamTimeout, "response_timeout", "http_response_timeout", false),
+            Self::Idle => row(504, "stream timeout", Flag::StreamIdle, "stream_idle_timeout", "http_response_timeout", false),
+            Self::ClientGone => row(0, "", Flag::DownstreamClosed, "downstream_remote_disconnect", "http_request_error", false),
+        }
+    }
+
+    /// What happened, for the log; empty where the row says it all.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Unresolved(reason)
+            | Self::NoEndpoint(reason)
+            | Self::Misconfigured(reason)
+            | Self::Prohibited(reason)
+            | Self::Loop(reason)
+            | Self::Connect(reason)
+            | Self::ConnectTimeout(reason)
+            | Self::Certificate(reason)
+            | Self::Handshake(reason)
+            | Self::Reset(reason)
+            | Self::Malformed(reason) => reason,
+            _ => "",
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Egret's vocabulary: what a configuration means, as plain data.
+//!
+//! No I/O, no async, no YAML and no Istio here. Everything is `Eq`, so "did it change?" is `==`;
+//! where something stood in a file is kept beside the plan (`config::provenance`), never inside it.
+
+pub mod failure;
+pub mod host;
+pub mod listener;
+pub mod route;
+pub mod upstream;
+
+pub use failure::{Failure, Flag};
+pub use host::{Authority, Host, HostPattern};
+pub use listener::Listener;
+pub use route::{Action, Destination, Forward, HeaderEdit, HeaderEdits, PathMatch, Retry, Route, Rule};
+pub use upstream::{
+    Addressing, Balance, Policy, Protocol, Security, Target, TlsSpec, UpstreamKey, UpstreamSpec,
+};
+
+/// Everything a set of documents asks for: where clients knock, what is routed, and to whom.
+///
+/// Invariants: every `Route::listeners` entry indexes `listeners`, and every
+/// `Destination::Upstream` indexes `upstreams`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Ports the gateway listens on.
+    pub listeners: Vec<Listener>,
+    /// Virtual hosts, in the order they were written.
+    pub routes: Vec<Route>,
+    /// Every upstream that can be named, whether a route uses it or not.
+    pub upstreams: Vec<UpstreamSpec>,
+}

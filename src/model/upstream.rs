@@ -1,0 +1,151 @@
+//! Upstreams: who is called, how the connection is secured, and how it is pooled.
+//!
+//! The key says which upstream it is: connections, TLS sessions and counters survive a reload as long
+//! as the key is equal. Policy and addressing may change under it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::host::Host;
+
+/// Everything that is known of one upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamSpec {
+    /// What makes it this upstream and no other.
+    pub key: UpstreamKey,
+    /// What may change while its connections live on.
+    pub policy: Policy,
+    /// Where its endpoints come from.
+    pub addressing: Addressing,
+}
+
+/// The identity of an upstream; equal keys may share connections.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct UpstreamKey {
+    /// Cluster name as Istio prints it, e.g. `outbound|443||edition.cnn.com`.
+    pub name: String,
+    /// The host it stands for, as the routes name it.
+    pub host: Host,
+    /// The port of the service, which is what the default port of a Host is judged by.
+    pub port: u16,
+    /// Plain text or TLS, and which.
+    pub security: Security,
+    /// The HTTP version to speak.
+    pub protocol: Protocol,
+}
+
+/// Which HTTP version an upstream is spoken to in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// Over TLS what ALPN negotiates (h2 or http/1.1), else HTTP/1.1.
+    Negotiate,
+    /// HTTP/1.1 alone.
+    Http1,
+    /// HTTP/2 alone; in plain text with prior knowledge.
+    Http2,
+}
+
+/// How a connection is secured.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Security {
+    /// Plain text.
+    Plain,
+    /// TLS originated by the gateway.
+    Tls(Arc<TlsSpec>),
+    /// The TLS policy is unusable: requests fail closed with this reason, never in plain text.
+    Broken(String),
+}
+
+/// TLS origination, with certificates by content.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TlsSpec {
+    /// The SNI to send; `None`: the host of the request after any rewrite (none for an IP literal).
+    pub sni: Option<Host>,
+    /// The certificate must carry one of these names. Empty: `sni` if given, else the request's host.
+    pub subject_alt_names: Vec<String>,
+    /// The certificate must carry one of these names besides (a service's own list); empty: no such rule.
+    pub service_alt_names: Vec<String>,
+    /// Who is trusted to sign.
+    pub roots: Roots,
+    /// The certificate the gateway shows; `None`: none.
+    pub identity: Option<ClientIdentity>,
+    /// No verification at all: neither chain nor name.
+    pub skip_verify: bool,
+}
+
+/// Who is trusted to sign an upstream's certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Roots {
+    /// The web's roots, built in.
+    Web,
+    /// The roots of the operating system.
+    System,
+    /// A bundle, in PEM; its path is only for messages.
+    Pem { path: String, pem: Arc<[u8]> },
+}
+
+/// A client certificate with its key, both in PEM; the paths are only for messages.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ClientIdentity {
+    pub certificate_path: String,
+    pub certificate: Arc<[u8]>,
+    pub key_path: String,
+    pub key: Arc<[u8]>,
+}
+
+/// What may change while connections live on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Which endpoint is next.
+    pub balance: Balance,
+    /// Time for one connection, TCP and TLS together.
+    pub connect_timeout: Duration,
+    /// How long an unused connection is kept.
+    pub idle_timeout: Duration,
+    /// Requests after which a connection is closed; `None`: no limit.
+    pub requests_per_connection_max: Option<u32>,
+}
+
+impl Default for Policy {
+    /// Istio's defaults, but 50 s for idle connections: most origins close theirs after 60 to 75 s.
+    fn default() -> Self {
+        Self {
+            balance: Balance::LeastRequest,
+            connect_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(50),
+            requests_per_connection_max: None,
+        }
+    }
+}
+
+/// Which endpoint is next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Balance {
+    /// Of two drawn at random, the one with fewer requests under way.
+    LeastRequest,
+    /// One after the other.
+    RoundRobin,
+    /// Any.
+    Random,
+}
+
+/// Where endpoints come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Addressing {
+    /// Every address of every name is an endpoint (Envoy's STRICT_DNS).
+    Dns(Vec<Target>),
+    /// One address of the name at a time is the endpoint (Envoy's LOGICAL_DNS).
+    LogicalDns(Target),
+    /// These addresses.
+    Static(Vec<SocketAddr>),
+    /// None at all, and why: 503 `UH`.
+    Nowhere(String),
+}
+
+/// A name (or IP literal) and port to connect to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Target {
+    pub host: Host,
+    pub port: u16,
+}
