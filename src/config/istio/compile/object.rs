@@ -204,9 +204,6 @@ impl<'a> Report<'a> {
         }
     }
 
-    pub fn object(&self) -> Arc<str> {
-        self.object.clone()
-    }
 
     /// The verdict and the problems, when all has been said.
     pub fn finish(self) -> (Verdict, Vec<Problem>) {
