@@ -126,3 +126,108 @@ fn every_document_has_exactly_one_verdict() {
         assert_eq!(places, expected, "{}", path.display());
     }
 }
+
+#[test]
+fn the_articles_dump_is_what_istiod_makes() {
+    use egret::config::istio::dump;
+    let steps: [(&str, &[&str]); 2] = [
+        ("article-1-gateway", &["service-entry", "gateway"]),
+        (
+            "article-3-tls",
+            &["service-entry", "gateway", "destination-rule-gateway", "virtual-service", "destination-rule-tls"],
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (name, files) in steps {
+        let compiled = compile(&article(files));
+        for (part, value) in [
+            ("listeners", dump::listeners(&compiled)),
+            ("routes", dump::routes(&compiled)),
+            ("clusters", dump::clusters(&compiled)),
+        ] {
+            let path = Path::new("tests/plans").join(format!("{name}.{part}.json"));
+            wrong.extend(golden(&path, &format!("{value:#}\n")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The article's route configuration, as it is printed for the gateway in a mesh.
+#[test]
+fn the_articles_routes_have_istios_names() {
+    use egret::config::istio::dump;
+    let without = dump::routes(&compile(&article(&["service-entry", "gateway"])));
+    let expected = serde_json::json!([{
+        "name": "http.443",
+        "virtualHosts": [{ "name": "blackhole:443", "domains": ["*"] }],
+        "validateClusters": false, "ignorePortInHostMatching": true, "maxDirectResponseBodySizeBytes": 1_048_576,
+    }]);
+    assert_eq!(without, expected);
+    let mut routed = dump::routes(&compile(&article(&["service-entry", "gateway", "virtual-service"])));
+    let predicate = &mut routed[0]["virtualHosts"][0]["routes"][0]["route"]["retryPolicy"]["retryHostPredicate"][0];
+    predicate.as_object_mut().expect("an object").remove("typedConfig");
+    let resource = "/apis/networking.istio.io/v1alpha3/namespaces/default/virtual-service/direct-cnn-through-egress-gateway";
+    let expected = serde_json::json!([{
+        "name": "http.443",
+        "virtualHosts": [{
+            "name": "edition.cnn.com:443",
+            "domains": ["edition.cnn.com"],
+            "routes": [{
+                "match": { "prefix": "/", "caseSensitive": true },
+                "route": {
+                    "cluster": "outbound|443||edition.cnn.com",
+                    "timeout": "0s",
+                    "retryPolicy": {
+                        "retryOn": "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes",
+                        "numRetries": 2,
+                        "retryHostPredicate": [{ "name": "envoy.retry_host_predicates.previous_hosts" }],
+                        "hostSelectionRetryMaxAttempts": "5",
+                    },
+                    "maxGrpcTimeout": "0s",
+                },
+                "metadata": { "filterMetadata": { "istio": { "config": resource } } },
+                "decorator": { "operation": "edition.cnn.com:443/*" },
+            }],
+            "includeRequestAttemptCount": true,
+        }],
+        "validateClusters": false, "ignorePortInHostMatching": true, "maxDirectResponseBodySizeBytes": 1_048_576,
+    }]);
+    assert_eq!(routed, expected);
+}
+
+#[test]
+fn every_example_directory_compiles_without_an_error() {
+    let mut directories: Vec<PathBuf> = yaml_files(Path::new("config"))
+        .iter()
+        .filter_map(|file| file.parent().map(Path::to_path_buf))
+        .filter(|directory| !directory.ends_with("kubernetes")) // manifests, not configurations
+        .collect();
+    directories.dedup();
+    assert!(!directories.is_empty());
+    for directory in directories {
+        let compiled = compile(&yaml_files(&directory));
+        assert!(!config::problem::any_error(&compiled.problems), "{}", told(&compiled));
+    }
+}
+
+#[test]
+fn a_hundred_thousand_hosts_compile_into_one_route() {
+    let mut text = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: many}\nspec:\n  gateways: [g]\n  \
+                    http: [{route: [{destination: {host: origin.example.com}}]}]\n  hosts:\n"
+        .to_owned();
+    for number in 0..100_000 {
+        writeln!(text, "  - host-{number}.example.com").expect("a string takes all");
+    }
+    text.push_str(
+        "---\napiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: g}\nspec:\n  selector: {istio: egressgateway}\n  \
+         servers: [{port: {number: 443, name: http, protocol: HTTP}, hosts: [\"*.example.com\", \"*.a.example.com\"]}]\n\
+         ---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: s}\nspec:\n  hosts: [origin.example.com]\n  \
+         ports: [{number: 80, name: http, protocol: HTTP}]\n  resolution: DNS\n",
+    );
+    let (documents, problems) = document::parse("many.yaml", &text);
+    assert_eq!(problems, []);
+    let compiled = config::compile(&documents, &Materials::new(), &Identity::default());
+    assert_eq!(compiled.problems, []);
+    assert_eq!(compiled.plan.routes.len(), 1);
+    assert_eq!(compiled.plan.routes[0].hosts.len(), 100_000);
+}
