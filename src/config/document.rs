@@ -271,6 +271,19 @@ impl<'text> Walk<'text> {
         }
     }
 
+    /// Where each entry of a list begins.
+    fn entries_of(&mut self, path: &str) -> Vec<Marker> {
+        let mut starts = Vec::new();
+        let _ = self.document(path); // stops at the list, which is entered below
+        while let Some((entry, start)) = self.next() {
+            if nesting(&entry) < 0 || self.skip(&entry).is_none() {
+                break;
+            }
+            starts.push(start);
+        }
+        starts
+    }
+
     fn sequence(&mut self, path: &str) -> Option<()> {
         let (index, rest) = path.strip_prefix('[')?.split_once(']')?;
         let index: usize = index.parse().ok()?;
@@ -426,14 +439,46 @@ fn unfold(mut whole: Document, documents: &mut Vec<Document>, problems: &mut Vec
             "",
         ));
     };
+    let texts = if whole.root.is_empty() {
+        item_texts(&whole.text)
+    } else {
+        Vec::new()
+    };
     for (index, item) in items.into_iter().enumerate() {
-        let root = match whole.root.as_str() {
-            "" => format!("items[{index}]"),
-            outer => format!("{outer}.items[{index}]"),
+        let item = match texts.get(index) {
+            Some((line, text)) => {
+                let line = whole.line - 1 + line;
+                Document::new(&whole.file, text.as_str().into(), line, String::new(), item)
+            }
+            None => {
+                let root = format!("{}.items[{index}]", whole.root);
+                let root = root.trim_start_matches('.').to_owned();
+                Document::new(&whole.file, whole.text.clone(), whole.line, root, item)
+            }
         };
-        let item = Document::new(&whole.file, whole.text.clone(), whole.line, root, item);
         unfold(item, documents, problems);
     }
+}
+
+/// The text of each entry of `items`, with its line and at its column: to locate something in a list
+/// of 100,000 objects, only its own text is parsed.
+fn item_texts(text: &str) -> Vec<(u32, String)> {
+    let mut walk = Walk {
+        parser: Parser::new_from_str(text),
+        found: None,
+    };
+    let starts = walk.entries_of("items");
+    let offsets: Option<Vec<usize>> = starts.iter().map(Marker::byte_offset).collect();
+    let Some(mut offsets) = offsets else {
+        return Vec::new();
+    };
+    offsets.push(text.len());
+    let pairs = starts.iter().zip(offsets.windows(2));
+    let item = |(start, range): (&Marker, &[usize])| {
+        let own = text.get(range[0]..range[1])?;
+        Some((start.line() as u32, " ".repeat(start.col()) + own))
+    };
+    pairs.map(item).collect::<Option<_>>().unwrap_or_default()
 }
 
 fn unreadable(

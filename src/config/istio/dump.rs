@@ -11,14 +11,15 @@ use crate::config::provenance::{Condition, Origin};
 use crate::config::{Compiled, Provenance};
 use crate::model::upstream::{Roots, Target};
 use crate::model::{
-    Action, Addressing, Balance, Destination, Forward, HeaderEdit, HeaderEdits, Listener, PathMatch, Plan, Protocol, Route,
-    Rule, Security, TlsSpec, UpstreamSpec,
+    Action, Addressing, Balance, Destination, Forward, HeaderEdit, HeaderEdits, Listener,
+    PathMatch, Plan, Protocol, Route, Rule, Security, TlsSpec, UpstreamSpec,
 };
 
 const TYPE: &str = "type.googleapis.com/envoy.extensions";
 
 /// Istio's default conditions of a retry.
-const RETRY_ON: &str = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
+const RETRY_ON: &str =
+    "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
 
 /// What `istioctl proxy-config listeners -o json` prints.
 pub fn listeners(compiled: &Compiled) -> Value {
@@ -28,7 +29,9 @@ pub fn listeners(compiled: &Compiled) -> Value {
 /// What `istioctl proxy-config routes -o json` prints.
 pub fn routes(compiled: &Compiled) -> Value {
     let tables = compiled.plan.listeners.iter().enumerate();
-    tables.map(|(index, listener)| route_table(index, listener, &compiled.plan, &compiled.provenance)).collect()
+    tables
+        .map(|(index, listener)| route_table(index, listener, &compiled.plan, &compiled.provenance))
+        .collect()
 }
 
 /// What `istioctl proxy-config clusters -o json` prints.
@@ -59,8 +62,16 @@ fn listener(listener: &Listener) -> Value {
 
 fn route_table(index: usize, listener: &Listener, plan: &Plan, provenance: &Provenance) -> Value {
     let mut hosts: Vec<(&Route, Value)> = Vec::new();
-    for (position, route) in plan.routes.iter().enumerate().filter(|(_, route)| route.listeners.contains(&index)) {
-        let origins = provenance.routes.get(position).map_or(&[][..], Vec::as_slice);
+    for (position, route) in plan
+        .routes
+        .iter()
+        .enumerate()
+        .filter(|(_, route)| route.listeners.contains(&index))
+    {
+        let origins = provenance
+            .routes
+            .get(position)
+            .map_or(&[][..], Vec::as_slice);
         hosts.push((route, virtual_host(route, origins, listener, plan)));
     }
     hosts.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
@@ -80,10 +91,13 @@ fn route_table(index: usize, listener: &Listener, plan: &Plan, provenance: &Prov
 fn virtual_host(route: &Route, origins: &[Origin], listener: &Listener, plan: &Plan) -> Value {
     let mut domains: Vec<String> = route.hosts.iter().map(ToString::to_string).collect();
     domains.sort();
-    let mut printed = json!({ "name": route.name, "domains": domains, "includeRequestAttemptCount": true });
+    let mut printed =
+        json!({ "name": route.name, "domains": domains, "includeRequestAttemptCount": true });
     if !route.rules.is_empty() {
         let rules = route.rules.iter().enumerate();
-        printed["routes"] = rules.map(|(index, one)| rule(one, origins.get(index), listener, plan)).collect();
+        printed["routes"] = rules
+            .map(|(index, one)| rule(one, origins.get(index), listener, plan))
+            .collect();
     }
     printed
 }
@@ -97,7 +111,10 @@ fn rule(rule: &Rule, origin: Option<&Origin>, listener: &Listener, plan: &Plan) 
     printed.insert("match".to_owned(), condition(rule, origin));
     printed.insert("route".to_owned(), action(forward, plan));
     if let Some(origin) = origin.filter(|origin| !origin.resource.is_empty()) {
-        printed.insert("metadata".to_owned(), json!({ "filterMetadata": { "istio": { "config": &*origin.resource } } }));
+        printed.insert(
+            "metadata".to_owned(),
+            json!({ "filterMetadata": { "istio": { "config": &*origin.resource } } }),
+        );
     }
     let operation = operation(rule, forward, origin, listener, plan);
     printed.insert("decorator".to_owned(), json!({ "operation": operation }));
@@ -125,8 +142,10 @@ fn action(forward: &Forward, plan: &Plan) -> Value {
     let mut printed = match &forward.to[..] {
         [(to, _)] => json!({ "cluster": cluster_name(to, plan) }),
         several => {
-            let clusters: Vec<Value> =
-                several.iter().map(|(to, weight)| json!({ "name": cluster_name(to, plan), "weight": weight })).collect();
+            let clusters: Vec<Value> = several
+                .iter()
+                .map(|(to, weight)| json!({ "name": cluster_name(to, plan), "weight": weight }))
+                .collect();
             json!({ "weightedClusters": { "clusters": clusters } })
         }
     };
@@ -157,17 +176,28 @@ fn cluster_name<'p>(to: &'p Destination, plan: &'p Plan) -> &'p str {
 }
 
 /// What Istio calls the route in traces: `edition.cnn.com:443/*`.
-fn operation(rule: &Rule, forward: &Forward, origin: Option<&Origin>, listener: &Listener, plan: &Plan) -> String {
+fn operation(
+    rule: &Rule,
+    forward: &Forward,
+    origin: Option<&Origin>,
+    listener: &Listener,
+    plan: &Plan,
+) -> String {
     if let [(to, _)] = &forward.to[..] {
         let mut parts = cluster_name(to, plan).split('|').skip(1);
-        let (port, host) = (parts.next().unwrap_or_default(), parts.nth(1).unwrap_or_default());
+        let (port, host) = (
+            parts.next().unwrap_or_default(),
+            parts.nth(1).unwrap_or_default(),
+        );
         let path = match &rule.path {
             PathMatch::Exact(path) => path.clone(),
             PathMatch::Prefix(prefix) => format!("{prefix}*"),
         };
         return format!("{host}:{port}{path}");
     }
-    let name = origin.and_then(|origin| origin.object.rsplit('/').next()).unwrap_or_default();
+    let name = origin
+        .and_then(|origin| origin.object.rsplit('/').next())
+        .unwrap_or_default();
     format!("{name}:{}/*", listener.port)
 }
 
@@ -195,7 +225,12 @@ fn cluster(spec: &UpstreamSpec) -> Value {
     });
     match &spec.addressing {
         Addressing::Dns(targets) => dns(&mut printed, "STRICT_DNS", &spec.key.name, targets),
-        Addressing::LogicalDns(target) => dns(&mut printed, "LOGICAL_DNS", &spec.key.name, std::slice::from_ref(target)),
+        Addressing::LogicalDns(target) => dns(
+            &mut printed,
+            "LOGICAL_DNS",
+            &spec.key.name,
+            std::slice::from_ref(target),
+        ),
         Addressing::Static(_) | Addressing::Nowhere(_) => {
             printed["type"] = json!("EDS");
             printed["edsClusterConfig"] = json!({
@@ -222,7 +257,8 @@ fn dns(printed: &mut Value, kind: &str, name: &str, targets: &[Target]) {
     printed["type"] = json!(kind);
     printed["dnsRefreshRate"] = json!("60s");
     printed["respectDnsTtl"] = json!(true);
-    printed["loadAssignment"] = json!({ "clusterName": name, "endpoints": [{ "lbEndpoints": endpoints }] });
+    printed["loadAssignment"] =
+        json!({ "clusterName": name, "endpoints": [{ "lbEndpoints": endpoints }] });
 }
 
 fn protocol_options(spec: &UpstreamSpec) -> Value {
@@ -240,7 +276,8 @@ fn protocol_options(spec: &UpstreamSpec) -> Value {
         && tls.sni.is_none()
     {
         let verified = !tls.skip_verify && tls.subject_alt_names.is_empty();
-        options["upstreamHttpProtocolOptions"] = json!({ "autoSni": true, "autoSanValidation": verified });
+        options["upstreamHttpProtocolOptions"] =
+            json!({ "autoSni": true, "autoSanValidation": verified });
     }
     json!({ "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options })
 }
@@ -254,18 +291,26 @@ fn transport_socket(tls: &TlsSpec, protocol: Protocol) -> Value {
             Roots::Web | Roots::System => "system".to_owned(),
             Roots::Pem { path, .. } => format!("file-root:{path}"),
         };
-        let names = if tls.subject_alt_names.is_empty() { &tls.service_alt_names } else { &tls.subject_alt_names };
-        let matchers: Vec<Value> =
-            names.iter().map(|name| json!({ "sanType": "DNS", "matcher": { "exact": name } })).collect();
+        let names = if tls.subject_alt_names.is_empty() {
+            &tls.service_alt_names
+        } else {
+            &tls.subject_alt_names
+        };
+        let matchers: Vec<Value> = names
+            .iter()
+            .map(|name| json!({ "sanType": "DNS", "matcher": { "exact": name } }))
+            .collect();
         let mut context = Map::new();
         if !matchers.is_empty() {
             context.insert("matchTypedSubjectAltNames".to_owned(), matchers.into());
         }
-        common["combinedValidationContext"] =
-            json!({ "defaultValidationContext": context, "validationContextSdsSecretConfig": { "name": roots } });
+        common["combinedValidationContext"] = json!({ "defaultValidationContext": context, "validationContextSdsSecretConfig": { "name": roots } });
     }
     if let Some(identity) = &tls.identity {
-        let name = format!("file-cert:{}~{}", identity.certificate_path, identity.key_path);
+        let name = format!(
+            "file-cert:{}~{}",
+            identity.certificate_path, identity.key_path
+        );
         common["tlsCertificateSdsSecretConfigs"] = json!([{ "name": name }]);
     }
     match protocol {
@@ -291,6 +336,8 @@ fn address(address: &str, port: u16) -> Value {
 fn seconds(time: Duration) -> String {
     match time.subsec_nanos() {
         0 => format!("{}s", time.as_secs()),
-        nanos => format!("{}.{nanos:09}s", time.as_secs()).replace("000000s", "s").replace("000s", "s"),
+        nanos => format!("{}.{nanos:09}s", time.as_secs())
+            .replace("000000s", "s")
+            .replace("000s", "s"),
     }
 }

@@ -139,7 +139,11 @@ impl Gateways {
         let field = format!("spec.servers[{index}]");
         let Object { spec, report, .. } = object;
         let server = &spec.servers[index];
-        let port = check_port(server, &field, report)?;
+        let owner = self
+            .servers
+            .iter()
+            .find(|open| u32::from(open.port) == server.port.number);
+        let port = check_port(server, owner, &field, report)?;
         let bind = match server.bind.as_str() {
             "" => None,
             text => match text.parse::<IpAddr>() {
@@ -179,7 +183,12 @@ impl Gateways {
 }
 
 /// The port of a server that speaks HTTP; any other is reported and left out.
-fn check_port(server: &Server, field: &str, report: &mut Report<'_>) -> Option<u16> {
+fn check_port(
+    server: &Server,
+    owner: Option<&OpenServer>,
+    field: &str,
+    report: &mut Report<'_>,
+) -> Option<u16> {
     let number = u16::try_from(server.port.number)
         .ok()
         .filter(|number| *number != 0);
@@ -215,8 +224,23 @@ fn check_port(server: &Server, field: &str, report: &mut Report<'_>) -> Option<u
     match protocol.as_str() {
         "HTTP" | "HTTP2" | "HTTP_PROXY" | "GRPC" | "GRPC-WEB" => {}
         "HTTPS" | "TLS" | "TCP" | "MONGO" | "REDIS" | "MYSQL" => {
-            let effect = format!("{protocol} servers: port {number} is not opened for it");
-            report.unsupported(Severity::Error, &format!("{field}.port.protocol"), &effect);
+            let field = format!("{field}.port.protocol");
+            if let Some(owner) = owner {
+                let message = format!(
+                    "dropped: port {number} already has protocol HTTP from {}",
+                    owner.gateway
+                );
+                report.fault(
+                    "EG016",
+                    Severity::Error,
+                    &field,
+                    message,
+                    "use another port",
+                );
+            } else {
+                let effect = format!("{protocol} servers: port {number} is not opened for it");
+                report.unsupported(Severity::Error, &field, &effect);
+            }
             return None;
         }
         other => {

@@ -62,14 +62,13 @@ pub fn compile(
         one.report_hosts(&gateways);
     }
 
-    lint::used(
-        &mut virtuals,
-        &services,
-        &mut rules,
-        &known,
+    let world = lint::World {
+        services: &services,
+        known: &known,
         compiled,
         identity,
-    );
+    };
+    lint::used(&mut virtuals, &mut rules, &world);
     lint::unused(&mut rules);
     reports.extend(documents.iter().filter_map(|document| not_read(document)));
     reports.extend(services.into_iter().map(|service| service.report));
@@ -171,7 +170,14 @@ fn not_read(document: &Document) -> Option<Report<'_>> {
     } else {
         ""
     };
-    report.tell(code, severity, "kind", message.clone(), fix);
+    let field = if kind.is_empty() {
+        ""
+    } else if severity == Severity::Error {
+        "apiVersion"
+    } else {
+        "kind"
+    };
+    report.tell(code, severity, field, message.clone(), fix);
     report.ignore(message);
     Some(report)
 }

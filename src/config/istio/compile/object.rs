@@ -174,6 +174,14 @@ impl<'a> Report<'a> {
         self.reasons.push(reason.into());
     }
 
+    /// Takes back what was said of values, but not of unknown fields and wrong types: the object is
+    /// meant for others, who may well do what this gateway cannot.
+    pub fn forgive(&mut self) {
+        self.problems
+            .retain(|problem| matches!(problem.code, "EG075" | "EG081" | "EG082"));
+        self.reasons.clear();
+    }
+
     /// The object is not in force, and why.
     pub fn ignore(&mut self, reason: impl Into<String>) {
         self.ignored = true;
@@ -203,7 +211,6 @@ impl<'a> Report<'a> {
             condition: Condition::Absent,
         }
     }
-
 
     /// The verdict and the problems, when all has been said.
     pub fn finish(self) -> (Verdict, Vec<Problem>) {

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use super::gateway::Gateways;
 use super::upstreams::Known;
-use super::virtual_service::{Rules, Virtual};
+use super::virtual_service::{Rules, Site, Virtual};
 use crate::config::provenance::{Origin, Skipped};
 use crate::config::{Compiled, Identity};
 use crate::model::{Action, HostPattern, Route, Rule};
@@ -49,7 +49,11 @@ pub fn build(
                     Some(share) => *share,
                     None => table.take(
                         key,
-                        one.rules_on(server, known, identity),
+                        one.rules_on(Site {
+                            server,
+                            known,
+                            identity,
+                        }),
                         &mut compiled.provenance.skipped,
                     ),
                 };

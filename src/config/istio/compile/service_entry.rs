@@ -14,6 +14,9 @@ use crate::config::{Document, Identity, Severity};
 use crate::model::upstream::Target;
 use crate::model::{Addressing, Host, HostPattern};
 
+/// Why a subset has no endpoint.
+pub const NO_LABELS: &str = "no endpoint has the labels of the subset";
+
 /// The hosts of one object, all with the same ports and endpoints.
 pub struct Service<'a> {
     pub report: Report<'a>,
@@ -142,7 +145,7 @@ impl Service<'_> {
             .filter(|one| names::selects(labels, &one.labels))
             .collect();
         if chosen.is_empty() && (!labels.is_empty() || !self.endpoints.is_empty()) {
-            return Addressing::Nowhere("no endpoint has the labels of the subset".to_owned());
+            return Addressing::Nowhere(NO_LABELS.to_owned());
         }
         let targets = || {
             if chosen.is_empty() {

@@ -11,7 +11,7 @@ use super::policy::{self, Effective, Upgrade};
 use super::service_entry::{Application, Port, Service, ServiceHost};
 use crate::config::provenance::UpstreamOrigin;
 use crate::config::{Compiled, Severity};
-use crate::model::{Addressing, Protocol, Security, TlsSpec, UpstreamKey, UpstreamSpec};
+use crate::model::{Protocol, Security, TlsSpec, UpstreamKey, UpstreamSpec};
 
 /// What destinations are looked up in.
 #[derive(Default)]
@@ -256,13 +256,5 @@ fn protocol(application: Application, security: &Security, upgrade: Option<Upgra
         (Application::Http2, ..) | (_, Some(Upgrade::Always), _) => Protocol::Http2,
         (_, Some(Upgrade::Never), _) | (_, _, Security::Plain) => Protocol::Http1,
         _ => Protocol::Negotiate,
-    }
-}
-
-/// Whether no endpoint can ever be found, and why.
-pub fn nowhere(spec: &UpstreamSpec) -> Option<&str> {
-    match &spec.addressing {
-        Addressing::Nowhere(why) => Some(why),
-        _ => None,
     }
 }

@@ -39,6 +39,16 @@ pub struct Rules {
     /// Entries that could not be compiled: the hosts answer 404 rather than be taken by a wider one.
     pub left_out: usize,
     pub skipped: Vec<Skipped>,
+    /// The condition that takes every request, after which nothing is reached.
+    ended_by: Option<String>,
+}
+
+/// The server that rules are made for, and what they may lead to.
+#[derive(Clone, Copy)]
+pub struct Site<'s> {
+    pub server: &'s OpenServer,
+    pub known: &'s Known,
+    pub identity: &'s Identity,
 }
 
 /// Reads the object; `Err`: nothing of it applies, and the report says why.
@@ -296,37 +306,22 @@ impl Virtual<'_> {
     }
 
     /// The rules on a server, in order; a rule for every request ends them.
-    pub fn rules_on(&mut self, server: &OpenServer, known: &Known, identity: &Identity) -> Rules {
+    pub fn rules_on(&mut self, site: Site<'_>) -> Rules {
         let mut rules = Rules::default();
         let http = std::mem::take(&mut self.object.spec.http);
-        let mut ended_by = None;
         for (index, route) in http.iter().enumerate() {
-            let field = format!("spec.http[{index}]");
-            self.rules_of(
-                route,
-                &field,
-                server,
-                known,
-                identity,
-                &mut rules,
-                &mut ended_by,
-            );
+            self.rules_of(route, &format!("spec.http[{index}]"), site, &mut rules);
         }
         self.object.spec.http = http;
         rules
     }
 
-    #[allow(clippy::too_many_arguments)] // one loop's body, cut out for length
-    fn rules_of(
-        &mut self,
-        route: &HttpRoute,
-        field: &str,
-        server: &OpenServer,
-        known: &Known,
-        identity: &Identity,
-        rules: &mut Rules,
-        ended_by: &mut Option<String>,
-    ) {
+    fn rules_of(&mut self, route: &HttpRoute, field: &str, site: Site<'_>, rules: &mut Rules) {
+        let Site {
+            server,
+            known,
+            identity,
+        } = site;
         let everything = HttpMatch::default();
         let conditions: Vec<(String, &HttpMatch, Condition)> = match &route.matches[..] {
             [] => vec![(field.to_owned(), &everything, Condition::Absent)],
@@ -357,7 +352,7 @@ impl Virtual<'_> {
                     .push(self.skipped(&format!("{at}.{decided}"), server, reason));
                 continue;
             }
-            if let Some(end) = ended_by {
+            if let Some(end) = &rules.ended_by {
                 let message = format!("never reached: {end} takes every request");
                 self.object.report.tell(
                     "EG070",
@@ -388,7 +383,7 @@ impl Virtual<'_> {
                 (name, part) => format!("{name}.{part}"),
             };
             if path.is_any() && methods.is_empty() {
-                *ended_by = Some(at.clone());
+                rules.ended_by = Some(at.clone());
             }
             let origin = Origin {
                 condition: written,
