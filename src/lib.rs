@@ -1,3 +1,5 @@
 //! Egret: a standalone egress gateway that originates TLS.
 #![forbid(unsafe_code)]
+pub mod cli;
 pub mod model;
+pub mod settings;
