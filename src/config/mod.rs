@@ -9,6 +9,7 @@ use std::sync::Arc;
 pub mod document;
 pub mod problem;
 pub mod provenance;
+pub mod source;
 mod typed;
 
 pub use document::Document;
