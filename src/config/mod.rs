@@ -9,6 +9,7 @@ use std::sync::Arc;
 pub mod document;
 pub mod problem;
 pub mod provenance;
+pub mod native;
 pub mod source;
 mod typed;
 
