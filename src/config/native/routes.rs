@@ -185,6 +185,7 @@ fn served_on(
         return None; // reported with its place already; all listeners would be more than was asked for
     }
     let report = &mut *context.report;
+    let problems_before = report.problems.len();
     let all = || listeners.plan.iter().enumerate();
     let mut served_on = Vec::new();
     for (index, port) in written.ports.iter().flatten().enumerate() {
@@ -218,11 +219,15 @@ fn served_on(
     }
     let mut seen = HashSet::new();
     served_on.retain(|index| seen.insert(*index));
-    if served_on.is_empty() {
-        report.error("EG090", part, "it is served on no listener, so it is ignored", "");
-        return None;
+    if served_on.is_empty() && report.problems.len() == problems_before {
+        report.error(
+            "EG090",
+            part,
+            "it is served on no listener, so it is ignored",
+            "add one under listeners",
+        );
     }
-    Some(served_on)
+    (!served_on.is_empty()).then_some(served_on)
 }
 
 /// One rule, `parts` being where its fields may stand; `None`: its condition is not understood.
@@ -421,47 +426,55 @@ fn read_host(host: String, written: &Written<'_>, report: &mut Report<'_>) -> Op
 }
 
 fn edits(
-    written_edits: Option<shapes::Edits>,
-    field: &str,
+    edits: Option<shapes::Edits>,
+    message: &str,
     written: &Written<'_>,
     report: &mut Report<'_>,
 ) -> HeaderEdits {
-    let edits = written_edits.unwrap_or_default();
-    let path = report.field(written.parts, field);
-    let mut check = |name: &str, value: &str| {
-        let path = format!("{path}.{name}");
-        if name.eq_ignore_ascii_case("host") && field == "headers.request" {
-            report.error(
-                "EG073",
-                &path,
-                "Host is not edited here; it is left out",
-                "write host: beside headers",
-            );
-        } else if !is_token(name) {
-            report.error(
-                "EG081",
-                &path,
-                format!("\"{name}\" is no header name; it is left out"),
-                "",
-            );
-        } else if value.bytes().any(|byte| (byte < b' ' && byte != b'\t') || byte == 0x7f) {
-            report.error(
-                "EG081",
-                &path,
-                "a header value cannot have control characters; it is left out",
-                "",
-            );
-        } else {
-            return true;
+    let edits = edits.unwrap_or_default();
+    let path = report.field(written.parts, message);
+    let mut remove = Vec::new();
+    for (index, name) in edits.remove.into_iter().enumerate() {
+        if check_header(&name, "", &format!("{path}.remove[{index}]"), report) {
+            remove.push(name);
         }
-        false
-    };
-    let remove = edits.remove.into_iter().filter(|name| check(name, "")).collect();
-    let mut lines = |lines: BTreeMap<String, String>| {
-        let lines = lines.into_iter().filter(|(name, value)| check(name, value));
+    }
+    let mut lines = |lines: BTreeMap<String, String>, list: &str| {
+        let lines = lines.into_iter().filter(|(name, value)| {
+            check_header(name, value, &format!("{path}.{list}.{name}"), report)
+        });
         lines.map(|(name, value)| HeaderEdit { name, value }).collect()
     };
-    HeaderEdits { remove, set: lines(edits.set), add: lines(edits.add) }
+    HeaderEdits { remove, set: lines(edits.set, "set"), add: lines(edits.add, "add") }
+}
+
+/// Whether a header line can be written; if not, that is reported.
+fn check_header(name: &str, value: &str, field: &str, report: &mut Report<'_>) -> bool {
+    if name.eq_ignore_ascii_case("host") {
+        report.error(
+            "EG073",
+            field,
+            "Host is not edited here; it is left out",
+            "write host: beside headers",
+        );
+    } else if !is_token(name) {
+        report.error(
+            "EG081",
+            field,
+            format!("\"{name}\" is no header name; it is left out"),
+            "write letters, digits and dashes",
+        );
+    } else if value.bytes().any(|byte| (byte < b' ' && byte != b'\t') || byte == 0x7f) {
+        report.error(
+            "EG081",
+            field,
+            "a header value cannot have control characters; it is left out",
+            "write it on one line",
+        );
+    } else {
+        return true;
+    }
+    false
 }
 
 /// A token of RFC 9110, section 5.6.2.

@@ -166,10 +166,18 @@ fn identity(tls: &Tls, materials: &Materials) -> Result<Option<ClientIdentity>, 
         (None, None) => return Ok(None),
         (Some(certificate), Some(key)) => (certificate, key),
         (Some(_), None) => {
-            return Err(wrong("certificate", "a certificate without its key".to_owned(), "add key"));
+            return Err(wrong(
+                "certificate",
+                "a certificate without its key".to_owned(),
+                "add key",
+            ));
         }
         (None, Some(_)) => {
-            return Err(wrong("key", "a key without its certificate".to_owned(), "add certificate"));
+            return Err(wrong(
+                "key",
+                "a key without its certificate".to_owned(),
+                "add certificate",
+            ));
         }
     };
     let fix = "name a PEM file";
