@@ -145,7 +145,10 @@ impl Document {
     /// Where every mapping that is an entry of a list begins, by its path (`routes[2].rules[0]`): one
     /// pass, for when many places are needed.
     pub fn entries(&self) -> HashMap<String, Place> {
-        let mut walk = Walk { parser: Parser::new_from_str(&self.text), found: None };
+        let mut walk = Walk {
+            parser: Parser::new_from_str(&self.text),
+            found: None,
+        };
         let mut places = HashMap::new();
         let mut add = |path: &str, mark: Marker| {
             let path = path.strip_prefix(&self.root).unwrap_or(path);
@@ -164,6 +167,17 @@ impl Document {
             }
         }
         places
+    }
+
+    /// The value at a path; `None` if absent.
+    pub fn value(&self, path: &str) -> Option<&Value> {
+        let steps = path.split(['.', '[']).filter(|step| !step.is_empty());
+        steps.fold(Some(&self.body), |value, step| {
+            match step.strip_suffix(']') {
+                Some(index) => value?.get(index.parse::<usize>().ok()?),
+                None => value?.get(step),
+            }
+        })
     }
 
     /// A problem with the value at a path.
@@ -332,7 +346,10 @@ impl<'text> Walk<'text> {
                     first
                 }
             };
-            if matches!((event, &node), (Event::SequenceStart(..), Event::MappingStart(..))) {
+            if matches!(
+                (event, &node),
+                (Event::SequenceStart(..), Event::MappingStart(..))
+            ) {
                 add(path.trim_start_matches('.'), start);
             }
             self.entries(&node, path, add)?;

@@ -151,7 +151,12 @@ fn the_places_of_all_entries_are_found_in_one_pass() {
     let (documents, _) = parse("e", text);
     let entries = documents[1].entries();
     assert_eq!(entries.len(), 4);
-    for path in ["routes[0]", "routes[0].rules[0]", "routes[0].rules[1]", "routes[1]"] {
+    for path in [
+        "routes[0]",
+        "routes[0].rules[0]",
+        "routes[0].rules[1]",
+        "routes[1]",
+    ] {
         assert_eq!(entries[path], documents[1].locate(path), "{path}");
     }
 }
