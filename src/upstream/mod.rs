@@ -10,7 +10,6 @@ pub mod dns;
 pub mod endpoints;
 pub mod freshness;
 pub mod guard;
-pub mod names;
 pub mod overrides;
 pub mod tls;
 

@@ -1,36 +1,30 @@
 //! TLS towards origins: who is trusted, which names must be on the certificate, and the handshake.
 //!
-//! The only file that names rustls. It opens no sockets and keeps no connections; sessions that can
+//! The only place that names rustls (this file and its folder). It opens no sockets and keeps no connections; sessions that can
 //! be resumed live in the [`TlsClients`] of their upstream.
+
+mod names;
+mod stream;
+mod verify;
+mod words;
 
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::task::{Context, Poll};
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-/// The types of certificates and names, for `names`, which does not need the rest of rustls.
-pub(super) use rustls::pki_types;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{
-    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName,
-    Error, HandshakeKind, InconsistentKeys, InvalidMessage, OtherError, RootCertStore,
-    SignatureScheme,
-};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, Error, HandshakeKind, InconsistentKeys, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use super::connect::Want;
-use super::names::{AltName, NamesDiffer};
 use crate::model::upstream::{ClientIdentity, Roots};
 use crate::model::{Failure, Protocol, TlsSpec};
+pub use stream::Stream;
 
 /// Names whose sessions are kept when one upstream is called by many names, and when by one.
 const SESSION_NAMES: (usize, usize) = (1024, 1);
@@ -155,7 +149,7 @@ impl TlsClients {
             .with_safe_default_protocol_versions()
             .map_err(|error| format!("TLS cannot be set up: {error}"))?
             .dangerous() // custom verifiers are what this word is about
-            .with_custom_certificate_verifier(verifier(spec, context)?);
+            .with_custom_certificate_verifier(verify::verifier(spec, context)?);
         let mut config = match &spec.identity {
             None => builder.with_no_client_auth(),
             Some(identity) => {
@@ -222,13 +216,15 @@ impl TlsClients {
     fn failure(&self, error: &io::Error, address: SocketAddr) -> Failure {
         match tls_error(error) {
             Some(Error::InvalidCertificate(why)) => {
-                let why = certificate_text(why, &self.roots);
+                let why = words::certificate_text(why, &self.roots);
                 Failure::Certificate(format!("{address}: CERTIFICATE_VERIFY_FAILED: {why}"))
             }
             Some(Error::NoCertificatesPresented) => Failure::Certificate(format!(
                 "{address}: CERTIFICATE_VERIFY_FAILED: the origin showed no certificate"
             )),
-            Some(other) => Failure::Handshake(format!("{address}: {}", handshake_text(other))),
+            Some(other) => {
+                Failure::Handshake(format!("{address}: {}", words::handshake_text(other)))
+            }
             None if error.kind() == io::ErrorKind::UnexpectedEof => Failure::Handshake(format!(
                 "{address}: the origin closed the connection during the TLS handshake"
             )),
@@ -240,80 +236,11 @@ impl TlsClients {
 /// What TLS has to say about an error of an open stream, such as an alert that the origin sent after
 /// the handshake (TLS 1.3 refuses client certificates that late); `None`: not an error of TLS.
 pub fn stream_failure(error: &io::Error) -> Option<Failure> {
-    tls_error(error).map(|error| Failure::Handshake(handshake_text(error)))
+    tls_error(error).map(|error| Failure::Handshake(words::handshake_text(error)))
 }
 
 fn tls_error(error: &io::Error) -> Option<&Error> {
     error.get_ref().and_then(|inner| inner.downcast_ref())
-}
-
-fn certificate_text(error: &CertificateError, roots: &str) -> String {
-    use CertificateError as E;
-    match error {
-        E::Expired => "certificate has expired".to_owned(),
-        E::ExpiredContext { not_after, .. } => {
-            format!("certificate has expired on {}", day(*not_after))
-        }
-        E::NotValidYet => "certificate is not yet valid".to_owned(),
-        E::NotValidYetContext { not_before, .. } => {
-            format!("certificate is not yet valid, but only from {}", day(*not_before))
-        }
-        E::UnknownIssuer => {
-            format!("unknown issuer: the certificate leads to none of {roots}")
-        }
-        E::Other(OtherError(inner)) if inner.to_string().contains("CaUsedAsEndEntity") => {
-            format!("self-signed certificate: it is a CA's own, and none of {roots}")
-        }
-        E::Other(OtherError(inner)) => inner.to_string(),
-        other => other.to_string(),
-    }
-}
-
-fn handshake_text(error: &Error) -> String {
-    match error {
-        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            "WRONG_VERSION_NUMBER: the answer was not TLS; the origin speaks plain HTTP on that port"
-                .to_owned()
-        }
-        Error::AlertReceived(alert) => {
-            let hint = match alert {
-                AlertDescription::CertificateRequired => "; it asks for a client certificate",
-                AlertDescription::UnrecognisedName => "; it does not know the SNI that was sent",
-                AlertDescription::NoApplicationProtocol => "; it speaks none of the HTTP versions offered",
-                _ => "",
-            };
-            let words = in_words(&format!("{alert:?}").replace("ised", "ized")); // as OpenSSL spells it
-            let constant = words.replace(' ', "_").to_ascii_uppercase();
-            format!("TLSV1_ALERT_{constant}: the origin ended TLS with \"{words}\"{hint}")
-        }
-        other => other.to_string(),
-    }
-}
-
-/// `handshake failure` of `HandshakeFailure`.
-fn in_words(name: &str) -> String {
-    let mut words = String::new();
-    for letter in name.chars() {
-        if letter.is_ascii_uppercase() && !words.is_empty() && !words.ends_with(' ') {
-            words.push(' ');
-        }
-        words.push(letter.to_ascii_lowercase());
-    }
-    words
-}
-
-/// The date (UTC) as `2026-11-22`, by the civil-from-days computation of H. Hinnant.
-fn day(time: UnixTime) -> String {
-    let days = time.as_secs() / 86_400 + 719_468; // since 0000-03-01
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
 }
 
 fn described(roots: &Roots) -> String {
@@ -356,207 +283,5 @@ fn unfit(identity: &ClientIdentity, error: &Error) -> String {
             format!("the key in {key} does not belong to the certificate in {certificate}")
         }
         other => format!("{certificate} and {key} cannot be used: {other}"),
-    }
-}
-
-fn verifier(spec: &TlsSpec, context: &TlsContext) -> Result<Arc<dyn ServerCertVerifier>, String> {
-    if spec.skip_verify {
-        return Ok(Arc::new(Unverified { provider: context.provider.clone() }));
-    }
-    let read = |names: &[String]| names.iter().map(|name| AltName::parse(name)).collect();
-    Ok(Arc::new(Verified {
-        chain: context.verifier(&spec.roots)?,
-        any_of: Result::<Vec<_>, _>::map_err(read(&spec.subject_alt_names), |why| {
-            format!("subjectAltNames: {why}")
-        })?,
-        service: Result::<Vec<_>, _>::map_err(read(&spec.service_alt_names), |why| {
-            format!("subjectAltNames: {why}")
-        })?,
-    }))
-}
-
-/// Checks the chain as rustls does, then the names that were asked for.
-#[derive(Debug)]
-struct Verified {
-    chain: Arc<WebPkiServerVerifier>,
-    /// One of these; empty: the server name itself.
-    any_of: Vec<AltName>,
-    /// One of these besides; empty: no such rule.
-    service: Vec<AltName>,
-}
-
-impl Verified {
-    fn check_names(
-        &self,
-        leaf: &CertificateDer<'_>,
-        server_name: &ServerName<'_>,
-        name_matches: bool,
-    ) -> Result<(), Error> {
-        let leaf = webpki::EndEntityCert::try_from(leaf)
-            .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
-        let differ = if self.any_of.is_empty() && !name_matches {
-            NamesDiffer::new(&[server_name.to_str()], &leaf)
-        } else if !self.any_of.is_empty() && !self.any_of.iter().any(|name| name.is_on(&leaf)) {
-            NamesDiffer::new(&self.any_of, &leaf)
-        } else if !self.service.is_empty() && !self.service.iter().any(|name| name.is_on(&leaf)) {
-            NamesDiffer::new(&self.service, &leaf)
-        } else {
-            return Ok(());
-        };
-        Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(differ)))))
-    }
-}
-
-impl ServerCertVerifier for Verified {
-    fn verify_server_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let chain = &self.chain;
-        // The chain is checked before the name, so a complaint about the name says the chain is good.
-        let name_matches =
-            match chain.verify_server_cert(leaf, intermediates, server_name, ocsp_response, now) {
-                Ok(_) => true,
-                Err(Error::InvalidCertificate(
-                    CertificateError::NotValidForName
-                    | CertificateError::NotValidForNameContext { .. },
-                )) => false,
-                Err(error) => return Err(error),
-            };
-        self.check_names(leaf, server_name, name_matches)?;
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.chain.verify_tls12_signature(message, leaf, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.chain.verify_tls13_signature(message, leaf, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chain.supported_verify_schemes()
-    }
-
-    fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
-        self.chain.root_hint_subjects()
-    }
-}
-
-/// Accepts any certificate, as `insecureSkipVerify` asks; that the origin has its key is still checked.
-#[derive(Debug)]
-struct Unverified {
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for Unverified {
-    fn verify_server_cert(
-        &self,
-        _leaf: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, leaf, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, leaf, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-/// The bytes of a connection to an origin.
-#[derive(Debug)]
-pub enum Stream {
-    /// Plain text.
-    Tcp(TcpStream),
-    /// Over TLS.
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl Stream {
-    /// The socket beneath.
-    pub fn tcp(&self) -> &TcpStream {
-        match self {
-            Self::Tcp(tcp) => tcp,
-            Self::Tls(tls) => tls.get_ref().0,
-        }
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(tcp) => Pin::new(tcp).poll_read(context, buffer),
-            Self::Tls(tls) => Pin::new(tls).poll_read(context, buffer),
-        }
-    }
-}
-
-/// Vectored writes are not passed on: TLS has one record either way.
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(tcp) => Pin::new(tcp).poll_write(context, bytes),
-            Self::Tls(tls) => Pin::new(tls).poll_write(context, bytes),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(tcp) => Pin::new(tcp).poll_flush(context),
-            Self::Tls(tls) => Pin::new(tls).poll_flush(context),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(context),
-            Self::Tls(tls) => Pin::new(tls).poll_shutdown(context),
-        }
     }
 }

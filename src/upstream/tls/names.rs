@@ -4,9 +4,8 @@
 
 use std::fmt;
 
+use rustls::pki_types::{DnsName, IpAddr, ServerName};
 use webpki::EndEntityCert;
-
-use super::tls::pki_types::{DnsName, IpAddr, ServerName};
 
 /// Names of a certificate that are put into a message; the rest is counted.
 const SHOWN_MAX: usize = 8;
