@@ -1,3 +1,4 @@
 //! Egret: a standalone egress gateway that originates TLS.
 #![forbid(unsafe_code)]
 pub mod model;
+pub mod observe;
