@@ -8,6 +8,8 @@ pub mod access_log;
 pub mod noted;
 pub mod process;
 pub mod prometheus;
+#[cfg(test)]
+mod prometheus_tests;
 pub mod readiness;
 pub mod record;
 pub mod scraper;

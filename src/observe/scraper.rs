@@ -75,14 +75,17 @@ fn ask(lane: &mpsc::Sender<Request>) -> oneshot::Receiver<Stats> {
 mod tests {
     use super::*;
 
+    fn retried(retries: u64) -> Stats {
+        let mut stats = Stats::default();
+        stats.retries = retries;
+        stats
+    }
+
     fn lane(retries: u64) -> mpsc::Sender<Request> {
         let (lane, mut requests) = mpsc::channel::<Request>(1);
         tokio::spawn(async move {
             while let Some(request) = requests.recv().await {
-                let _ = request.send(Stats {
-                    retries,
-                    ..Stats::default()
-                });
+                let _ = request.send(retried(retries));
             }
         });
         lane
@@ -101,12 +104,7 @@ mod tests {
         let scraper = Scraper::new(vec![lane(1), stuck]);
         let answer = async {
             let request = requests.recv().await.unwrap();
-            request
-                .send(Stats {
-                    retries: 20,
-                    ..Stats::default()
-                })
-                .unwrap();
+            request.send(retried(20)).unwrap();
         };
         let (first, ()) = tokio::join!(scraper.collect(), answer);
         assert_eq!((first.stats.retries, first.silent), (21, 0));
