@@ -1,5 +1,6 @@
 //! Egret: a standalone egress gateway that originates TLS.
 #![forbid(unsafe_code)]
+pub mod admin;
 pub mod downstream;
 pub mod model;
 pub mod observe;
