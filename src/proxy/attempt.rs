@@ -2,20 +2,21 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use tokio::time::timeout;
 
 use super::exchange::Order;
 use super::lane::Lane;
-use crate::model::{Failure, Security};
+use crate::model::{Balance, Failure, Security};
 use crate::observe::{Handshake, Record, Reuse, UpstreamEvent};
 use crate::transport::{Broken, Buffers, HeadError, Peer, Piece};
 use crate::upstream::connect::{self, Connected, Want};
-use crate::upstream::endpoints::{Endpoint, Endpoints};
+use crate::upstream::endpoints::{Endpoint, Endpoints, Known};
 use crate::upstream::pool::{Checkout, Key, Permit};
 use crate::upstream::tls::{self, Alpn};
-use crate::upstream::{balance, h1, h2};
+use crate::upstream::{Upstream, balance, h1, h2};
 use crate::wire::{Framing, Head, Refusal, Version, framing};
 
 /// A connection to an origin in a request's hand.
@@ -46,8 +47,8 @@ pub async fn send<'s>(
     if let Some(reason) = order.upstream.broken() {
         return Err(Failure::Misconfigured(reason.to_owned()));
     }
-    let endpoints = endpoints(order, lane).await?;
-    let first = balance::pick(&order.upstream.policy.load(), &endpoints, lane);
+    let endpoints = endpoints(order).await?;
+    let first = pick(order.upstream, &endpoints, lane);
     let ready = match source {
         Source::Any => checkout(order, &endpoints, first, lane).await?,
         Source::Fresh => Ready::Open(None),
@@ -70,15 +71,29 @@ pub async fn send<'s>(
 }
 
 /// The endpoints, waiting for the first answer of the name server if need be.
-async fn endpoints(order: &Order<'_, '_>, lane: &Lane) -> Result<Arc<Endpoints>, Failure> {
-    let _ = lane;
-    if let Some(known) = order.upstream.endpoints.now() {
-        return known;
+async fn endpoints(order: &Order<'_, '_>) -> Result<Arc<Endpoints>, Failure> {
+    match &**order.upstream.endpoints.load() {
+        Known::Ready(endpoints) => return Ok(Arc::clone(endpoints)),
+        Known::Failed(failure) => return Err(failure.clone()),
+        Known::Pending => {}
     }
     let limit = order.upstream.policy.load().connect_timeout;
     timeout(limit, order.upstream.endpoints.ready()).await.unwrap_or_else(|_| {
         Err(Failure::Unresolved(format!("no answer for {} after {limit:?}", order.upstream.key.host)))
     })
+}
+
+/// Whose turn it is.
+fn pick(upstream: &Upstream, endpoints: &Endpoints, lane: &Lane) -> usize {
+    if endpoints.list.len() < 2 {
+        return 0;
+    }
+    let balance = upstream.policy.load().balance;
+    let mut turn = match balance {
+        Balance::RoundRobin => upstream.turn.fetch_add(1, Ordering::Relaxed),
+        Balance::LeastRequest | Balance::Random => 0,
+    };
+    balance::pick(endpoints, balance, &mut turn, &mut lane.random.borrow_mut())
 }
 
 /// What the pool had.

@@ -62,7 +62,7 @@ impl Asked {
         };
         Self {
             version: head.version(),
-            persistence: fields::persistence(head),
+            persistence: fields::keep_alive(head),
             body: if head.method() == b"HEAD" { Body::HeadOnly } else { Body::Wanted },
             form,
         }

@@ -15,7 +15,8 @@ pub use publish::{Current, Publisher};
 pub use routes::{Found, Onward, RouteTable, Rule};
 
 use crate::model::{Listener, Plan, UpstreamKey};
-use crate::upstream::{Trust, Upstream};
+use crate::upstream::Upstream;
+use crate::upstream::tls::TlsContext;
 
 /// What a request meets: exactly one of these, from its head to its end.
 #[derive(Debug, Default)]
@@ -43,7 +44,7 @@ pub struct Changes {
 
 impl Snapshot {
     /// Makes a plan ready, reusing what the previous snapshot has of it.
-    pub fn build(plan: &Plan, previous: &Self, trust: &Trust) -> (Self, Changes) {
+    pub fn build(plan: &Plan, previous: &Self, tls: &TlsContext) -> (Self, Changes) {
         let mut upstreams = HashMap::with_capacity_and_hasher(plan.upstreams.len(), RandomState::default());
         let mut by_index = Vec::with_capacity(plan.upstreams.len());
         let mut changes = Changes::default();
@@ -56,7 +57,7 @@ impl Snapshot {
                 }
                 None => {
                     changes.added += 1;
-                    Upstream::new(spec, trust)
+                    Upstream::new(spec, tls)
                 }
             };
             by_index.push(Arc::clone(&upstream));

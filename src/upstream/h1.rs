@@ -70,7 +70,7 @@ impl Connection {
         self.kept_for = fields::keep_alive_timeout(head);
         self.persistence = match framing {
             Framing::UntilClose | Framing::Tunnel => Persistence::Close,
-            _ => fields::persistence(head),
+            _ => fields::keep_alive(head),
         };
     }
 

@@ -10,12 +10,15 @@ pub mod dns;
 pub mod endpoints;
 pub mod freshness;
 pub mod guard;
+pub mod h1;
+pub mod h2;
 pub mod overrides;
+pub mod pool;
 pub mod tls;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
@@ -33,6 +36,8 @@ pub struct Upstream {
     pub key: UpstreamKey,
     /// What may change under it.
     pub policy: ArcSwap<Policy>,
+    /// Whose turn it is, for round robin over all lanes.
+    pub turn: AtomicUsize,
     /// The addresses that can be dialled now.
     pub endpoints: EndpointSet,
     addressing: ArcSwap<Addressing>,
@@ -67,6 +72,7 @@ impl Upstream {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             key: spec.key.clone(),
             policy: ArcSwap::from_pointee(spec.policy.clone()),
+            turn: AtomicUsize::new(0),
             endpoints: EndpointSet::pending(),
             addressing: ArcSwap::from_pointee(spec.addressing.clone()),
             tls,

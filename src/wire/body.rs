@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::chunked::{self, Decoder, Event, Trailers};
 use super::framing::Framing;
-use super::parse::Refusal;
+use super::Refusal;
 
 /// Reads a body out of the bytes that carry it.
 #[derive(Debug)]
