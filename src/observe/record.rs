@@ -11,7 +11,7 @@ use crate::model::{Failure, Flag};
 
 /// What is known of one request. Times are whole milliseconds; `None` means it never came to that.
 #[derive(Debug, Clone)]
-pub struct Record {
+pub struct Record<'s> {
     /// When the first byte of the request head was seen.
     pub started: Instant,
     /// The client's address.
@@ -21,11 +21,11 @@ pub struct Record {
     /// The version the client spoke; `None` when its head could not be read.
     pub version: Option<Version>,
     /// The host pattern that matched: the `host` label of the counters.
-    pub route: Option<Arc<str>>,
-    /// The name of the rule that matched: Envoy's `%ROUTE_NAME%`.
-    pub rule: Option<Arc<str>>,
+    pub route: Option<&'s str>,
+    /// The name of the rule that matched, empty when it has none: Envoy's `%ROUTE_NAME%`.
+    pub rule: &'s str,
     /// The upstream chosen, by the name Envoy would give the cluster.
-    pub upstream: Option<Arc<str>>,
+    pub upstream: Option<&'s str>,
     /// The address the last attempt went to.
     pub upstream_address: Option<SocketAddr>,
     /// Our own end of the last attempt's connection.
@@ -64,7 +64,7 @@ pub struct Record {
     pub service_ms: Option<u32>,
 }
 
-impl Record {
+impl Record<'_> {
     /// A request that begins now and has gone nowhere yet.
     pub fn begin(started: Instant, client: SocketAddr, local: SocketAddr) -> Self {
         Self {
@@ -73,7 +73,7 @@ impl Record {
             local,
             version: None,
             route: None,
-            rule: None,
+            rule: "",
             upstream: None,
             upstream_address: None,
             upstream_local: None,

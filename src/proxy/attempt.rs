@@ -139,7 +139,7 @@ fn key<'k>(order: &'k Order<'_, '_>, endpoints: &Endpoints, first: usize) -> Key
 }
 
 /// LOGICAL_DNS: whatever the address is, its connections are those of one endpoint.
-pub fn pool_address(logical: bool, endpoint: &Endpoint) -> std::net::SocketAddr {
+fn pool_address(logical: bool, endpoint: &Endpoint) -> std::net::SocketAddr {
     if logical { ([0, 0, 0, 0], endpoint.address.port()).into() } else { endpoint.address }
 }
 
@@ -174,9 +174,10 @@ async fn open<'s>(
     if let Some(permit) = &permit {
         permit.speaks(connected.alpn);
     }
+    let home = pool_address(endpoints.logical, &connected.endpoint);
     match connected.alpn {
         Alpn::Http1 => {
-            let connection = Box::new(h1::Connection::new(connected, &lane.buffers));
+            let connection = Box::new(h1::Connection::new(connected, home, &lane.buffers));
             Ok(send_h1(connection, order, record, lane))
         }
         Alpn::Http2 => {
@@ -184,10 +185,7 @@ async fn open<'s>(
                 Security::Plain => "http",
                 _ => "https",
             };
-            let key = Key {
-                address: pool_address(endpoints.logical, &connected.endpoint),
-                ..key(order, endpoints, first)
-            };
+            let key = Key { address: home, ..key(order, endpoints, first) };
             let shared = h2::Shared::begin(connected, scheme).await.map_err(|broken| {
                 Failure::Handshake(format!("HTTP/2 could not begin: {broken:?}"))
             })?;

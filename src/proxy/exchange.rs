@@ -134,7 +134,7 @@ async fn attempts<'s>(
         match lost.again {
             Again::AtOnce if replayable && stale < STALE_MAX => {
                 stale += 1;
-                lane.stats.borrow_mut().retried();
+                lane.stats.borrow_mut().retries += 1;
             }
             Again::AsTheRouteSays
                 if replayable
@@ -142,7 +142,7 @@ async fn attempts<'s>(
                     && retries < order.forward.retry.attempts =>
             {
                 let Some(_retrying) = lane.begin_retry() else { return Err(lost.failure) };
-                lane.stats.borrow_mut().retried();
+                lane.stats.borrow_mut().retries += 1;
                 tokio::time::sleep(backoff(retries, lane)).await;
                 retries += 1;
             }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use tokio::time::sleep_until;
 
-use super::attempt::{Carrier, pool_address};
+use super::attempt::Carrier;
 use super::deadlines::Waits;
 use super::exchange::Exchange;
 use super::flow::{Flow, Side};
@@ -22,7 +22,6 @@ use crate::downstream::Client;
 use crate::model::Failure;
 use crate::observe::Record;
 use crate::transport::Broken;
-use crate::upstream::h1;
 use crate::upstream::pool::Key;
 use crate::wire::Framing;
 
@@ -42,7 +41,7 @@ pub async fn both(
     headers::inbound(&mut exchange.head, &exchange.forward.response);
     let (framing, next) = reply::frame(&mut exchange.head, exchange.framing, asked, lane);
     let begun = client.reply(&exchange.head, framing, &lane.buffers);
-    lane.buffers.give_back(exchange.head.take_buffer());
+    lane.buffers.give_back(std::mem::take(&mut exchange.head).into_buffer());
     let mut download = match framing {
         Framing::Empty => Flow::without_body(),
         _ => Flow::default(),
@@ -158,7 +157,7 @@ fn check_in(exchange: Exchange<'_>, lane: &Lane) {
     let key = Key {
         upstream: exchange.upstream.id,
         name: exchange.pool_name.as_deref().unwrap_or_default(),
-        address: home(&exchange, &connection),
+        address: connection.home,
     };
     let now = lane.deadlines.now();
     lane.pools.borrow_mut().checkin(key, connection, policy.idle_timeout, now);

@@ -9,7 +9,7 @@ use super::lane::Lane;
 use super::relay;
 use super::reply;
 use crate::downstream::Client;
-use crate::model::{Authority, Failure, Refused, Security};
+use crate::model::{Authority, Failure, Security};
 use crate::observe::{self, Record, RequestFacts};
 use crate::snapshot::{Found, Onward, Rule, Snapshot};
 use crate::upstream::connect::Want;
@@ -33,12 +33,12 @@ pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) ->
     let ends = client.ends();
     let mut record = Record::begin(lane.clock(), ends.peer, ends.local);
     record.version = Some(observed(head.version()));
-    let noted = lane.note(&head, facts);
+    let noted = lane.note(facts(&head));
     let asked = reply::Asked::of(&head);
 
     let started = start(&mut head, client, &snapshot, &mut record, lane).await;
     let next = match started {
-        Ok(exchange) => relay::both(exchange, client, &mut record, lane).await,
+        Ok(exchange) => relay::both(exchange, client, asked, &mut record, lane).await,
         Err(failure) => reply::local(client, asked, &failure, &mut record, lane).await,
     };
     lane.observe(&record, noted);
@@ -195,9 +195,9 @@ pub async fn refuse(client: &mut Client<'_>, refusal: Refusal, lane: &Rc<Lane>) 
     let _under_way = lane.begin_request();
     let ends = client.ends();
     let mut record = Record::begin(lane.clock(), ends.peer, ends.local);
-    let failure = Failure::Refused(Refused { ..refusal.refused() });
+    let failure = Failure::from(refusal);
     tracing::debug!(client = %ends.peer, "a request is refused: {}", refusal.reason());
-    let noted = lane.note_nothing();
+    let noted = lane.note(RequestFacts::default());
     reply::local(client, reply::Asked::default(), &failure, &mut record, lane).await;
     lane.observe(&record, noted);
     Next::Close

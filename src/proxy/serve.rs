@@ -80,7 +80,7 @@ async fn wait<T>(
 
 /// The most common first mistake deserves one clear line.
 fn refuse_tls(ends: Ends, server_name: Option<String>, lane: &Lane) {
-    lane.stats.borrow_mut().tls_on_plain_port();
+    lane.stats.borrow_mut().tls_to_plain_port += 1;
     let name = server_name.as_deref().unwrap_or("none");
     let host = server_name.as_deref().unwrap_or("HOST");
     tracing::warn!(

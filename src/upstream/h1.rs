@@ -17,6 +17,8 @@ use crate::wire::{Framing, Head, Persistence, fields};
 pub struct Connection {
     /// Where it leads.
     pub endpoint: Arc<Endpoint>,
+    /// The address its pool goes by.
+    pub home: SocketAddr,
     /// The gateway's own address of it.
     pub local: SocketAddr,
     /// What is read and written.
@@ -30,9 +32,10 @@ pub struct Connection {
 
 impl Connection {
     /// Takes over a fresh connection.
-    pub fn new(connected: Connected, buffers: &Buffers) -> Self {
+    pub fn new(connected: Connected, home: SocketAddr, buffers: &Buffers) -> Self {
         Self {
             endpoint: connected.endpoint,
+            home,
             local: connected.local,
             messages: Messages::new(connected.stream, &[], buffers),
             served: 0,
