@@ -62,7 +62,7 @@ pub struct Pages {
     pub facts: Box<dyn Fn() -> Facts + Send + Sync>,
     /// Renders `config`, `listeners`, `clusters`, `routes`, `endpoints` or `problems`; the second
     /// argument is the query, e.g. `format=json`. `None`: there is no such page or format.
-    pub inspect: Box<dyn Fn(&str, &str) -> Option<Inspected> + Send + Sync>,
+    pub inspect: Inspect,
     /// Takes `POST /reload`; what it answers, good or bad, is for a person to read.
     pub reload: mpsc::Sender<Reload>,
     /// Notified by `POST /quitquitquit`.
@@ -73,6 +73,9 @@ pub struct Pages {
 
 /// A request to read the configuration again; dropping it says that there will be no answer.
 pub type Reload = oneshot::Sender<Result<String, String>>;
+
+/// Renders a page by its name and the query, see [`Pages::inspect`].
+pub type Inspect = Box<dyn Fn(&str, &str) -> Option<Inspected> + Send + Sync>;
 
 /// A rendered page.
 #[derive(Debug, Clone, PartialEq, Eq)]

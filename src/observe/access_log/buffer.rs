@@ -87,12 +87,7 @@ impl LogBuffer {
                 return;
             }
         }
-        let entry = Entry {
-            record,
-            noted,
-            ended,
-            ended_unix_ms: (self.unix_ms)(),
-        };
+        let entry = Entry::ended(record, noted, ended, (self.unix_ms)());
         write_line(&mut self.filling, self.format, &entry, &mut self.stamp);
         self.lines += 1;
         if self.filling.len() >= FULL_BYTES {

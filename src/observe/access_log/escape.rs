@@ -49,11 +49,31 @@ fn json_char(out: &mut Vec<u8>, c: char) {
     }
 }
 
-/// Nearly every field is plain; no early exit, so that the compiler may look at many at once.
+/// Whether every byte is plain, as nearly every field is: eight at a time, the last eight over
+/// again where the length is odd.
 fn all_plain(bytes: &[u8]) -> bool {
-    bytes
-        .iter()
-        .fold(true, |plain, &byte| plain & is_plain(byte))
+    let Some(last) = bytes.last_chunk::<8>() else {
+        return bytes.iter().all(|&byte| is_plain(byte));
+    };
+    let (words, _) = bytes.as_chunks::<8>();
+    is_plain_word(*last) && words.iter().all(|word| is_plain_word(*word))
+}
+
+/// [`is_plain`] for eight bytes: a byte's highest bit ends up set when it is not. By arithmetic, as
+/// the compiler makes no vector of so few; byte by byte, a line cost a third more instructions.
+fn is_plain_word(word: [u8; 8]) -> bool {
+    let word = u64::from_le_bytes(word);
+    const EACH: u64 = u64::from_le_bytes([1; 8]);
+    const HIGHEST: u64 = EACH * 0x80;
+    /// A byte below `limit` (at most 0x80) borrows, and so may those above it; one is enough.
+    fn below(word: u64, limit: u64) -> u64 {
+        word.wrapping_sub(EACH * limit) & !word
+    }
+    let not_ascii = word | word.wrapping_add(EACH); // 0x7f too
+    let control = below(word, 0x20);
+    let quote = below(word ^ (EACH * 0x22), 1);
+    let backslash = below(word ^ (EACH * 0x5c), 1);
+    (not_ascii | control | quote | backslash) & HIGHEST == 0
 }
 
 fn is_plain(byte: u8) -> bool {
@@ -70,6 +90,22 @@ fn low(byte: u8) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn every_byte_is_found_at_every_place() {
+        for length in [1, 7, 8, 9, 16, 20] {
+            for place in 0..length {
+                for byte in 0..=u8::MAX {
+                    for around in [b' ', b'!', b'~', b'a'] {
+                        let mut bytes = vec![around; length];
+                        bytes[place] = byte;
+                        let found = super::all_plain(&bytes);
+                        assert_eq!(found, super::is_plain(byte), "{byte:#x} in {bytes:?}");
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn escapes() {
         let cases: [(&[u8], &str, &str); 8] = [

@@ -8,7 +8,7 @@ use crate::observe::{Record, Reuse};
 /// Appends an object without a line end.
 pub(super) fn write(out: &mut Vec<u8>, entry: &Entry<'_>, stamp: &mut Timestamp) {
     out.extend_from_slice(b"{\"start_time\":\"");
-    stamp.write(out, entry.started_unix_ms());
+    stamp.write(out, entry.started_unix_ms);
     out.push(b'"');
     request(out, entry);
     response(out, entry);
@@ -52,7 +52,7 @@ fn response(out: &mut Vec<u8>, entry: &Entry<'_>) {
     }
     amount(out, "bytes_received", record.bytes_in);
     amount(out, "bytes_sent", record.bytes_out);
-    amount(out, "duration", entry.duration_ms());
+    amount(out, "duration", entry.duration_ms);
     match record.service_ms {
         // A string, since Envoy takes it from a header.
         Some(ms) => quoted(out, "upstream_service_time", |out| number(out, ms)),
@@ -71,15 +71,15 @@ fn addresses(out: &mut Vec<u8>, record: &Record) {
         ("upstream_local_address", &record.upstream_local),
     ] {
         match value {
-            Some(value) => quoted(out, name, |out| address(out, value)),
+            Some(value) => quoted(out, name, |out| address::write(out, value)),
             None => string_or_null(out, name, None),
         }
     }
     quoted(out, "downstream_local_address", |out| {
-        address(out, &record.local)
+        address::write(out, &record.local)
     });
     quoted(out, "downstream_remote_address", |out| {
-        address(out, &record.client)
+        address::write(out, &record.client)
     });
     string_or_null(out, "requested_server_name", None);
     string_or_null(out, "route_name", record.rule.as_deref().map(str::as_bytes));

@@ -16,12 +16,7 @@ const ENDED_UNIX_MS: u64 = 1_543_400_396_138;
 fn line(format: Format, record: &Record, noted: &Noted) -> String {
     let mut out = Vec::new();
     let ended = record.started + Duration::from_millis(15);
-    let entry = Entry {
-        record,
-        noted,
-        ended,
-        ended_unix_ms: ENDED_UNIX_MS,
-    };
+    let entry = Entry::ended(record, noted, ended, ENDED_UNIX_MS);
     write_line(&mut out, format, &entry, &mut Timestamp::default());
     String::from_utf8(out).unwrap()
 }

@@ -3,6 +3,7 @@
 //! It decides nothing about what happened; it prints a [`Record`] and the [`Noted`] request head.
 //! Lines go to a lane's [`LogBuffer`], whole buffers to the [`LogWriter`]'s thread.
 
+mod address;
 mod buffer;
 mod escape;
 mod json;
@@ -15,9 +16,7 @@ mod line_tests;
 #[cfg(test)]
 mod writer_tests;
 
-use std::io::Write;
-use std::net::SocketAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
@@ -43,22 +42,24 @@ pub struct Entry<'a> {
     pub record: &'a Record,
     /// What was asked.
     pub noted: &'a Noted,
-    /// When it ended, on the clock of `record.started`.
-    pub ended: Instant,
-    /// When it ended, in milliseconds since 1970 UTC.
-    pub ended_unix_ms: u64,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// When it began, in milliseconds since 1970 UTC.
+    pub started_unix_ms: u64,
 }
 
-impl Entry<'_> {
-    /// How long the request took.
-    fn duration_ms(&self) -> u64 {
-        let took = self.ended.saturating_duration_since(self.record.started);
-        u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
-    }
-
-    /// When it began, on the wall clock: its end less its duration, so that one reading is enough.
-    fn started_unix_ms(&self) -> u64 {
-        self.ended_unix_ms.saturating_sub(self.duration_ms())
+impl<'a> Entry<'a> {
+    /// A request that has ended, told by both clocks. When it began on the wall clock is its end
+    /// less its duration, so that one reading a request is enough.
+    pub fn ended(record: &'a Record, noted: &'a Noted, now: Instant, now_unix_ms: u64) -> Self {
+        let duration_ms = whole_ms(now.saturating_duration_since(record.started));
+        let started_unix_ms = now_unix_ms.saturating_sub(duration_ms);
+        Self {
+            record,
+            noted,
+            duration_ms,
+            started_unix_ms,
+        }
     }
 }
 
@@ -74,33 +75,21 @@ pub fn write_line(out: &mut Vec<u8>, format: Format, entry: &Entry<'_>, stamp: &
 /// The wall clock, in milliseconds since 1970 UTC: what a [`LogBuffer`] is given outside of tests.
 /// The log's times are for people, so it is the one clock here that may jump.
 pub fn unix_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    whole_ms(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default(),
+    )
+}
+
+/// `Duration::as_millis` without its 128 bits, whose division is a call.
+fn whole_ms(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1000) + u64::from(duration.subsec_millis())
 }
 
 /// Appends a number.
 fn number(out: &mut Vec<u8>, number: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
-}
-
-/// Appends `10.0.0.1:443` or `[2001:db8::1]:443`; IPv4 by hand, since four are in every line and
-/// the formatting machinery would be a good part of its cost.
-fn address(out: &mut Vec<u8>, address: &SocketAddr) {
-    match address {
-        SocketAddr::V4(v4) => {
-            for (n, octet) in v4.ip().octets().into_iter().enumerate() {
-                if n > 0 {
-                    out.push(b'.');
-                }
-                number(out, octet);
-            }
-            out.push(b':');
-            number(out, v4.port());
-        }
-        SocketAddr::V6(v6) => write!(out, "{v6}").expect("a Vec takes every write"),
-    }
 }
 
 /// Appends the flags as Envoy joins them: the retry flag first.
@@ -116,18 +105,18 @@ fn flags(out: &mut Vec<u8>, record: &Record) {
     }
 }
 
-/// Appends the details with the reason inside their braces, each part through `escape`. Envoy
-/// has no blanks in this field, since it stands without quotes.
+/// Appends the details, which are ours and plain, with the reason, which is not, inside their
+/// braces. Envoy has no blanks in this field, since it stands without quotes.
 fn details(out: &mut Vec<u8>, record: &Record, escape: fn(&mut Vec<u8>, &[u8])) {
     let Some((head, reason)) = record
         .details
         .strip_suffix('}')
         .zip(record.reason.as_deref())
     else {
-        escape(out, record.details.as_bytes());
+        out.extend_from_slice(record.details.as_bytes());
         return;
     };
-    escape(out, head.as_bytes());
+    out.extend_from_slice(head.as_bytes());
     out.push(b'|');
     without_blanks(out, reason, escape);
     out.push(b'}');

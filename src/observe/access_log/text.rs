@@ -8,7 +8,7 @@ use super::{Entry, Timestamp, address, details, escape, flags, number, without_b
 pub(super) fn write(out: &mut Vec<u8>, entry: &Entry<'_>, stamp: &mut Timestamp) {
     let Entry { record, noted, .. } = *entry;
     out.push(b'[');
-    stamp.write(out, entry.started_unix_ms());
+    stamp.write(out, entry.started_unix_ms);
     out.extend_from_slice(b"] \"");
     field(out, noted.method());
     out.push(b' ');
@@ -32,7 +32,7 @@ pub(super) fn write(out: &mut Vec<u8>, entry: &Entry<'_>, stamp: &mut Timestamp)
         None => out.push(b'-'),
     }
     out.extend_from_slice(b"\" ");
-    for amount in [record.bytes_in, record.bytes_out, entry.duration_ms()] {
+    for amount in [record.bytes_in, record.bytes_out, entry.duration_ms] {
         number(out, amount);
         out.push(b' ');
     }
@@ -52,20 +52,20 @@ pub(super) fn write(out: &mut Vec<u8>, entry: &Entry<'_>, stamp: &mut Timestamp)
     }
     out.extend_from_slice(b" \"");
     match &record.upstream_address {
-        Some(upstream) => address(out, upstream),
+        Some(upstream) => address::write(out, upstream),
         None => out.push(b'-'),
     }
     out.extend_from_slice(b"\" ");
     field(out, record.upstream.as_deref().map(str::as_bytes));
     out.push(b' ');
     match &record.upstream_local {
-        Some(local) => address(out, local),
+        Some(local) => address::write(out, local),
         None => out.push(b'-'),
     }
     out.push(b' ');
-    address(out, &record.local);
+    address::write(out, &record.local);
     out.push(b' ');
-    address(out, &record.client);
+    address::write(out, &record.client);
     out.extend_from_slice(b" - "); // requested server name: clients speak plain HTTP
     field(out, record.rule.as_deref().map(str::as_bytes));
 }
