@@ -106,14 +106,9 @@ pub(super) async fn answer(
     };
     let allow = page.shows.allow();
     if !allow.split(", ").any(|allowed| allowed == method.as_str()) {
-        let mut refused = response(
-            StatusCode::METHOD_NOT_ALLOWED,
-            TEXT,
-            format!("{path} takes {allow}\n"),
-        );
-        refused
-            .headers_mut()
-            .insert(ALLOW, HeaderValue::from_static(allow));
+        let mut refused =
+            response(StatusCode::METHOD_NOT_ALLOWED, TEXT, format!("{path} takes {allow}\n"));
+        refused.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
         return refused;
     }
     debug_assert!(allow != "POST" || method == Method::POST);
@@ -130,11 +125,9 @@ async fn show(shows: Shows, pages: &Pages, query: &str) -> Response<Full<Bytes>>
         Shows::ServerInfo => response(StatusCode::OK, JSON, server_info(pages)),
         Shows::Inspected(name) => match (pages.inspect)(name, query) {
             Some(page) => response(StatusCode::OK, page.content_type, page.body),
-            None => response(
-                StatusCode::NOT_FOUND,
-                TEXT,
-                format!("no {name} page in this format\n"),
-            ),
+            None => {
+                response(StatusCode::NOT_FOUND, TEXT, format!("no {name} page in this format\n"))
+            }
         },
         Shows::Reload => reload(pages).await,
         Shows::Quit => {
@@ -158,11 +151,7 @@ async fn metrics(pages: &Pages) -> Response<Full<Bytes>> {
         open_fds: process::open_fds(),
         ..(pages.facts)()
     };
-    response(
-        StatusCode::OK,
-        prometheus::CONTENT_TYPE,
-        prometheus::render(&collected, &facts),
-    )
+    response(StatusCode::OK, prometheus::CONTENT_TYPE, prometheus::render(&collected, &facts))
 }
 
 /// The part of Envoy's `/server_info` that scripts look at.
@@ -239,10 +228,7 @@ fn response(
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(
-        CACHE_CONTROL,
-        HeaderValue::from_static("no-cache, max-age=0"),
-    );
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, max-age=0"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

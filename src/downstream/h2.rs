@@ -86,7 +86,7 @@ impl Stream {
             head.append(b"cookie", &cookies);
         }
         let recv = (!recv.is_end_stream()).then_some(recv);
-        let frames = Frames { recv, ..Frames::default() };
+        let frames = Frames::new(recv, None);
         (head, Self { ends, frames, respond })
     }
 
@@ -138,12 +138,14 @@ impl Stream {
 /// Lines that HTTP/2 has no place for (RFC 9113, section 8.2.2) are left out; the rest is copied.
 fn response(head: &Head) -> Response<()> {
     let mut response = Response::new(());
-    *response.status_mut() =
-        StatusCode::from_u16(head.status()).unwrap_or(StatusCode::BAD_GATEWAY);
+    *response.status_mut() = StatusCode::from_u16(head.status()).unwrap_or(StatusCode::BAD_GATEWAY);
     for (name, value) in head.lines() {
         if let (Ok(name), Ok(value)) =
             (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
-            && !matches!(name.as_str(), "connection" | "keep-alive" | "transfer-encoding" | "upgrade")
+            && !matches!(
+                name.as_str(),
+                "connection" | "keep-alive" | "transfer-encoding" | "upgrade"
+            )
         {
             response.headers_mut().append(name, value);
         }

@@ -133,10 +133,7 @@ mod tests {
     #[test]
     fn a_long_field_is_cut_and_says_so() {
         let path = vec![b'a'; FIELD_BYTES_MAX + 1];
-        let facts = RequestFacts {
-            path: &path,
-            ..RequestFacts::default()
-        };
+        let facts = RequestFacts { path: &path, ..RequestFacts::default() };
         let noted = Noted::take(Vec::new(), facts);
         let kept = noted.path().unwrap();
         assert_eq!(kept.len(), FIELD_BYTES_MAX + 3);
@@ -145,11 +142,7 @@ mod tests {
 
     #[test]
     fn a_buffer_that_was_used_once_is_not_grown_again() {
-        let facts = RequestFacts {
-            method: b"GET",
-            path: b"/",
-            ..RequestFacts::default()
-        };
+        let facts = RequestFacts { method: b"GET", path: b"/", ..RequestFacts::default() };
         let buffer = Noted::take(Vec::new(), facts).into_buffer();
         let (at, capacity) = (buffer.as_ptr(), buffer.capacity());
         let buffer = Noted::take(buffer, facts).into_buffer();

@@ -51,38 +51,17 @@ fn requests(page: &mut Page, stats: &Stats) {
         "Requests ended, by host pattern, status and response flag.",
     );
     for (host, outcomes) in stats.requests() {
-        for &Outcome {
-            status,
-            flag,
-            count,
-        } in outcomes
-        {
+        for &Outcome { status, flag, count } in outcomes {
             let mut code = itoa::Buffer::new();
-            let code = if status == OTHER_STATUS {
-                "other"
-            } else {
-                code.format(status)
-            };
-            page.sample(
-                &[("host", host), ("code", code), ("flag", flag.as_str())],
-                count,
-            );
+            let code = if status == OTHER_STATUS { "other" } else { code.format(status) };
+            page.sample(&[("host", host), ("code", code), ("flag", flag.as_str())], count);
         }
     }
-    page.family(
-        "egret_failures_total",
-        COUNTER,
-        "Requests failed, by RFC 9209 error token.",
-    );
+    page.family("egret_failures_total", COUNTER, "Requests failed, by RFC 9209 error token.");
     for &(token, count) in stats.failures() {
         page.sample(&[("token", token)], count);
     }
-    page.single(
-        "egret_requests_active",
-        GAUGE,
-        "Requests under way.",
-        stats.requests_active(),
-    );
+    page.single("egret_requests_active", GAUGE, "Requests under way.", stats.requests_active());
     page.single(
         "egret_retries_total",
         COUNTER,
@@ -95,20 +74,11 @@ fn requests(page: &mut Page, stats: &Stats) {
         "Body bytes received from clients.",
         stats.bytes_in,
     );
-    page.single(
-        "egret_sent_bytes_total",
-        COUNTER,
-        "Body bytes sent to clients.",
-        stats.bytes_out,
-    );
+    page.single("egret_sent_bytes_total", COUNTER, "Body bytes sent to clients.", stats.bytes_out);
 }
 
 fn upstreams(page: &mut Page, stats: &Stats) {
-    page.family(
-        "egret_handshakes_total",
-        COUNTER,
-        "TLS handshakes completed with upstreams.",
-    );
+    page.family("egret_handshakes_total", COUNTER, "TLS handshakes completed with upstreams.");
     for kind in Handshake::ALL {
         page.sample(&[("kind", kind.as_str())], stats.handshakes(kind));
     }
@@ -118,10 +88,7 @@ fn upstreams(page: &mut Page, stats: &Stats) {
         "What became of upstream connections.",
     );
     for event in UpstreamEvent::ALL {
-        page.sample(
-            &[("event", event.as_str())],
-            stats.upstream_connections(event),
-        );
+        page.sample(&[("event", event.as_str())], stats.upstream_connections(event));
     }
 }
 
@@ -159,23 +126,14 @@ fn clients(page: &mut Page, stats: &Stats) {
 }
 
 fn configuration(page: &mut Page, facts: &Facts) {
-    page.single(
-        "egret_config_generation",
-        GAUGE,
-        "Snapshots published so far.",
-        facts.generation,
-    );
+    page.single("egret_config_generation", GAUGE, "Snapshots published so far.", facts.generation);
     page.single(
         "egret_config_reloads_refused_total",
         COUNTER,
         "Configurations read but not taken.",
         facts.reloads_refused,
     );
-    page.family(
-        "egret_config_problems",
-        GAUGE,
-        "Problems of the configuration, by severity.",
-    );
+    page.family("egret_config_problems", GAUGE, "Problems of the configuration, by severity.");
     for &(severity, count) in &facts.problems {
         page.sample(&[("severity", severity)], count);
     }
@@ -205,12 +163,7 @@ fn process(page: &mut Page, facts: &Facts, silent: u64) {
         facts.started_unix_seconds,
     );
     if let Some(bytes) = facts.resident_bytes {
-        page.single(
-            "process_resident_memory_bytes",
-            GAUGE,
-            "Resident memory.",
-            bytes,
-        );
+        page.single("process_resident_memory_bytes", GAUGE, "Resident memory.", bytes);
     }
     if let Some(fds) = facts.open_fds {
         page.single("process_open_fds", GAUGE, "Open file descriptors.", fds);

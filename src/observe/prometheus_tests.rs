@@ -36,11 +36,7 @@ fn every_line_is_a_comment_or_a_sample_of_the_family_above_it() {
     let mut families = HashSet::new();
     for line in page.lines() {
         if let Some(help) = line.strip_prefix("# HELP ") {
-            family = help
-                .split_once(' ')
-                .expect("a name and a text")
-                .0
-                .to_owned();
+            family = help.split_once(' ').expect("a name and a text").0.to_owned();
             assert!(families.insert(family.clone()), "{family} comes twice");
         } else if let Some(kind) = line.strip_prefix("# TYPE ") {
             let (name, kind) = kind.split_once(' ').expect("a name and a type");
@@ -50,9 +46,7 @@ fn every_line_is_a_comment_or_a_sample_of_the_family_above_it() {
             let (series, value) = line.rsplit_once(' ').expect("a series and a value");
             value.parse::<u64>().expect("a number");
             assert!(seen.insert(series.to_owned()), "{series} comes twice");
-            let labels = series
-                .strip_prefix(&family)
-                .expect("the name of its family");
+            let labels = series.strip_prefix(&family).expect("the name of its family");
             assert!(labels.is_empty() || (labels.starts_with('{') && labels.ends_with("\"}")));
         }
     }
@@ -81,13 +75,7 @@ fn the_page_says_what_was_counted() {
         "process_resident_memory_bytes 8000000",
     ];
     for line in expected {
-        assert!(
-            page.lines().any(|found| found == line),
-            "no {line} in\n{page}"
-        );
+        assert!(page.lines().any(|found| found == line), "no {line} in\n{page}");
     }
-    assert!(
-        !page.contains("process_open_fds"),
-        "what is not known is left out"
-    );
+    assert!(!page.contains("process_open_fds"), "what is not known is left out");
 }

@@ -32,10 +32,7 @@ impl Readiness {
         let id = state.next;
         state.next += 1;
         state.pending.insert(id, what.into());
-        Pending {
-            readiness: Arc::clone(self),
-            id,
-        }
+        Pending { readiness: Arc::clone(self), id }
     }
 
     /// Makes the gateway not ready for good.
@@ -53,10 +50,7 @@ impl Readiness {
             return Report::Ready;
         }
         let named = state.pending.values().take(NAMED_MAX).cloned().collect();
-        Report::Waiting {
-            named,
-            more: state.pending.len().saturating_sub(NAMED_MAX),
-        }
+        Report::Waiting { named, more: state.pending.len().saturating_sub(NAMED_MAX) }
     }
 
     /// A thread that panicked while holding the lock left nothing half done: each change is one step.
@@ -101,11 +95,7 @@ impl fmt::Display for Report {
             Self::Draining => f.write_str("not ready: draining"),
             Self::Waiting { named, more } => {
                 write!(f, "not ready: waiting for {}", named.join(", "))?;
-                if *more > 0 {
-                    write!(f, " and {more} more")
-                } else {
-                    Ok(())
-                }
+                if *more > 0 { write!(f, " and {more} more") } else { Ok(()) }
             }
         }
     }
@@ -132,10 +122,7 @@ mod tests {
         drop(name);
         assert_eq!(readiness.report(), Report::Ready);
         let _reload = readiness.wait_for("a listener");
-        assert_eq!(
-            readiness.report().to_string(),
-            "not ready: waiting for a listener"
-        );
+        assert_eq!(readiness.report().to_string(), "not ready: waiting for a listener");
     }
 
     #[test]
@@ -151,14 +138,9 @@ mod tests {
     #[test]
     fn a_long_list_is_cut_and_counted() {
         let readiness = Arc::new(Readiness::default());
-        let held: Vec<_> = (0..12)
-            .map(|n| readiness.wait_for(format!("n{n}")))
-            .collect();
+        let held: Vec<_> = (0..12).map(|n| readiness.wait_for(format!("n{n}"))).collect();
         let report = readiness.report().to_string();
-        assert!(
-            report.starts_with("not ready: waiting for n0, n1,"),
-            "{report}"
-        );
+        assert!(report.starts_with("not ready: waiting for n0, n1,"), "{report}");
         assert!(report.ends_with("n9 and 2 more"), "{report}");
         drop(held);
         assert_eq!(readiness.report(), Report::Ready);

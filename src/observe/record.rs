@@ -22,8 +22,8 @@ pub struct Record<'s> {
     pub version: Option<Version>,
     /// The host pattern that matched: the `host` label of the counters.
     pub route: Option<&'s str>,
-    /// The name of the rule that matched, empty when it has none: Envoy's `%ROUTE_NAME%`.
-    pub rule: &'s str,
+    /// The name of the rule that matched: Envoy's `%ROUTE_NAME%`.
+    pub rule: Option<&'s str>,
     /// The upstream chosen, by the name Envoy would give the cluster.
     pub upstream: Option<&'s str>,
     /// The address the last attempt went to.
@@ -73,7 +73,7 @@ impl Record<'_> {
             local,
             version: None,
             route: None,
-            rule: "",
+            rule: None,
             upstream: None,
             upstream_address: None,
             upstream_local: None,

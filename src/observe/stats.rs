@@ -64,11 +64,11 @@ pub struct Outcome {
 
 impl Stats {
     /// A request has ended. Allocates for the first of its kind only.
-    pub fn request(&mut self, host: &Arc<str>, status: u16, flag: Flag) {
+    pub fn request(&mut self, host: &str, status: u16, flag: Flag) {
         let room = self.requests.len() < HOSTS_MAX;
         let outcomes = match self.requests.get_mut(host) {
             Some(outcomes) => outcomes,
-            None if room => self.requests.entry(Arc::clone(host)).or_default(),
+            None if room => self.requests.entry(host.into()).or_default(),
             None => &mut self.unnamed,
         };
         count(outcomes, status, flag);
@@ -130,11 +130,7 @@ impl Stats {
         for (sum, n) in self.handshakes.iter_mut().zip(other.handshakes) {
             *sum += n;
         }
-        for (sum, n) in self
-            .upstream_connections
-            .iter_mut()
-            .zip(other.upstream_connections)
-        {
+        for (sum, n) in self.upstream_connections.iter_mut().zip(other.upstream_connections) {
             *sum += n;
         }
         self.clients_open += other.clients_open;
@@ -150,11 +146,8 @@ impl Stats {
 
     /// Requests by host, in the order of names; those without a name of their own come last.
     pub fn requests(&self) -> Vec<(&str, &[Outcome])> {
-        let mut hosts: Vec<(&str, &[Outcome])> = self
-            .requests
-            .iter()
-            .map(|(host, outcomes)| (&**host, &**outcomes))
-            .collect();
+        let mut hosts: Vec<(&str, &[Outcome])> =
+            self.requests.iter().map(|(host, outcomes)| (&**host, &**outcomes)).collect();
         hosts.sort_unstable_by_key(|(host, _)| *host);
         if !self.unnamed.is_empty() {
             hosts.push((OTHER_HOST, &self.unnamed));
@@ -227,13 +220,8 @@ pub enum UpstreamEvent {
 
 impl UpstreamEvent {
     /// Every event, in the order of their numbers.
-    pub const ALL: [Self; 5] = [
-        Self::Opened,
-        Self::Reused,
-        Self::Closed,
-        Self::Failed,
-        Self::Limited,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Opened, Self::Reused, Self::Closed, Self::Failed, Self::Limited];
 
     /// The `event` label.
     pub fn as_str(self) -> &'static str {
@@ -253,27 +241,13 @@ fn count(outcomes: &mut Vec<Outcome>, status: u16, flag: Flag) {
         outcome.count += 1;
         return;
     }
-    let status = if outcomes.len() < OUTCOMES_MAX {
-        status
-    } else {
-        OTHER_STATUS
-    };
-    add_outcomes(
-        outcomes,
-        &[Outcome {
-            status,
-            flag,
-            count: 1,
-        }],
-    );
+    let status = if outcomes.len() < OUTCOMES_MAX { status } else { OTHER_STATUS };
+    add_outcomes(outcomes, &[Outcome { status, flag, count: 1 }]);
 }
 
 fn add_outcomes(sums: &mut Vec<Outcome>, more: &[Outcome]) {
     for &one in more {
-        match sums
-            .iter_mut()
-            .find(|sum| sum.status == one.status && sum.flag == one.flag)
-        {
+        match sums.iter_mut().find(|sum| sum.status == one.status && sum.flag == one.flag) {
             Some(sum) => sum.count += one.count,
             None => sums.push(one),
         }
@@ -297,11 +271,7 @@ mod tests {
     }
 
     fn outcome(status: u16, flag: Flag, count: u64) -> Outcome {
-        Outcome {
-            status,
-            flag,
-            count,
-        }
+        Outcome { status, flag, count }
     }
 
     #[test]
@@ -330,14 +300,8 @@ mod tests {
         stats.request(&host("0.example"), 200, Flag::None);
         let requests = stats.requests();
         assert_eq!(requests.len(), HOSTS_MAX + 1);
-        assert_eq!(
-            requests[0],
-            ("0.example", &[outcome(200, Flag::None, 2)][..])
-        );
-        assert_eq!(
-            requests[HOSTS_MAX],
-            (OTHER_HOST, &[outcome(200, Flag::None, 2)][..])
-        );
+        assert_eq!(requests[0], ("0.example", &[outcome(200, Flag::None, 2)][..]));
+        assert_eq!(requests[HOSTS_MAX], (OTHER_HOST, &[outcome(200, Flag::None, 2)][..]));
     }
 
     #[test]
@@ -350,10 +314,7 @@ mod tests {
         let (_, outcomes) = stats.requests()[0];
         assert_eq!(outcomes.len(), OUTCOMES_MAX + 1);
         assert_eq!(outcomes[0], outcome(200, Flag::None, 2));
-        assert_eq!(
-            outcomes[OUTCOMES_MAX],
-            outcome(OTHER_STATUS, Flag::None, 336)
-        );
+        assert_eq!(outcomes[OUTCOMES_MAX], outcome(OTHER_STATUS, Flag::None, 336));
     }
 
     #[test]
@@ -389,17 +350,11 @@ mod tests {
                 (OTHER_HOST, &[outcome(404, Flag::NoRoute, 2)][..]),
             ]
         );
-        assert_eq!(
-            sum.failures(),
-            [("dns_error", 2), ("tls_certificate_error", 1)]
-        );
+        assert_eq!(sum.failures(), [("dns_error", 2), ("tls_certificate_error", 1)]);
         assert_eq!(sum.handshakes(Handshake::Resumed), 2);
         assert_eq!(sum.upstream_connections(UpstreamEvent::Limited), 2);
         assert_eq!((sum.clients_open(), sum.requests_active()), (1, 1));
-        assert_eq!(
-            (sum.clients_accepted, sum.tls_to_plain_port, sum.retries),
-            (2, 2, 4)
-        );
+        assert_eq!((sum.clients_accepted, sum.tls_to_plain_port, sum.retries), (2, 2, 4));
         assert_eq!((sum.log_lines_dropped, sum.cut_at_drain), (6, 8));
         assert_eq!((sum.bytes_in, sum.bytes_out), (10, 12));
     }

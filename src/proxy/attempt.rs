@@ -64,9 +64,7 @@ pub async fn send<'s>(
             record.reused = Reuse::Reused;
             send_h2(shared, order, record).await
         }
-        Ready::Open(permit) => {
-            Box::pin(open(order, &endpoints, first, permit, record, lane)).await
-        }
+        Ready::Open(permit) => Box::pin(open(order, &endpoints, first, permit, record, lane)).await,
     }
 }
 
@@ -79,7 +77,10 @@ async fn endpoints(order: &Order<'_, '_>) -> Result<Arc<Endpoints>, Failure> {
     }
     let limit = order.upstream.policy.load().connect_timeout;
     timeout(limit, order.upstream.endpoints.ready()).await.unwrap_or_else(|_| {
-        Err(Failure::Unresolved(format!("no answer for {} after {limit:?}", order.upstream.key.host)))
+        Err(Failure::Unresolved(format!(
+            "no answer for {} after {limit:?}",
+            order.upstream.key.host
+        )))
     })
 }
 
@@ -164,7 +165,7 @@ async fn open<'s>(
     let connected = match opened {
         Ok(connected) => connected,
         Err(failure) => {
-            lane.stats.borrow_mut().upstream_connection(UpstreamEvent::ConnectFailed);
+            lane.stats.borrow_mut().upstream_connection(UpstreamEvent::Failed);
             return Err(failure);
         }
     };
@@ -254,11 +255,13 @@ impl Carrier {
         buffers: &Buffers,
     ) -> Poll<Result<Head, Broken>> {
         match self {
-            Self::H1(connection) => connection.poll_response(cx, buffers).map_err(|error| match error {
-                HeadError::Closed => Broken::Closed,
-                HeadError::Truncated(error) => error.into(),
-                HeadError::Refused(refusal) => Broken::Malformed(refusal),
-            }),
+            Self::H1(connection) => {
+                connection.poll_response(cx, buffers).map_err(|error| match error {
+                    HeadError::Closed => Broken::Closed,
+                    HeadError::Truncated(error) => error.into(),
+                    HeadError::Refused(refusal) => Broken::Malformed(refusal),
+                })
+            }
             Self::H2(stream) => stream.poll_response(cx, buffers),
         }
     }
@@ -270,7 +273,8 @@ impl Carrier {
         method: &[u8],
         want: Want,
     ) -> Result<Framing, String> {
-        let framing = framing::response(head, method).map_err(|refusal: Refusal| refusal.reason())?;
+        let framing =
+            framing::response(head, method).map_err(|refusal: Refusal| refusal.reason())?;
         match self {
             Self::H1(_) if framing == Framing::Tunnel && want == Want::Any => {
                 Err("it switched protocols without being asked".into())

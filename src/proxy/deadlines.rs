@@ -83,8 +83,11 @@ impl Deadlines {
 
     fn wake(&self, due: impl Fn(&Slot) -> bool) {
         let mut slots = self.slots.borrow_mut();
-        let wakers: Vec<Waker> =
-            slots.iter_mut().filter(|slot| due(slot)).filter_map(|slot| slot.waker.take()).collect();
+        let wakers: Vec<Waker> = slots
+            .iter_mut()
+            .filter(|slot| due(slot))
+            .filter_map(|slot| slot.waker.take())
+            .collect();
         drop(slots);
         wakers.into_iter().for_each(Waker::wake);
     }

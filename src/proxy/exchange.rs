@@ -20,9 +20,9 @@ use crate::downstream::Client;
 use crate::model::{Failure, Forward};
 use crate::observe::Record;
 use crate::transport::{Broken, Peer};
+use crate::upstream::Upstream;
 use crate::upstream::connect::Want;
 use crate::upstream::endpoints::Endpoint;
-use crate::upstream::Upstream;
 use crate::wire::{Framing, Head};
 
 /// Attempts on fresh connections after reused ones turned out to be stale; they cost no retry.
@@ -54,8 +54,6 @@ pub struct Exchange<'s> {
     pub carrier: Carrier,
     /// Keeps the endpoint counted as busy.
     pub busy: Busy,
-    /// The response's head.
-    pub head: Head,
     /// How the origin frames the body that follows it.
     pub framing: Framing,
     /// How far the upload is.
@@ -97,7 +95,7 @@ pub async fn start<'s>(
     client: &mut Client<'_>,
     record: &mut Record<'s>,
     lane: &Rc<Lane>,
-) -> Result<Exchange<'s>, Failure> {
+) -> Result<(Head, Exchange<'s>), Failure> {
     let until = order.forward.timeout.map(|timeout| lane.clock() + timeout);
     match until {
         None => attempts(order, client, record, lane, None).await,
@@ -113,13 +111,17 @@ async fn attempts<'s>(
     record: &mut Record<'s>,
     lane: &Rc<Lane>,
     until: Option<Instant>,
-) -> Result<Exchange<'s>, Failure> {
+) -> Result<(Head, Exchange<'s>), Failure> {
     let mut upload = Flow::default();
     let (mut retries, mut stale) = (0, 0);
     loop {
         record.attempts += 1;
         if !upload.has_taken() {
-            upload = if order.framing == Framing::Empty { Flow::without_body() } else { Flow::default() };
+            upload = if order.framing == Framing::Empty {
+                Flow::without_body()
+            } else {
+                Flow::default()
+            };
         }
         let source = if stale == 0 { attempt::Source::Any } else { attempt::Source::Fresh };
         let sent = attempt::send(&mut order, source, record, lane).await;
@@ -193,11 +195,10 @@ impl Answered {
         upload: Flow,
         until: Option<Instant>,
         _lane: &Lane,
-    ) -> Exchange<'s> {
-        Exchange {
+    ) -> (Head, Exchange<'s>) {
+        let exchange = Exchange {
             carrier: self.carrier,
             busy: self.busy,
-            head: self.head,
             framing: self.framing,
             upload,
             idle: self.idle,
@@ -206,7 +207,8 @@ impl Answered {
             upstream: order.upstream,
             pool_name: order.upstream.server_name(order.server_name).map(Into::into),
             want: order.want,
-        }
+        };
+        (self.head, exchange)
     }
 }
 

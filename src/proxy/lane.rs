@@ -206,7 +206,8 @@ impl Lane {
         let mut pools = self.pools.borrow_mut();
         pools.sweep(now, |connection| connection.is_alive(&self.buffers));
         if self.swept.replace(snapshot.generation) != snapshot.generation {
-            let live: HashSet<u32> = snapshot.upstreams.values().map(|upstream| upstream.id).collect();
+            let live: HashSet<u32> =
+                snapshot.upstreams.values().map(|upstream| upstream.id).collect();
             pools.retain(|id| live.contains(&id));
         }
         drop(pools);

@@ -23,25 +23,25 @@ use crate::model::Failure;
 use crate::observe::Record;
 use crate::transport::Broken;
 use crate::upstream::pool::Key;
-use crate::wire::Framing;
+use crate::wire::{Framing, Head};
 
 /// Relays a response, and what is left of the upload.
 pub async fn both(
-    mut exchange: Exchange<'_>,
+    (mut head, mut exchange): (Head, Exchange<'_>),
     client: &mut Client<'_>,
     asked: Asked,
     record: &mut Record<'_>,
     lane: &Rc<Lane>,
 ) -> Next {
-    record.status = exchange.head.status();
+    record.status = head.status();
     record.first_byte_ms = Some(lane.millis_since(record.started));
     if exchange.framing == Framing::Tunnel {
-        return tunnel::run(exchange, client, record, lane).await;
+        return tunnel::run(head, exchange, client, record, lane).await;
     }
-    headers::inbound(&mut exchange.head, &exchange.forward.response);
-    let (framing, next) = reply::frame(&mut exchange.head, exchange.framing, asked, lane);
-    let begun = client.reply(&exchange.head, framing, &lane.buffers);
-    lane.buffers.give_back(std::mem::take(&mut exchange.head).into_buffer());
+    headers::inbound(&mut head, &exchange.forward.response);
+    let (framing, next) = reply::frame(&mut head, exchange.framing, asked, lane);
+    let begun = client.reply(&head, framing, &lane.buffers);
+    lane.buffers.give_back(head.into_buffer());
     let mut download = match framing {
         Framing::Empty => Flow::without_body(),
         _ => Flow::default(),

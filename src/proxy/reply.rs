@@ -225,10 +225,8 @@ async fn send(
     lane: &Lane,
 ) -> Result<(), crate::transport::Broken> {
     client.reply(head, framing, &lane.buffers)?;
-    let mut piece = (framing != Framing::Empty).then(|| Piece {
-        data: Data::Shared(body.into()),
-        end: Some(Trailers::default()),
-    });
+    let mut piece = (framing != Framing::Empty)
+        .then(|| Piece { data: Data::Shared(body.into()), end: Some(Trailers::default()) });
     std::future::poll_fn(|cx| {
         if let Some(piece) = piece.take() {
             client.push(cx, piece, &[], &lane.buffers)?;

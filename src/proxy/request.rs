@@ -53,13 +53,13 @@ async fn start<'s>(
     snapshot: &'s Arc<Snapshot>,
     record: &mut Record<'s>,
     lane: &Rc<Lane>,
-) -> Result<exchange::Exchange<'s>, Failure> {
+) -> Result<(Head, exchange::Exchange<'s>), Failure> {
     let framing = body_of(head, client)?;
     let target = take_target(head)?;
     let found = find(head, &target.authority, client, snapshot)?;
     record.route = Some(found.pattern);
     let rule = found.rule.ok_or(Failure::NoRoute)?;
-    record.rule = &rule.plan.name;
+    record.rule = Some(rule.plan.name.as_str()).filter(|name| !name.is_empty());
     let upgrade = headers::upgrade(head).map_err(Failure::Refused)?;
     let upstream = match rule.pick(&mut lane.random.borrow_mut()) {
         Some(Onward::Upstream(upstream)) => upstream,

@@ -116,10 +116,8 @@ async fn one_request(
     deadline: &Deadline,
     lane: &Rc<Lane>,
 ) -> Next {
-    let head = wait(deadline, |cx| {
-        connection.poll_request(cx, &lane.limits.head, &lane.buffers)
-    })
-    .await;
+    let head =
+        wait(deadline, |cx| connection.poll_request(cx, &lane.limits.head, &lane.buffers)).await;
     let mut client = Client::H1(connection);
     match head {
         Some(Ok(head)) => {
@@ -164,7 +162,9 @@ async fn serve_h2(stream: TcpStream, first: Vec<u8>, ends: Ends, lane: &Rc<Lane>
     let stream = join(std::io::Cursor::new(first).chain(read), write);
     let mut connection = match timeout(lane.limits.head_time, h2::accept(stream)).await {
         Ok(Ok(connection)) => connection,
-        Ok(Err(error)) => return tracing::debug!(client = %ends.peer, "HTTP/2 did not begin: {error}"),
+        Ok(Err(error)) => {
+            return tracing::debug!(client = %ends.peer, "HTTP/2 did not begin: {error}");
+        }
         Err(_) => return,
     };
     let mut leaving = lane.phase() > Phase::Serving;

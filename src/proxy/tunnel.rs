@@ -15,16 +15,17 @@ use crate::downstream::Client;
 use crate::model::Failure;
 use crate::observe::Record;
 use crate::transport::{Buffers, Messages, Peer};
-use crate::wire::Framing;
+use crate::wire::{Framing, Head};
 
 /// Passes the 101 on, then bytes.
 pub async fn run(
+    mut head: Head,
     exchange: Exchange<'_>,
     client: &mut Client<'_>,
     record: &mut Record<'_>,
     lane: &Rc<Lane>,
 ) -> Next {
-    let Exchange { carrier, mut head, idle, forward, .. } = exchange;
+    let Exchange { carrier, idle, forward, .. } = exchange;
     let (Client::H1(client), Carrier::H1(mut origin)) = (client, carrier) else {
         record.failed(&Failure::Malformed("it switched protocols, which HTTP/2 cannot".into()));
         return Next::Abort;

@@ -45,7 +45,8 @@ pub struct Changes {
 impl Snapshot {
     /// Makes a plan ready, reusing what the previous snapshot has of it.
     pub fn build(plan: &Plan, previous: &Self, tls: &TlsContext) -> (Self, Changes) {
-        let mut upstreams = HashMap::with_capacity_and_hasher(plan.upstreams.len(), RandomState::default());
+        let mut upstreams =
+            HashMap::with_capacity_and_hasher(plan.upstreams.len(), RandomState::default());
         let mut by_index = Vec::with_capacity(plan.upstreams.len());
         let mut changes = Changes::default();
         for spec in &plan.upstreams {
@@ -63,7 +64,8 @@ impl Snapshot {
             by_index.push(Arc::clone(&upstream));
             upstreams.insert(spec.key.clone(), upstream);
         }
-        changes.removed = previous.upstreams.keys().filter(|key| !upstreams.contains_key(*key)).count();
+        changes.removed =
+            previous.upstreams.keys().filter(|key| !upstreams.contains_key(*key)).count();
         let snapshot = Self {
             generation: previous.generation + 1,
             listeners: plan.listeners.clone(),

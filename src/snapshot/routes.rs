@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-use crate::model::{self, Action, Destination, Forward, HostPattern, Plan};
+use crate::model::{self, Action, Destination, Forward, Host, HostPattern, Plan};
 use crate::upstream::Upstream;
 
 /// Who gets what, for every listener.
@@ -44,6 +44,7 @@ pub struct Rule {
     pub plan: model::Rule,
     /// Where it leads, in the plan's order and with the plan's weights.
     pub onward: Vec<(Onward, u32)>,
+    rewritten_host: Option<Host>,
 }
 
 /// Where a rule leads.
@@ -170,13 +171,19 @@ impl Rule {
             };
             (onward, *weight)
         });
-        Self { plan: plan.clone(), onward: onward.collect() }
+        let rewritten_host = forward.rewritten_host();
+        Self { plan: plan.clone(), onward: onward.collect(), rewritten_host }
     }
 
     /// How it carries a request.
     pub fn forward(&self) -> &Forward {
         let Action::Forward(forward) = &self.plan.action;
         forward
+    }
+
+    /// The host that the rewrite names, if there is one.
+    pub fn rewritten_host(&self) -> Option<&str> {
+        self.rewritten_host.as_ref().map(Host::as_str)
     }
 
     /// One of its destinations, by weight.
@@ -228,7 +235,11 @@ mod tests {
         }
     }
 
-    fn find<'t>(table: &'t RouteTable, host: &str, path: &str) -> Option<(String, Option<&'t str>)> {
+    fn find<'t>(
+        table: &'t RouteTable,
+        host: &str,
+        path: &str,
+    ) -> Option<(String, Option<&'t str>)> {
         let at = "127.0.0.1:443".parse().expect("valid");
         let found = table.find((at, 443), host, path.as_bytes(), b"GET")?;
         Some((found.pattern.to_owned(), found.rule.map(|rule| rule.plan.name.as_str())))

@@ -28,6 +28,11 @@ pub struct Frames {
 }
 
 impl Frames {
+    /// The bodies of a stream of which these halves are open.
+    pub fn new(recv: Option<RecvStream>, send: Option<SendStream<Bytes>>) -> Self {
+        Self { recv, send, ..Self::default() }
+    }
+
     fn acknowledge(&mut self) {
         let count = std::mem::take(&mut self.unacknowledged);
         if let Some(recv) = &mut self.recv

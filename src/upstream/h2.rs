@@ -108,8 +108,7 @@ impl Shared {
             .map_err(|error| frames::broken(&error))?;
         self.life.served.set(self.life.served.get() + 1);
         self.life.streams.set(self.life.streams.get() + 1);
-        let frames =
-            Frames { send: (body == Body::Follows).then_some(send), ..Frames::default() };
+        let frames = Frames::new(None, (body == Body::Follows).then_some(send));
         Ok(Stream { response, frames, shared: self })
     }
 }
@@ -181,8 +180,7 @@ fn request(head: &Head, scheme: &'static str) -> Result<Request<()>, Broken> {
         .map_err(|_| unfit("target"))?;
     let mut request = Request::new(());
     *request.uri_mut() = uri;
-    *request.method_mut() =
-        http::Method::from_bytes(head.method()).map_err(|_| unfit("method"))?;
+    *request.method_mut() = http::Method::from_bytes(head.method()).map_err(|_| unfit("method"))?;
     for (name, value) in head.lines() {
         let name = HeaderName::from_bytes(name).map_err(|_| unfit("field name"))?;
         if name == http::header::HOST {

@@ -151,6 +151,12 @@ impl Upstream {
     }
 }
 
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Upstream({}, {})", self.id, self.key.name)
+    }
+}
+
 impl Drop for Upstream {
     /// Lets `keep_fresh` notice that nobody needs it any more.
     fn drop(&mut self) {

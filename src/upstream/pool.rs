@@ -140,11 +140,7 @@ impl Pools {
     }
 
     /// Closes what has expired or died, and forgets what is empty.
-    pub fn sweep(
-        &mut self,
-        now: Instant,
-        mut alive: impl FnMut(&mut Box<h1::Connection>) -> bool,
-    ) {
+    pub fn sweep(&mut self, now: Instant, mut alive: impl FnMut(&mut Box<h1::Connection>) -> bool) {
         for names in self.upstreams.values_mut() {
             for pools in names.values_mut() {
                 pools.iter_mut().for_each(|pool| pool.sweep(now, &mut alive));

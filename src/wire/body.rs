@@ -4,9 +4,9 @@
 
 use std::ops::Range;
 
+use super::Refusal;
 use super::chunked::{self, Decoder, Event, Trailers};
 use super::framing::Framing;
-use super::Refusal;
 
 /// Reads a body out of the bytes that carry it.
 #[derive(Debug)]

@@ -71,12 +71,7 @@ impl Decoder {
     /// Before the first chunk.
     pub fn new() -> Self {
         let state = State::Size { digits: 0 };
-        Self {
-            state,
-            remaining: 0,
-            extension_bytes: 0,
-            section: Vec::new(),
-        }
+        Self { state, remaining: 0, extension_bytes: 0, section: Vec::new() }
     }
 
     /// Reads on; the input starts where the last event ended. After [`Event::End`] it takes nothing.
@@ -86,9 +81,7 @@ impl Decoder {
             match self.state {
                 State::Payload => {
                     let rest = input.len() - at;
-                    let len = usize::try_from(self.remaining)
-                        .unwrap_or(usize::MAX)
-                        .min(rest);
+                    let len = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(rest);
                     self.remaining -= len as u64;
                     if self.remaining == 0 {
                         self.state = State::PayloadCr;
@@ -100,10 +93,7 @@ impl Decoder {
                     at += used;
                     if let Some(trailers) = trailers {
                         self.state = State::Done;
-                        return Ok(Event::End {
-                            consumed: at,
-                            trailers,
-                        });
+                        return Ok(Event::End { consumed: at, trailers });
                     }
                 }
                 State::Done => break,
@@ -114,10 +104,7 @@ impl Decoder {
             }
         }
         match self.state {
-            State::Done => Ok(Event::End {
-                consumed: 0,
-                trailers: Trailers::default(),
-            }),
+            State::Done => Ok(Event::End { consumed: 0, trailers: Trailers::default() }),
             _ => Ok(Event::More { consumed: at }),
         }
     }
@@ -195,9 +182,7 @@ impl Trailers {
 
     /// Names and values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.0
-            .iter()
-            .map(|(name, value)| (name.as_slice(), value.as_slice()))
+        self.0.iter().map(|(name, value)| (name.as_slice(), value.as_slice()))
     }
 
     /// Adds a field, unless its name belongs in a head. Neither part may hold a CR, LF or NUL.

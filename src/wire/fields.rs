@@ -29,10 +29,7 @@ pub fn strip_hop_by_hop(head: &mut Head) -> Result<(), Refusal> {
     }
     let nominated = nominated(head)?;
     head.retain(|known, name, _| {
-        !is_hop_by_hop(known)
-            && !nominated
-                .iter()
-                .any(|option| name.eq_ignore_ascii_case(option))
+        !is_hop_by_hop(known) && !nominated.iter().any(|option| name.eq_ignore_ascii_case(option))
     });
     if accepts_trailers(head) {
         head.set(b"te", b"trailers");
@@ -51,11 +48,7 @@ pub fn keep_alive(head: &Head) -> Persistence {
             has_connection_option(head, b"keep-alive") && !has_connection_option(head, b"close")
         }
     };
-    if persists {
-        Persistence::Keep
-    } else {
-        Persistence::Close
-    }
+    if persists { Persistence::Keep } else { Persistence::Close }
 }
 
 /// The protocol the message asks to change to, or changes to: `Connection: upgrade` and an Upgrade,
@@ -69,30 +62,21 @@ pub fn upgrade(head: &Head) -> Option<&[u8]> {
 /// Whether the client waits for a 100 before it sends its body (RFC 9110, section 10.1.1).
 pub fn expects_continue(head: &Head) -> bool {
     head.version() != Version::Http10
-        && head
-            .all(Name::Expect)
-            .any(|value| value.eq_ignore_ascii_case(b"100-continue"))
+        && head.all(Name::Expect).any(|value| value.eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// Whether the sender takes trailers: `TE: trailers` (RFC 9110, section 10.1.4).
 pub fn accepts_trailers(head: &Head) -> bool {
-    head.all(Name::Te)
-        .flat_map(tokens)
-        .any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
+    head.all(Name::Te).flat_map(tokens).any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
 }
 
 /// How long the sender keeps an idle connection: `Keep-Alive: timeout=N`, in seconds.
 pub fn keep_alive_timeout(head: &Head) -> Option<Duration> {
-    let seconds = head
-        .all(Name::KeepAlive)
-        .flat_map(tokens)
-        .find_map(|parameter| {
-            let equals = memchr::memchr(b'=', parameter)?;
-            let (name, value) = (&parameter[..equals], &parameter[equals + 1..]);
-            name.trim_ascii()
-                .eq_ignore_ascii_case(b"timeout")
-                .then(|| value.trim_ascii())
-        })?;
+    let seconds = head.all(Name::KeepAlive).flat_map(tokens).find_map(|parameter| {
+        let equals = memchr::memchr(b'=', parameter)?;
+        let (name, value) = (&parameter[..equals], &parameter[equals + 1..]);
+        name.trim_ascii().eq_ignore_ascii_case(b"timeout").then(|| value.trim_ascii())
+    })?;
     let seconds: u32 = std::str::from_utf8(seconds).ok()?.parse().ok()?;
     Some(Duration::from_secs(seconds.into()))
 }
@@ -100,16 +84,11 @@ pub fn keep_alive_timeout(head: &Head) -> Option<Duration> {
 /// The members of a comma-separated list without their blanks; empty ones are left out
 /// (RFC 9110, section 5.6.1).
 pub fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value
-        .split(|byte| *byte == b',')
-        .map(|member| member.trim_ascii())
-        .filter(|m| !m.is_empty())
+    value.split(|byte| *byte == b',').map(|member| member.trim_ascii()).filter(|m| !m.is_empty())
 }
 
 fn has_connection_option(head: &Head, option: &[u8]) -> bool {
-    head.all(Name::Connection)
-        .flat_map(tokens)
-        .any(|token| token.eq_ignore_ascii_case(option))
+    head.all(Name::Connection).flat_map(tokens).any(|token| token.eq_ignore_ascii_case(option))
 }
 
 /// The names of the fields that Connection takes away, beyond those that always go.

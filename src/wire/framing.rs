@@ -78,9 +78,9 @@ fn announced(head: &Head) -> Result<Announced, Refusal> {
         (None, None) => Ok(Announced::Nothing),
         (Some(_), Some(_)) => Err(Refusal::BothLengthAndChunked),
         (Some(_), None) if lengths > 1 => Err(Refusal::DuplicateLength),
-        (Some(value), None) => Ok(Announced::Length(
-            parse_length(value).ok_or(Refusal::BadLength)?,
-        )),
+        (Some(value), None) => {
+            Ok(Announced::Length(parse_length(value).ok_or(Refusal::BadLength)?))
+        }
         (None, Some(_)) if head.version() == Version::Http10 => Err(Refusal::ChunkedInHttp10),
         (None, Some(value)) if codings == 1 && value.eq_ignore_ascii_case(b"chunked") => {
             Ok(Announced::Chunked)

@@ -141,20 +141,14 @@ impl Head {
 
     /// Every line, as name and value, in order.
     pub fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.lines
-            .iter()
-            .map(|line| (line.name_in(&self.buffer), line.value_in(&self.buffer)))
+        self.lines.iter().map(|line| (line.name_in(&self.buffer), line.value_in(&self.buffer)))
     }
 
     /// Every line with its name recognised: for passes that look at several names at once.
     pub fn recognised(&self) -> impl Iterator<Item = (Name, &[u8], &[u8])> {
-        self.lines.iter().map(|line| {
-            (
-                line.name,
-                line.name_in(&self.buffer),
-                line.value_in(&self.buffer),
-            )
-        })
+        self.lines
+            .iter()
+            .map(|line| (line.name, line.name_in(&self.buffer), line.value_in(&self.buffer)))
     }
 
     /// The value of the first line of a known name.
@@ -171,10 +165,7 @@ impl Head {
     /// The value of the first line of any name; case does not count.
     pub fn find_named(&self, name: &[u8]) -> Option<&[u8]> {
         let known = Name::of(name);
-        let line = self
-            .lines
-            .iter()
-            .find(|line| line.is_named(known, name, &self.buffer))?;
+        let line = self.lines.iter().find(|line| line.is_named(known, name, &self.buffer))?;
         Some(line.value_in(&self.buffer))
     }
 
@@ -207,15 +198,13 @@ impl Head {
     pub fn remove(&mut self, name: &[u8]) {
         let known = Name::of(name);
         let buffer = &self.buffer;
-        self.lines
-            .retain(|line| !line.is_named(known, name, buffer));
+        self.lines.retain(|line| !line.is_named(known, name, buffer));
     }
 
     /// Keeps the lines for which `keep(recognised name, name, value)` holds.
     pub fn retain(&mut self, mut keep: impl FnMut(Name, &[u8], &[u8]) -> bool) {
         let buffer = &self.buffer;
-        self.lines
-            .retain(|line| keep(line.name, line.name_in(buffer), line.value_in(buffer)));
+        self.lines.retain(|line| keep(line.name, line.name_in(buffer), line.value_in(buffer)));
     }
 
     /// Writes `METHOD target HTTP/1.1`, the lines and the empty line.
@@ -256,17 +245,11 @@ impl Head {
     fn store_line(&mut self, known: Name, name: &[u8], value: &[u8]) -> Line {
         debug_assert!(!breaks_line(name) && !breaks_line(value));
         let start = self.buffer.len() as u32;
-        self.buffer
-            .reserve(name.len() + value.len() + SEPARATOR.len() + LINE_END.len());
+        self.buffer.reserve(name.len() + value.len() + SEPARATOR.len() + LINE_END.len());
         for part in [name, SEPARATOR, value, LINE_END] {
             self.buffer.extend_from_slice(part);
         }
-        Line {
-            start,
-            name_len: name.len() as u32,
-            value_len: value.len() as u32,
-            name: known,
-        }
+        Line { start, name_len: name.len() as u32, value_len: value.len() as u32, name: known }
     }
 
     fn text(&self, span: Span) -> &[u8] {
@@ -315,18 +298,14 @@ impl fmt::Debug for Head {
             )?,
             StartLine::Response { status, .. } => write!(f, "{status}")?,
         }
-        self.lines()
-            .try_for_each(|(name, _)| write!(f, ", {}", name.escape_ascii()))
+        self.lines().try_for_each(|(name, _)| write!(f, ", {}", name.escape_ascii()))
     }
 }
 
 fn store(buffer: &mut Vec<u8>, text: &[u8]) -> Span {
     let start = buffer.len() as u32;
     buffer.extend_from_slice(text);
-    Span {
-        start,
-        len: text.len() as u32,
-    }
+    Span { start, len: text.len() as u32 }
 }
 
 fn breaks_line(text: &[u8]) -> bool {

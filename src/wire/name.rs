@@ -82,8 +82,7 @@ impl Name {
 }
 
 fn has_prefix(name: &[u8], prefix: &[u8]) -> bool {
-    name.get(..prefix.len())
-        .is_some_and(|front| front.eq_ignore_ascii_case(prefix))
+    name.get(..prefix.len()).is_some_and(|front| front.eq_ignore_ascii_case(prefix))
 }
 
 #[cfg(test)]

@@ -28,10 +28,7 @@ pub struct HeadLimits {
 /// Envoy's: 60 KiB and 100 lines.
 impl Default for HeadLimits {
     fn default() -> Self {
-        Self {
-            bytes: 60 * 1024,
-            lines: 100,
-        }
+        Self { bytes: 60 * 1024, lines: 100 }
     }
 }
 
@@ -48,10 +45,7 @@ pub enum Parsed {
 ///
 /// `buffer` is the memory for the head; it is taken only when the head is complete.
 pub fn request(bytes: &[u8], limits: &HeadLimits, buffer: &mut Vec<u8>) -> Result<Parsed, Refusal> {
-    let skipped = bytes
-        .iter()
-        .take_while(|byte| matches!(byte, b'\r' | b'\n'))
-        .count();
+    let skipped = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
     check_method(&bytes[skipped..])?;
     if !holds_head(&bytes[skipped..], limits.bytes.saturating_sub(skipped))? {
         return Ok(Parsed::Partial);
@@ -129,10 +123,9 @@ pub(super) fn trailer_lines(
 ) -> Result<Vec<(&[u8], &[u8])>, Refusal> {
     let mut lines = vec![httparse::EMPTY_HEADER; lines_max];
     match httparse::parse_headers(section, &mut lines) {
-        Ok(httparse::Status::Complete((_, lines))) => Ok(lines
-            .iter()
-            .map(|line| (line.name.as_bytes(), line.value))
-            .collect()),
+        Ok(httparse::Status::Complete((_, lines))) => {
+            Ok(lines.iter().map(|line| (line.name.as_bytes(), line.value)).collect())
+        }
         Err(httparse::Error::TooManyHeaders) => Err(Refusal::TrailersTooLarge),
         Ok(httparse::Status::Partial) | Err(_) => Err(Refusal::BadTrailer),
     }
@@ -140,11 +133,7 @@ pub(super) fn trailer_lines(
 
 /// Refuses at once what cannot become a request, so that nobody waits for the rest of it.
 fn check_method(bytes: &[u8]) -> Result<(), Refusal> {
-    match bytes
-        .iter()
-        .take(EARLY_BYTES)
-        .position(|byte| !is_token(*byte))
-    {
+    match bytes.iter().take(EARLY_BYTES).position(|byte| !is_token(*byte)) {
         Some(end) if end == 0 || bytes[end] != b' ' => Err(Refusal::BadRequestLine),
         _ => Ok(()),
     }
@@ -154,11 +143,7 @@ fn check_method(bytes: &[u8]) -> Result<(), Refusal> {
 fn check_protocol(bytes: &[u8]) -> Result<(), Refusal> {
     const PROTOCOL: &[u8] = b"HTTP/";
     let seen = bytes.len().min(PROTOCOL.len());
-    if bytes[..seen] == PROTOCOL[..seen] {
-        Ok(())
-    } else {
-        Err(Refusal::BadStatusLine)
-    }
+    if bytes[..seen] == PROTOCOL[..seen] { Ok(()) } else { Err(Refusal::BadStatusLine) }
 }
 
 /// Whether an empty line ends the head within the limit. Looking for it first keeps a sender of
@@ -198,23 +183,13 @@ fn has_fold(bytes: &[u8]) -> bool {
 
 /// Whether the start line is well-formed but for the number after `HTTP/`.
 fn names_version(bytes: &[u8]) -> bool {
-    let line = bytes
-        .split(|byte| *byte == b'\n')
-        .next()
-        .unwrap_or_default();
+    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
     line.starts_with(b"HTTP/")
-        || line
-            .split(|byte| *byte == b' ')
-            .nth(2)
-            .is_some_and(|word| word.starts_with(b"HTTP/"))
+        || line.split(|byte| *byte == b' ').nth(2).is_some_and(|word| word.starts_with(b"HTTP/"))
 }
 
 fn version(minor: u8) -> Version {
-    if minor == 0 {
-        Version::Http10
-    } else {
-        Version::Http11
-    }
+    if minor == 0 { Version::Http10 } else { Version::Http11 }
 }
 
 /// Whether a byte may stand in a token (RFC 9110, section 5.6.2).

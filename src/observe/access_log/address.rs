@@ -44,11 +44,7 @@ static OCTETS: [([u8; 4], usize); 256] = {
 };
 
 const fn dotted(octet: u8) -> ([u8; 4], usize) {
-    let (hundreds, tens, ones) = (
-        b'0' + octet / 100,
-        b'0' + octet / 10 % 10,
-        b'0' + octet % 10,
-    );
+    let (hundreds, tens, ones) = (b'0' + octet / 100, b'0' + octet / 10 % 10, b'0' + octet % 10);
     match octet {
         0..10 => ([ones, b'.', 0, 0], 2),
         10..100 => ([tens, ones, b'.', 0], 3),
@@ -65,10 +61,7 @@ mod tests {
         let octets = (0..=255).map(|n| SocketAddr::from((Ipv4Addr::new(n, 1, 255 - n, n), 443)));
         let ports = (0..=u16::MAX).map(|port| SocketAddr::from(([255; 4], port)));
         let v6 = ["[::]:0", "[2001:db8::1]:443", "[::ffff:10.0.0.1]:8080"];
-        for address in octets
-            .chain(ports)
-            .chain(v6.map(|text| text.parse().unwrap()))
-        {
+        for address in octets.chain(ports).chain(v6.map(|text| text.parse().unwrap())) {
             let mut out = Vec::new();
             super::write(&mut out, &address);
             assert_eq!(String::from_utf8(out).unwrap(), address.to_string());

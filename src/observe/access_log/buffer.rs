@@ -79,7 +79,7 @@ impl LogBuffer {
     }
 
     /// Logs a request that ended at `ended`. Hands the buffer over when it is full.
-    pub fn append(&mut self, record: &Record, noted: &Noted, ended: Instant) {
+    pub fn append(&mut self, record: &Record<'_>, noted: &Noted, ended: Instant) {
         if self.filling.len() >= FULL_BYTES {
             self.flush();
             if self.filling.len() >= FULL_BYTES {
@@ -118,11 +118,7 @@ impl LogBuffer {
 
     fn hand_over(&mut self, bytes: Vec<u8>) {
         let lines = std::mem::take(&mut self.lines);
-        let batch = Batch {
-            bytes,
-            lines,
-            home: self.home.clone(),
-        };
+        let batch = Batch { bytes, lines, home: self.home.clone() };
         if self.batches.try_send(batch).is_err() {
             // The writer is gone (it was stopped while this lane still worked).
             self.dropped += lines;

@@ -113,11 +113,7 @@ mod tests {
             (b"/plain?a=b c", "/plain?a=b c", "/plain?a=b c"),
             (b"a\"b", "a\\x22b", "a\\\"b"),
             (b"a\\b", "a\\x5Cb", "a\\\\b"),
-            (
-                b"a\r\nb\x1b[31m",
-                "a\\x0D\\x0Ab\\x1B[31m",
-                "a\\u000D\\u000Ab\\u001B[31m",
-            ),
+            (b"a\r\nb\x1b[31m", "a\\x0D\\x0Ab\\x1B[31m", "a\\u000D\\u000Ab\\u001B[31m"),
             (b"\x7f\x00", "\\x7F\\x00", "\\u007F\\u0000"),
             ("é\u{85}".as_bytes(), "\\xC3\\xA9\\xC2\\x85", "é\\u0085"),
             (b"a\xffb", "a\\xFFb", "a\u{fffd}b"),

@@ -24,10 +24,7 @@ fn request(out: &mut Vec<u8>, entry: &Entry<'_>) {
     string_or_null(
         out,
         "protocol",
-        entry
-            .record
-            .version
-            .map(|version| version.as_str().as_bytes()),
+        entry.record.version.map(|version| version.as_str().as_bytes()),
     );
     string_or_null(out, "authority", noted.authority());
     string_or_null(out, "user_agent", noted.user_agent());
@@ -39,9 +36,7 @@ fn response(out: &mut Vec<u8>, entry: &Entry<'_>) {
     let record = entry.record;
     amount(out, "response_code", record.status);
     quoted(out, "response_flags", |out| flags(out, record));
-    quoted(out, "response_code_details", |out| {
-        details(out, record, escape::json)
-    });
+    quoted(out, "response_code_details", |out| details(out, record, escape::json));
     key(out, "connection_termination_details");
     out.extend_from_slice(b"null");
     match record.reason.as_deref() {
@@ -60,12 +55,8 @@ fn response(out: &mut Vec<u8>, entry: &Entry<'_>) {
     }
 }
 
-fn addresses(out: &mut Vec<u8>, record: &Record) {
-    string_or_null(
-        out,
-        "upstream_cluster",
-        record.upstream.as_deref().map(str::as_bytes),
-    );
+fn addresses(out: &mut Vec<u8>, record: &Record<'_>) {
+    string_or_null(out, "upstream_cluster", record.upstream.map(str::as_bytes));
     for (name, value) in [
         ("upstream_host", &record.upstream_address),
         ("upstream_local_address", &record.upstream_local),
@@ -75,19 +66,15 @@ fn addresses(out: &mut Vec<u8>, record: &Record) {
             None => string_or_null(out, name, None),
         }
     }
-    quoted(out, "downstream_local_address", |out| {
-        address::write(out, &record.local)
-    });
-    quoted(out, "downstream_remote_address", |out| {
-        address::write(out, &record.client)
-    });
+    quoted(out, "downstream_local_address", |out| address::write(out, &record.local));
+    quoted(out, "downstream_remote_address", |out| address::write(out, &record.client));
     string_or_null(out, "requested_server_name", None);
-    string_or_null(out, "route_name", record.rule.as_deref().map(str::as_bytes));
+    string_or_null(out, "route_name", record.rule.map(str::as_bytes));
 }
 
 /// What Envoy has no key for.
-fn additions(out: &mut Vec<u8>, record: &Record) {
-    string(out, "host_pattern", record.route.as_deref().unwrap_or(""));
+fn additions(out: &mut Vec<u8>, record: &Record<'_>) {
+    string(out, "host_pattern", record.route.unwrap_or(""));
     string(out, "error", record.token.unwrap_or(""));
     let times = [
         ("dns_ms", record.dns_ms),

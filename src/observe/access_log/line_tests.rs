@@ -13,7 +13,7 @@ use crate::observe::{Noted, Record, RequestFacts, Reuse, TlsFacts, Version};
 /// 2018-11-28T10:19:56.123Z and the 15 ms the request took.
 const ENDED_UNIX_MS: u64 = 1_543_400_396_138;
 
-fn line(format: Format, record: &Record, noted: &Noted) -> String {
+fn line(format: Format, record: &Record<'_>, noted: &Noted) -> String {
     let mut out = Vec::new();
     let ended = record.started + Duration::from_millis(15);
     let entry = Entry::ended(record, noted, ended, ENDED_UNIX_MS);
@@ -21,21 +21,21 @@ fn line(format: Format, record: &Record, noted: &Noted) -> String {
     String::from_utf8(out).unwrap()
 }
 
-fn object(record: &Record, noted: &Noted) -> Value {
+fn object(record: &Record<'_>, noted: &Noted) -> Value {
     serde_json::from_str(&line(Format::Json, record, noted)).unwrap()
 }
 
-fn begun() -> Record {
+fn begun() -> Record<'static> {
     let client = "10.0.0.7:40000".parse().unwrap();
     Record::begin(Instant::now(), client, "10.0.0.1:443".parse().unwrap())
 }
 
-fn served() -> Record {
+fn served() -> Record<'static> {
     Record {
         version: Some(Version::Http11),
-        route: Some("edition.cnn.com".into()),
-        rule: Some("politics".into()),
-        upstream: Some("outbound|443||edition.cnn.com".into()),
+        route: Some("edition.cnn.com"),
+        rule: Some("politics"),
+        upstream: Some("outbound|443||edition.cnn.com"),
         upstream_address: Some("151.101.3.5:443".parse().unwrap()),
         upstream_local: Some("[2001:db8::1]:50000".parse().unwrap()),
         attempts: 2,
@@ -84,9 +84,7 @@ fn text_of_a_head_that_could_not_be_read_is_all_dashes() {
 #[test]
 fn a_failure_shows_its_reason_in_the_details_and_beside_them() {
     let mut record = begun();
-    record.failed(&Failure::Connect(
-        "delayed connect error: Connection refused".into(),
-    ));
+    record.failed(&Failure::Connect("delayed connect error: Connection refused".into()));
     record.status = 503;
     let why = "delayed_connect_error:_Connection_refused";
     let text = line(Format::Text, &record, &Noted::default());
@@ -109,21 +107,10 @@ fn flags_are_joined_with_the_retry_flag_first() {
         (true, Flag::UpstreamConnect, "URX,UF"),
     ];
     for (retries_exhausted, flag, expected) in cases {
-        let record = Record {
-            retries_exhausted,
-            flag,
-            status: 503,
-            ..begun()
-        };
+        let record = Record { retries_exhausted, flag, status: 503, ..begun() };
         let text = line(Format::Text, &record, &Noted::default());
-        assert!(
-            text.contains(&format!("\" 503 {expected} via_upstream ")),
-            "{text}"
-        );
-        assert_eq!(
-            object(&record, &Noted::default())["response_flags"],
-            expected
-        );
+        assert!(text.contains(&format!("\" 503 {expected} via_upstream ")), "{text}");
+        assert_eq!(object(&record, &Noted::default())["response_flags"], expected);
     }
 }
 
@@ -136,10 +123,7 @@ fn json_has_istios_keys_and_then_ours() {
         sni: "edition.cnn.com".into(),
         ..TlsFacts::default()
     };
-    let record = Record {
-        tls: Some(Arc::new(tls)),
-        ..served()
-    };
+    let record = Record { tls: Some(Arc::new(tls)), ..served() };
     assert_eq!(
         object(&record, &noted()),
         json!({
@@ -184,12 +168,7 @@ fn json_of_a_head_that_could_not_be_read_has_istios_keys_all_the_same() {
     let full = object(&served(), &noted());
     let empty = object(&begun(), &Noted::default());
     let ours = ["host_pattern", "ttfb_ms", "retry_attempts", "pool_reused"];
-    for key in full
-        .as_object()
-        .unwrap()
-        .keys()
-        .filter(|key| !ours.contains(&key.as_str()))
-    {
+    for key in full.as_object().unwrap().keys().filter(|key| !ours.contains(&key.as_str())) {
         assert!(empty.get(key).is_some(), "{key} is missing");
     }
     assert_eq!(empty["upstream_host"], Value::Null);
@@ -209,21 +188,15 @@ fn a_line_cannot_be_forged() {
     };
     let noted = Noted::take(Vec::new(), facts);
     let mut record = begun();
-    record.failed(&Failure::Certificate(
-        String::from_utf8_lossy(evil).into_owned(),
-    ));
-    record.rule = Some(String::from_utf8_lossy(evil).into());
+    record.failed(&Failure::Certificate(String::from_utf8_lossy(evil).into_owned()));
+    let evil_rule = String::from_utf8_lossy(evil);
+    record.rule = Some(&evil_rule);
 
     let plain = line(Format::Text, &begun(), &Noted::default());
     let text = line(Format::Text, &record, &noted);
     assert_eq!(text.matches('\n').count(), 1);
     assert_eq!(text.matches('"').count(), plain.matches('"').count());
-    assert!(
-        text.trim_end()
-            .bytes()
-            .all(|byte| (0x20..0x7f).contains(&byte)),
-        "{text}"
-    );
+    assert!(text.trim_end().bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{text}");
 
     let json = line(Format::Json, &record, &noted);
     assert_eq!(json.matches('\n').count(), 1);

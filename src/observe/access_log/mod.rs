@@ -39,7 +39,7 @@ pub enum Format {
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'a> {
     /// What happened.
-    pub record: &'a Record,
+    pub record: &'a Record<'a>,
     /// What was asked.
     pub noted: &'a Noted,
     /// How long it took.
@@ -51,15 +51,10 @@ pub struct Entry<'a> {
 impl<'a> Entry<'a> {
     /// A request that has ended, told by both clocks. When it began on the wall clock is its end
     /// less its duration, so that one reading a request is enough.
-    pub fn ended(record: &'a Record, noted: &'a Noted, now: Instant, now_unix_ms: u64) -> Self {
+    pub fn ended(record: &'a Record<'a>, noted: &'a Noted, now: Instant, now_unix_ms: u64) -> Self {
         let duration_ms = whole_ms(now.saturating_duration_since(record.started));
         let started_unix_ms = now_unix_ms.saturating_sub(duration_ms);
-        Self {
-            record,
-            noted,
-            duration_ms,
-            started_unix_ms,
-        }
+        Self { record, noted, duration_ms, started_unix_ms }
     }
 }
 
@@ -75,11 +70,7 @@ pub fn write_line(out: &mut Vec<u8>, format: Format, entry: &Entry<'_>, stamp: &
 /// The wall clock, in milliseconds since 1970 UTC: what a [`LogBuffer`] is given outside of tests.
 /// The log's times are for people, so it is the one clock here that may jump.
 pub fn unix_ms() -> u64 {
-    whole_ms(
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default(),
-    )
+    whole_ms(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 /// `Duration::as_millis` without its 128 bits, whose division is a call.
@@ -108,10 +99,7 @@ fn flags(out: &mut Vec<u8>, record: &Record) {
 /// Appends the details, which are ours and plain, with the reason, which is not, inside their
 /// braces. Envoy has no blanks in this field, since it stands without quotes.
 fn details(out: &mut Vec<u8>, record: &Record, escape: fn(&mut Vec<u8>, &[u8])) {
-    let Some((head, reason)) = record
-        .details
-        .strip_suffix('}')
-        .zip(record.reason.as_deref())
+    let Some((head, reason)) = record.details.strip_suffix('}').zip(record.reason.as_deref())
     else {
         out.extend_from_slice(record.details.as_bytes());
         return;

@@ -14,12 +14,7 @@ pub(super) fn write(out: &mut Vec<u8>, entry: &Entry<'_>, stamp: &mut Timestamp)
     out.push(b' ');
     field(out, noted.path());
     out.push(b' ');
-    out.extend_from_slice(
-        record
-            .version
-            .map_or("-", |version| version.as_str())
-            .as_bytes(),
-    );
+    out.extend_from_slice(record.version.map_or("-", |version| version.as_str()).as_bytes());
     out.extend_from_slice(b"\" ");
     number(out, record.status);
     out.push(b' ');
@@ -40,12 +35,8 @@ pub(super) fn write(out: &mut Vec<u8>, entry: &Entry<'_>, stamp: &mut Timestamp)
         Some(ms) => number(out, ms),
         None => out.push(b'-'),
     }
-    for value in [
-        noted.forwarded_for(),
-        noted.user_agent(),
-        noted.request_id(),
-        noted.authority(),
-    ] {
+    for value in [noted.forwarded_for(), noted.user_agent(), noted.request_id(), noted.authority()]
+    {
         out.extend_from_slice(b" \"");
         field(out, value);
         out.push(b'"');
@@ -56,7 +47,7 @@ pub(super) fn write(out: &mut Vec<u8>, entry: &Entry<'_>, stamp: &mut Timestamp)
         None => out.push(b'-'),
     }
     out.extend_from_slice(b"\" ");
-    field(out, record.upstream.as_deref().map(str::as_bytes));
+    field(out, record.upstream.map(str::as_bytes));
     out.push(b' ');
     match &record.upstream_local {
         Some(local) => address::write(out, local),
@@ -67,7 +58,7 @@ pub(super) fn write(out: &mut Vec<u8>, entry: &Entry<'_>, stamp: &mut Timestamp)
     out.push(b' ');
     address::write(out, &record.client);
     out.extend_from_slice(b" - "); // requested server name: clients speak plain HTTP
-    field(out, record.rule.as_deref().map(str::as_bytes));
+    field(out, record.rule.map(str::as_bytes));
 }
 
 fn field(out: &mut Vec<u8>, value: Option<&[u8]>) {

@@ -13,10 +13,7 @@ pub struct Timestamp {
 
 impl Default for Timestamp {
     fn default() -> Self {
-        Self {
-            second: 0,
-            text: *b"1970-01-01T00:00:00.",
-        }
+        Self { second: 0, text: *b"1970-01-01T00:00:00." }
     }
 }
 
@@ -44,14 +41,7 @@ fn seconds_text(second: u64) -> [u8; 20] {
     let mut text = *b"0000-00-00T00:00:00.";
     text[0] = digit(year / 1000);
     text[1] = digit(year / 100);
-    for (at, two) in [
-        (2, year),
-        (5, month),
-        (8, day),
-        (11, hour),
-        (14, minute),
-        (17, second),
-    ] {
+    for (at, two) in [(2, year), (5, month), (8, day), (11, hour), (14, minute), (17, second)] {
         text[at] = digit(two / 10);
         text[at + 1] = digit(two);
     }
@@ -70,11 +60,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let march_month = (5 * day_of_year + 2) / 153; // 0 is March
     let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 {
-        march_month + 3
-    } else {
-        march_month - 9
-    };
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
     (year, month, day)
 }

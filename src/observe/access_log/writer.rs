@@ -40,12 +40,10 @@ impl LogWriter {
     pub fn start(sink: impl Write + Send + 'static, lanes: usize) -> io::Result<Self> {
         let (batches, incoming) = sync_channel(lanes * BUFFERS_PER_LANE);
         let (finishing, finished) = sync_channel(0);
-        thread::Builder::new()
-            .name("access-log".into())
-            .spawn(move || {
-                write_all_batches(sink, &incoming);
-                drop(finishing);
-            })?;
+        thread::Builder::new().name("access-log".into()).spawn(move || {
+            write_all_batches(sink, &incoming);
+            drop(finishing);
+        })?;
         Ok(Self { batches, finished })
     }
 

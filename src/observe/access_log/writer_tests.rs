@@ -18,12 +18,7 @@ struct Kept(Arc<Mutex<Vec<u8>>>);
 
 impl Kept {
     fn lines(&self) -> usize {
-        self.0
-            .lock()
-            .unwrap()
-            .iter()
-            .filter(|&&byte| byte == b'\n')
-            .count()
+        self.0.lock().unwrap().iter().filter(|&&byte| byte == b'\n').count()
     }
 }
 
@@ -79,11 +74,7 @@ impl Write for Failing {
 fn append(log: &mut LogBuffer, lines: usize) {
     let address = "127.0.0.1:80".parse().unwrap();
     let record = Record::begin(Instant::now(), address, address);
-    let facts = RequestFacts {
-        method: b"GET",
-        path: &[b'a'; 1000],
-        ..RequestFacts::default()
-    };
+    let facts = RequestFacts { method: b"GET", path: &[b'a'; 1000], ..RequestFacts::default() };
     let noted = Noted::take(Vec::new(), facts);
     for _ in 0..lines {
         log.append(&record, &noted, record.started);
@@ -111,11 +102,7 @@ fn the_last_lines_of_every_lane_are_written_at_stop() {
 fn the_tick_hands_over_a_buffer_that_is_not_full() {
     let (entered, entering) = channel();
     let (release, go_on) = channel();
-    let sink = Blocked {
-        kept: Kept::default(),
-        entered,
-        go_on,
-    };
+    let sink = Blocked { kept: Kept::default(), entered, go_on };
     let writer = LogWriter::start(sink, 1).unwrap();
     let mut log = writer.buffer(Format::Text, epoch);
     append(&mut log, 1);
@@ -131,15 +118,7 @@ fn lines_are_dropped_and_counted_while_the_sink_blocks() {
     let kept = Kept::default();
     let (entered, entering) = channel();
     let (release, go_on) = channel();
-    let writer = LogWriter::start(
-        Blocked {
-            kept: kept.clone(),
-            entered,
-            go_on,
-        },
-        1,
-    )
-    .unwrap();
+    let writer = LogWriter::start(Blocked { kept: kept.clone(), entered, go_on }, 1).unwrap();
     let mut log = writer.buffer(Format::Text, epoch);
     append(&mut log, 1);
     log.flush();
@@ -161,11 +140,7 @@ fn lines_are_dropped_and_counted_while_the_sink_blocks() {
 fn stop_does_not_wait_for_a_blocked_sink_for_ever() {
     let (entered, entering) = channel();
     let (_release, go_on) = channel();
-    let sink = Blocked {
-        kept: Kept::default(),
-        entered,
-        go_on,
-    };
+    let sink = Blocked { kept: Kept::default(), entered, go_on };
     let writer = LogWriter::start(sink, 1).unwrap();
     let mut log = writer.buffer(Format::Text, epoch);
     append(&mut log, 1);
@@ -178,14 +153,7 @@ fn stop_does_not_wait_for_a_blocked_sink_for_ever() {
 fn errors_that_pass_lose_nothing() {
     let kept = Kept::default();
     let errors = vec![ErrorKind::Interrupted, ErrorKind::WouldBlock];
-    let writer = LogWriter::start(
-        Failing {
-            kept: kept.clone(),
-            errors,
-        },
-        1,
-    )
-    .unwrap();
+    let writer = LogWriter::start(Failing { kept: kept.clone(), errors }, 1).unwrap();
     let mut log = writer.buffer(Format::Text, epoch);
     append(&mut log, 2);
     drop(log);
@@ -197,14 +165,7 @@ fn errors_that_pass_lose_nothing() {
 fn lines_that_could_not_be_written_are_counted_and_the_log_goes_on() {
     let kept = Kept::default();
     let errors = vec![ErrorKind::BrokenPipe];
-    let writer = LogWriter::start(
-        Failing {
-            kept: kept.clone(),
-            errors,
-        },
-        1,
-    )
-    .unwrap();
+    let writer = LogWriter::start(Failing { kept: kept.clone(), errors }, 1).unwrap();
     let mut log = writer.buffer(Format::Text, epoch);
     append(&mut log, 3);
     log.flush();
@@ -225,11 +186,7 @@ fn lines_that_could_not_be_written_are_counted_and_the_log_goes_on() {
 fn buffers_are_used_again() {
     let (entered, entering) = channel();
     let (_, go_on) = channel(); // nobody holds it up
-    let sink = Blocked {
-        kept: Kept::default(),
-        entered,
-        go_on,
-    };
+    let sink = Blocked { kept: Kept::default(), entered, go_on };
     let writer = LogWriter::start(sink, 1).unwrap();
     let mut log = writer.buffer(Format::Text, epoch);
     for _ in 0..20 {
