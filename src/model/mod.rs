@@ -3,6 +3,7 @@
 //! No I/O, no async, no YAML and no Istio here. Everything is `Eq`, so "did it change?" is `==`;
 //! where something stood in a file is kept beside the plan (`config::provenance`), never inside it.
 
+pub mod duration;
 pub mod failure;
 pub mod host;
 pub mod listener;
