@@ -96,7 +96,7 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::atomic::AtomicU32;
 
     use tokio::net::{TcpListener, TcpSocket};
@@ -122,7 +122,7 @@ mod tests {
     }
 
     /// A listener whose queue is full: further connections get no answer.
-    async fn silent() -> (TcpListener, Vec<TcpStream>, Arc<Endpoint>) {
+    pub(in crate::upstream) async fn silent() -> (TcpListener, Vec<TcpStream>, Arc<Endpoint>) {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port");
         let listener = socket.listen(1).expect("listening");
