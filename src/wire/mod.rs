@@ -7,6 +7,7 @@ pub mod chunked;
 pub mod fields;
 pub mod framing;
 pub mod head;
+mod line;
 mod name;
 pub mod parse;
 pub mod refusal;

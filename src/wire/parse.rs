@@ -28,10 +28,7 @@ pub struct HeadLimits {
 /// Envoy's: 60 KiB and 100 lines.
 impl Default for HeadLimits {
     fn default() -> Self {
-        Self {
-            bytes: 60 * 1024,
-            lines: 100,
-        }
+        Self { bytes: 60 * 1024, lines: 100 }
     }
 }
 
@@ -48,10 +45,7 @@ pub enum Parsed {
 ///
 /// `buffer` is the memory for the head; it is taken only when the head is complete.
 pub fn request(bytes: &[u8], limits: &HeadLimits, buffer: &mut Vec<u8>) -> Result<Parsed, Refusal> {
-    let skipped = bytes
-        .iter()
-        .take_while(|byte| matches!(byte, b'\r' | b'\n'))
-        .count();
+    let skipped = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
     check_method(&bytes[skipped..])?;
     if !holds_head(&bytes[skipped..], limits.bytes.saturating_sub(skipped))? {
         return Ok(Parsed::Partial);
@@ -72,12 +66,9 @@ pub fn request(bytes: &[u8], limits: &HeadLimits, buffer: &mut Vec<u8>) -> Resul
     else {
         return Err(Refusal::BadRequestLine);
     };
-    let mut buffer = std::mem::take(buffer);
-    buffer.reserve(consumed);
-    let mut head = Head::request(buffer, version(minor), method.as_bytes(), target.as_bytes());
-    for line in request.headers {
-        head.append(line.name.as_bytes(), line.value);
-    }
+    let (method, target) = (method.as_bytes(), target.as_bytes());
+    let mut head = Head::request(std::mem::take(buffer), version(minor), method, target);
+    adopt(&mut head, &bytes[..consumed], request.headers);
     Ok(Parsed::Complete { head, consumed })
 }
 
@@ -112,13 +103,9 @@ pub fn response(
     let (Some(status @ 100..=999), Some(minor)) = (response.code, response.version) else {
         return Err(Refusal::BadStatusLine);
     };
-    let mut buffer = std::mem::take(buffer);
-    buffer.reserve(consumed);
     let reason = response.reason.unwrap_or_default().as_bytes();
-    let mut head = Head::response(buffer, version(minor), status, reason);
-    for line in response.headers {
-        head.append(line.name.as_bytes(), line.value);
-    }
+    let mut head = Head::response(std::mem::take(buffer), version(minor), status, reason);
+    adopt(&mut head, &bytes[..consumed], response.headers);
     Ok(Parsed::Complete { head, consumed })
 }
 
@@ -129,10 +116,9 @@ pub(super) fn trailer_lines(
 ) -> Result<Vec<(&[u8], &[u8])>, Refusal> {
     let mut lines = vec![httparse::EMPTY_HEADER; lines_max];
     match httparse::parse_headers(section, &mut lines) {
-        Ok(httparse::Status::Complete((_, lines))) => Ok(lines
-            .iter()
-            .map(|line| (line.name.as_bytes(), line.value))
-            .collect()),
+        Ok(httparse::Status::Complete((_, lines))) => {
+            Ok(lines.iter().map(|line| (line.name.as_bytes(), line.value)).collect())
+        }
         Err(httparse::Error::TooManyHeaders) => Err(Refusal::TrailersTooLarge),
         Ok(httparse::Status::Partial) | Err(_) => Err(Refusal::BadTrailer),
     }
@@ -140,11 +126,7 @@ pub(super) fn trailer_lines(
 
 /// Refuses at once what cannot become a request, so that nobody waits for the rest of it.
 fn check_method(bytes: &[u8]) -> Result<(), Refusal> {
-    match bytes
-        .iter()
-        .take(EARLY_BYTES)
-        .position(|byte| !is_token(*byte))
-    {
+    match bytes.iter().take(EARLY_BYTES).position(|byte| !is_token(*byte)) {
         Some(end) if end == 0 || bytes[end] != b' ' => Err(Refusal::BadRequestLine),
         _ => Ok(()),
     }
@@ -154,11 +136,7 @@ fn check_method(bytes: &[u8]) -> Result<(), Refusal> {
 fn check_protocol(bytes: &[u8]) -> Result<(), Refusal> {
     const PROTOCOL: &[u8] = b"HTTP/";
     let seen = bytes.len().min(PROTOCOL.len());
-    if bytes[..seen] == PROTOCOL[..seen] {
-        Ok(())
-    } else {
-        Err(Refusal::BadStatusLine)
-    }
+    if bytes[..seen] == PROTOCOL[..seen] { Ok(()) } else { Err(Refusal::BadStatusLine) }
 }
 
 /// Whether an empty line ends the head within the limit. Looking for it first keeps a sender of
@@ -179,42 +157,46 @@ fn holds_head(bytes: &[u8], limit: usize) -> Result<bool, Refusal> {
     }
 }
 
+fn adopt(head: &mut Head, text: &[u8], lines: &[httparse::Header]) {
+    head.adopt(text, lines.iter().map(|line| (line.name.as_bytes(), line.value)));
+}
+
+/// The rule behind the tokenizer's error. It says how, not where; what is found is for the log.
 #[cold]
 fn refusal(error: httparse::Error, bytes: &[u8], bad_start: Refusal) -> Refusal {
     use httparse::Error;
     match error {
-        Error::HeaderName if has_fold(bytes) => Refusal::ObsFold,
+        Error::HeaderName if any_line(bytes, is_fold) => Refusal::ObsFold,
         Error::HeaderName => Refusal::BadName,
-        Error::HeaderValue | Error::NewLine => Refusal::ControlCharacter,
+        Error::HeaderValue => Refusal::ControlCharacter,
+        Error::NewLine if any_line(bytes, starts_with_stray_cr) => Refusal::ControlCharacter,
         Error::TooManyHeaders => Refusal::TooManyLines,
         Error::Version if names_version(bytes) => Refusal::UnsupportedVersion,
-        Error::Version | Error::Status | Error::Token => bad_start,
+        Error::NewLine | Error::Version | Error::Status | Error::Token => bad_start,
     }
 }
 
-fn has_fold(bytes: &[u8]) -> bool {
-    memchr_iter(b'\n', bytes).any(|at| matches!(bytes.get(at + 1), Some(b' ' | b'\t')))
+fn any_line(bytes: &[u8], test: fn(&[u8]) -> bool) -> bool {
+    memchr_iter(b'\n', bytes).any(|at| test(&bytes[at + 1..]))
+}
+
+fn is_fold(line: &[u8]) -> bool {
+    matches!(line, [b' ' | b'\t', ..])
+}
+
+fn starts_with_stray_cr(line: &[u8]) -> bool {
+    line.starts_with(b"\r") && !line.starts_with(b"\r\n")
 }
 
 /// Whether the start line is well-formed but for the number after `HTTP/`.
 fn names_version(bytes: &[u8]) -> bool {
-    let line = bytes
-        .split(|byte| *byte == b'\n')
-        .next()
-        .unwrap_or_default();
+    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
     line.starts_with(b"HTTP/")
-        || line
-            .split(|byte| *byte == b' ')
-            .nth(2)
-            .is_some_and(|word| word.starts_with(b"HTTP/"))
+        || line.split(|byte| *byte == b' ').nth(2).is_some_and(|word| word.starts_with(b"HTTP/"))
 }
 
 fn version(minor: u8) -> Version {
-    if minor == 0 {
-        Version::Http10
-    } else {
-        Version::Http11
-    }
+    if minor == 0 { Version::Http10 } else { Version::Http11 }
 }
 
 /// Whether a byte may stand in a token (RFC 9110, section 5.6.2).
