@@ -11,6 +11,8 @@ mod line;
 mod name;
 pub mod parse;
 pub mod refusal;
+#[cfg(test)]
+mod tests;
 
 pub use chunked::Trailers;
 pub use framing::Framing;
