@@ -1,0 +1,7 @@
+//! Front-door tests: a real gateway process between real clients and real origins, one file for each subject.
+#![forbid(unsafe_code)]
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod harness_itself;
