@@ -4,4 +4,8 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod article;
 mod harness_itself;
+mod listener;
+mod routing;
+mod tls;
