@@ -5,7 +5,9 @@
 mod harness;
 
 mod article;
+mod dns;
 mod harness_itself;
 mod listener;
+mod pools;
 mod routing;
 mod tls;
