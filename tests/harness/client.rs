@@ -278,15 +278,28 @@ impl H2Client {
 impl H2Stream {
     /// Waits for the response's head.
     pub fn head(self) -> (H2Response, h2::RecvStream) {
-        let (head, body) = wait(self.response).expect("a response").into_parts();
-        let response = H2Response {
+        head(self.response)
+    }
+
+    /// The request's body, still open, and the response to wait for.
+    pub fn split(self) -> (h2::SendStream<Bytes>, h2::client::ResponseFuture) {
+        (self.send, self.response)
+    }
+}
+
+/// Waits for a response's head.
+pub fn head(response: h2::client::ResponseFuture) -> (H2Response, h2::RecvStream) {
+    let (head, body) = wait(response).expect("a response").into_parts();
+    let trailers = HeaderMap::new();
+    (
+        H2Response {
             status: head.status.as_u16(),
             fields: head.headers,
             body: Vec::new(),
-            trailers: HeaderMap::new(),
-        };
-        (response, body)
-    }
+            trailers,
+        },
+        body,
+    )
 }
 
 /// The head of a request over HTTP/2 as a client of a plain-text proxy writes it.

@@ -94,9 +94,9 @@ impl Setup {
         self
     }
 
-    /// Writes the access log in Istio's text format.
-    pub fn text_log(mut self) -> Self {
-        self.log = "text";
+    /// Writes the access log as `off`, `text` or `json`; the empty text leaves the flag out.
+    pub fn log_format(mut self, format: &'static str) -> Self {
+        self.log = format;
         self
     }
 

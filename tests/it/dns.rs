@@ -25,7 +25,10 @@ fn expect_dns_error(gateway: &Gateway) {
     assert_eq!((response.status, response.text().as_str()), (503, "no healthy upstream"));
     assert_eq!(response.token(), "dns_error");
     let line = gateway.access("/unresolved");
-    assert_eq!((&line["response_flags"], &line["response_code_details"]), (&"UH".into(), &"no_healthy_upstream".into()));
+    assert_eq!(
+        (&line["response_flags"], &line["response_code_details"]),
+        (&"UH".into(), &"no_healthy_upstream".into())
+    );
 }
 
 #[test]
@@ -80,7 +83,8 @@ fn an_address_that_refuses_is_raced_past() {
 #[test]
 fn a_dead_ipv6_address_does_not_matter() {
     let origin = Origin::plain();
-    let dns = dns_with(Answer::Addresses(vec![IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]), loopback(1)], 60));
+    let dns =
+        dns_with(Answer::Addresses(vec![IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]), loopback(1)], 60));
     let gateway = Setup::new(&on_port_of(&origin).yaml()).dns(&dns).start();
     for _ in 0..4 {
         assert_eq!(gateway.get(HOST, "/").status, 200);
@@ -104,7 +108,8 @@ fn a_changed_address_is_followed_when_the_ttl_has_passed() {
 #[test]
 fn a_name_that_does_not_exist_is_uh_with_dns_error() {
     let origin = Origin::plain();
-    let gateway = Setup::new(&on_port_of(&origin).yaml()).dns(&dns_with(Answer::NoSuchName)).start();
+    let gateway =
+        Setup::new(&on_port_of(&origin).yaml()).dns(&dns_with(Answer::NoSuchName)).start();
     expect_dns_error(&gateway);
 }
 
@@ -125,8 +130,13 @@ fn a_silent_name_does_not_hold_up_the_others() {
     let dns = Dns::start(&[("silent.example.com", Answer::Silence)]);
     let config = format!("{}---\n{}", on_port_of(&origin).yaml(), other.objects());
     let gateway = Setup::new(&config).dns(&dns).start_unready();
+    dns.wait_asked("silent.example.com", 1);
     assert_eq!(gateway.get(HOST, "/").status, 200);
-    assert_ne!(gateway.health("/healthz/ready").status, 200, "it still waits for the silent name's first answer");
+    assert_ne!(
+        gateway.health("/healthz/ready").status,
+        200,
+        "it still waits for the silent name's first answer"
+    );
 }
 
 #[test]
@@ -144,7 +154,8 @@ fn resolve_overrides_the_name_server() {
     let origin = Origin::plain();
     let dns = dns_with(Answer::NoSuchName);
     let entry = format!("{HOST}:{}:127.0.0.1", origin.port());
-    let gateway = Setup::new(&on_port_of(&origin).yaml()).dns(&dns).flags(&["--resolve", &entry]).start();
+    let gateway =
+        Setup::new(&on_port_of(&origin).yaml()).dns(&dns).flags(&["--resolve", &entry]).start();
     assert_eq!(gateway.get(HOST, "/").status, 200);
     assert_eq!(dns.asked(HOST), 0);
     assert_eq!(origin.requests().len(), 1);
@@ -153,18 +164,29 @@ fn resolve_overrides_the_name_server() {
 #[test]
 fn connect_to_changes_where_but_not_for_whom() {
     let origin = Origin::tls(&[HOST]);
-    let dns = Dns::start(&[(HOST, Answer::NoSuchName), ("elsewhere.example.net", Answer::Addresses(vec![loopback(1)], 60))]);
+    let dns = Dns::start(&[
+        (HOST, Answer::NoSuchName),
+        ("elsewhere.example.net", Answer::Addresses(vec![loopback(1)], 60)),
+    ]);
     let to = format!("{HOST}:443:elsewhere.example.net:{}", origin.port());
-    let gateway = Setup::new(&Egress::tls(HOST).yaml()).dns(&dns).flags(&["--connect-to", &to]).start();
+    let gateway =
+        Setup::new(&Egress::tls(HOST).yaml()).dns(&dns).flags(&["--connect-to", &to]).start();
     assert_eq!(gateway.get(HOST, "/").status, 200);
-    assert_eq!(origin.seen(|seen| seen.names[0].clone()), Some(HOST.to_owned()), "SNI and check stay");
+    assert_eq!(
+        origin.seen(|seen| seen.names[0].clone()),
+        Some(HOST.to_owned()),
+        "SNI and check stay"
+    );
 }
 
 #[test]
 fn static_endpoints_need_no_name_server() {
     let origin = Origin::plain();
     let dns = dns_with(Answer::Silence);
-    let service = format!("resolution: STATIC\nendpoints: [{{address: 127.0.0.1, ports: {{main: {}}}}}]", origin.port());
+    let service = format!(
+        "resolution: STATIC\nendpoints: [{{address: 127.0.0.1, ports: {{main: {}}}}}]",
+        origin.port()
+    );
     let gateway = Setup::new(&Egress::plain(HOST).service(&service).yaml()).dns(&dns).start();
     assert_eq!(gateway.get(HOST, "/").status, 200);
     assert_eq!(dns.asked(HOST), 0);
@@ -174,9 +196,17 @@ fn static_endpoints_need_no_name_server() {
 fn target_port_and_endpoint_names_are_dialled() {
     let origin = Origin::plain();
     let target = format!("name: main, protocol: HTTP, targetPort: {}}}", origin.port());
-    for service in ["resolution: DNS", "resolution: DNS_ROUND_ROBIN", "resolution: DNS\nendpoints: [{address: elsewhere.example.net}]"] {
+    for service in [
+        "resolution: DNS",
+        "resolution: DNS_ROUND_ROBIN",
+        "resolution: DNS\nendpoints: [{address: elsewhere.example.net}]",
+    ] {
         let dns = Dns::start(&[]);
-        let config = Egress::plain(HOST).service(service).yaml().replacen("name: main, protocol: HTTP}", &target, 1);
+        let config = Egress::plain(HOST).service(service).yaml().replacen(
+            "name: main, protocol: HTTP}",
+            &target,
+            1,
+        );
         let gateway = Setup::new(&config).dns(&dns).start();
         assert_eq!(gateway.get(HOST, "/").status, 200, "{service}");
         let asked = if service.contains("elsewhere") { "elsewhere.example.net" } else { HOST };
@@ -194,7 +224,9 @@ fn resolution_none_has_no_endpoint() {
 
 #[test]
 fn the_gateway_never_dials_itself() {
-    let at = |port: u16| format!("resolution: STATIC\nendpoints: [{{address: 127.0.0.1, ports: {{main: {port}}}}}]");
+    let at = |port: u16| {
+        format!("resolution: STATIC\nendpoints: [{{address: 127.0.0.1, ports: {{main: {port}}}}}]")
+    };
     let gateway = Setup::new(&Egress::plain(HOST).service(&at(1)).yaml()).start();
     gateway.reconfigure(&Egress::plain(HOST).service(&at(gateway.port(443).port())).yaml());
     let response = gateway.get(HOST, "/");

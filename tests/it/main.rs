@@ -6,8 +6,14 @@ mod harness;
 
 mod article;
 mod dns;
+mod errors;
+mod forms;
+mod h2;
 mod harness_itself;
+mod lifecycle;
 mod listener;
+mod observe;
 mod pools;
+mod reload;
 mod routing;
 mod tls;

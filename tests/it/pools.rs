@@ -8,7 +8,10 @@ const HOST: &str = "api.example.com";
 
 fn plain_with(policy: &str) -> (Gateway, Origin) {
     let origin = Origin::plain();
-    (Setup::new(&Egress::plain(HOST).policy(policy).yaml()).origin(HOST, 80, &origin).start(), origin)
+    (
+        Setup::new(&Egress::plain(HOST).policy(policy).yaml()).origin(HOST, 80, &origin).start(),
+        origin,
+    )
 }
 
 fn plain() -> (Gateway, Origin) {
@@ -17,7 +20,9 @@ fn plain() -> (Gateway, Origin) {
 
 #[test]
 fn one_client_connection_needs_one_origin_connection() {
-    for (egress, origin) in [(Egress::plain(HOST), Origin::plain()), (Egress::tls(HOST), Origin::tls(&[HOST]))] {
+    for (egress, origin) in
+        [(Egress::plain(HOST), Origin::plain()), (Egress::tls(HOST), Origin::tls(&[HOST]))]
+    {
         let gateway = Setup::new(&egress.yaml()).origin(HOST, egress.port, &origin).start();
         let mut client = gateway.client();
         for number in 0..10 {
@@ -35,8 +40,14 @@ fn an_idle_connection_serves_the_next_client() {
         assert_eq!(gateway.get(HOST, "/").status, 200);
     }
     assert!(origin.connections() <= 2, "one for each worker at most, not {}", origin.connections());
-    assert_eq!(gateway.metric("egret_upstream_connections_total", &["event=\"opened\""]), origin.connections() as f64);
-    assert_eq!(gateway.metric("egret_upstream_connections_total", &["event=\"reused\""]), (12 - origin.connections()) as f64);
+    assert_eq!(
+        gateway.metric("egret_upstream_connections_total", &["event=\"opened\""]),
+        origin.connections() as f64
+    );
+    assert_eq!(
+        gateway.metric("egret_upstream_connections_total", &["event=\"reused\""]),
+        (12 - origin.connections()) as f64
+    );
 }
 
 #[test]
@@ -44,8 +55,13 @@ fn a_stale_connection_is_retried_for_get() {
     let (gateway, origin) = plain();
     let mut client = gateway.client();
     assert_eq!(client.get(HOST, "/stale").status, 200);
-    assert_eq!(client.get(HOST, "/stale").status, 200, "the origin ended the reused connection; a fresh one answered");
-    let connections: Vec<usize> = origin.requests().iter().map(|request| request.connection).collect();
+    assert_eq!(
+        client.get(HOST, "/stale").status,
+        200,
+        "the origin ended the reused connection; a fresh one answered"
+    );
+    let connections: Vec<usize> =
+        origin.requests().iter().map(|request| request.connection).collect();
     assert_eq!(connections, [1, 1, 2]);
 }
 
@@ -56,7 +72,8 @@ fn a_post_is_never_sent_twice() {
     assert_eq!(client.post(HOST, "/stale", "pay 1").status, 200);
     let failed = client.post(HOST, "/stale", "pay 2");
     assert_eq!((failed.status, failed.token()), (503, "connection_terminated"));
-    let sent = origin.requests().iter().filter(|request| request.head.starts_with("POST /stale")).count();
+    let sent =
+        origin.requests().iter().filter(|request| request.head.starts_with("POST /stale")).count();
     assert_eq!(sent, 2, "{:?}", origin.requests());
     assert_eq!(client.get(HOST, "/").status, 200);
 }
@@ -66,7 +83,11 @@ fn a_fresh_connection_that_ends_without_an_answer_is_uc() {
     let (gateway, origin) = plain();
     let response = gateway.get(HOST, "/close");
     assert_eq!((response.status, response.token()), (503, "connection_terminated"));
-    assert!(response.text().contains("reset reason: connection termination"), "{}", response.text());
+    assert!(
+        response.text().contains("reset reason: connection termination"),
+        "{}",
+        response.text()
+    );
     assert_eq!(gateway.access("/close")["response_flags"], "UC");
     assert_eq!(origin.requests().len(), 1, "the origin may have acted on it");
 }
@@ -146,11 +167,14 @@ fn least_request_avoids_the_busy_endpoint() {
         HOST,
         Answer::Addresses(origins.iter().map(|origin| origin.address.ip()).collect(), 60),
     )]);
-    let egress = Egress { port: origins[0].port(), ..Egress::plain(HOST) }.policy("loadBalancer: {simple: LEAST_REQUEST}");
+    let egress = Egress { port: origins[0].port(), ..Egress::plain(HOST) }
+        .policy("loadBalancer: {simple: LEAST_REQUEST}");
     let gateway = Setup::new(&egress.yaml()).dns(&dns).start();
     let mut held = gateway.client();
     held.send("GET /hold HTTP/1.1\r\nHost: api.example.com\r\n\r\n");
-    let busy = until("one of them to be busy", || origins.iter().position(|origin| !origin.requests().is_empty()));
+    let busy = until("one of them to be busy", || {
+        origins.iter().position(|origin| !origin.requests().is_empty())
+    });
     let mut client = gateway.client();
     for _ in 0..200 {
         assert_eq!(client.get(HOST, "/").status, 200);

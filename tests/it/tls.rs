@@ -34,6 +34,7 @@ fn simple_verifies_and_sends_the_host_as_sni() {
     let gateway = before(&origin, &Egress::tls(HOST));
     assert_eq!(gateway.get(HOST, "/").status, 200);
     assert_eq!(origin.seen(|seen| seen.names.clone()), [Some(HOST.to_owned())]);
+    assert!(!gateway.log_contains("NOT verified") && !gateway.log_contains("WITHOUT TLS"));
 }
 
 #[test]
