@@ -15,6 +15,7 @@ pub mod gateway;
 pub mod http1;
 pub mod http2;
 pub mod origin;
+pub mod setup;
 
 use std::future::Future;
 use std::sync::{Condvar, Mutex, OnceLock};
@@ -23,8 +24,9 @@ use std::time::{Duration, Instant};
 pub use client::{Client, H2Client, Response, get};
 pub use command::{curl, egret};
 pub use dns::{Answer, Dns};
-pub use gateway::{Gateway, Setup};
+pub use gateway::Gateway;
 pub use origin::{Origin, Tls};
+pub use setup::Setup;
 
 /// How long a test waits for anything before it has failed.
 pub const PATIENCE: Duration = Duration::from_secs(10);

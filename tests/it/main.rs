@@ -5,6 +5,7 @@
 mod harness;
 
 mod article;
+mod commands;
 mod dns;
 mod errors;
 mod forms;
@@ -14,6 +15,7 @@ mod lifecycle;
 mod listener;
 mod observe;
 mod pools;
+mod refusals;
 mod reload;
 mod routing;
 mod tls;
