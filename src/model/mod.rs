@@ -3,16 +3,19 @@
 //! No I/O, no async, no YAML and no Istio here. Everything is `Eq`, so "did it change?" is `==`;
 //! where something stood in a file is kept beside the plan (`config::provenance`), never inside it.
 
+pub mod duration;
 pub mod failure;
 pub mod host;
 pub mod listener;
 pub mod route;
 pub mod upstream;
 
-pub use failure::{Failure, Flag};
+pub use failure::{Failure, Flag, Refused};
 pub use host::{Authority, Host, HostPattern};
 pub use listener::Listener;
-pub use route::{Action, Destination, Forward, HeaderEdit, HeaderEdits, PathMatch, Retry, Route, Rule};
+pub use route::{
+    Action, Destination, Forward, HeaderEdit, HeaderEdits, PathMatch, Retry, Route, Rule,
+};
 pub use upstream::{
     Addressing, Balance, Policy, Protocol, Security, Target, TlsSpec, UpstreamKey, UpstreamSpec,
 };

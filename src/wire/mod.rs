@@ -3,6 +3,7 @@
 //! No I/O, no clock, no async, no policy: what a message says is decided here, what to do about it
 //! is not. HTTP/2 messages use [`Head`] too, once converted line by line; their framing is h2's.
 
+pub mod body;
 pub mod chunked;
 pub mod fields;
 pub mod framing;
@@ -15,6 +16,7 @@ pub mod refusal;
 mod tests;
 
 pub use chunked::Trailers;
+pub use fields::Persistence;
 pub use framing::Framing;
 pub use head::{Head, Version};
 pub use name::Name;

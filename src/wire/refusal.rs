@@ -14,6 +14,8 @@ pub enum Refusal {
     BadStatusLine,
     /// A version other than HTTP/1.0 and HTTP/1.1.
     UnsupportedVersion,
+    /// The head did not come in time.
+    HeadTimeout,
     /// The target has a form or a scheme that this method cannot have (RFC 9112, section 3.2).
     BadTarget,
     /// A field name is not a token, or a blank stands before the colon (RFC 9112, section 5.1).
@@ -86,6 +88,7 @@ impl Refusal {
             | Self::BadChunk
             | Self::ExtensionsTooLong
             | Self::BadTrailer => (400, "http1.codec_error"),
+            Self::HeadTimeout => (408, "request_header_timeout"),
         };
         Refused { status, details }
     }
@@ -96,6 +99,7 @@ impl Refusal {
             Self::BadRequestLine => "the request line is malformed",
             Self::BadStatusLine => "the status line is malformed",
             Self::UnsupportedVersion => "the version is neither HTTP/1.0 nor HTTP/1.1",
+            Self::HeadTimeout => "the head did not come in time",
             Self::BadTarget => "the target has a form that this method cannot have",
             Self::BadName => "a field name is not a token, or a blank stands before its colon",
             Self::ObsFold => "a field value is folded onto the next line",

@@ -1,0 +1,107 @@
+//! Where every part of a plan comes from, what was not taken, and the field that decided.
+//!
+//! Plain data beside the plan, never inside it, so that moving a line changes no plan. The texts are
+//! ready to print: whoever prints them need not know the configuration language they speak of.
+
+use std::sync::Arc;
+
+use super::problem::Place;
+use crate::model::HostPattern;
+
+/// Everything known about where a plan comes from. Index `i` of `listeners`, `routes` and `upstreams`
+/// speaks of index `i` of the plan's list of that name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Provenance {
+    /// What became of each object, in document order.
+    pub verdicts: Vec<Verdict>,
+    /// The objects behind each listener; more than one when servers share a port.
+    pub listeners: Vec<Vec<Origin>>,
+    /// Where each rule of each route comes from.
+    pub routes: Vec<Vec<Origin>>,
+    /// What made each upstream what it is.
+    pub upstreams: Vec<UpstreamOrigin>,
+    /// What was looked at and not taken.
+    pub skipped: Vec<Skipped>,
+}
+
+/// What became of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Outcome {
+    /// Everything it says is in force, or is meant for somebody else.
+    Applied,
+    /// Some of it is in force.
+    PartlyApplied,
+    /// Nothing of it is in force.
+    Ignored,
+}
+
+/// The one verdict on an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Kind and name, or `file`.
+    pub object: String,
+    pub namespace: String,
+    pub place: Place,
+    pub outcome: Outcome,
+    /// Why; may be empty when all of it is applied.
+    pub reasons: Vec<String>,
+}
+
+/// The object and field that made something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// Kind and name, or `file`.
+    pub object: Arc<str>,
+    pub namespace: Arc<str>,
+    pub place: Place,
+    /// The field, e.g. `spec.http[1]`.
+    pub field: String,
+    /// The identifier of the object in its own system, as `show routes -o json` prints it; empty: none.
+    pub resource: Arc<str>,
+    /// Whether a condition was written, even one that is always fulfilled.
+    pub condition: Condition,
+}
+
+/// Whether a rule's condition was written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Condition {
+    Written,
+    Absent,
+}
+
+/// An object, or a part of one, that was looked at and not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    pub origin: Origin,
+    /// The hosts it would have answered to; empty: not known or not about hosts.
+    pub hosts: Arc<[HostPattern]>,
+    /// The gateway port it would have applied to; `None`: all or none in particular.
+    pub port: Option<u16>,
+    /// Why, in a sentence that names the field.
+    pub reason: String,
+}
+
+/// What made an upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamOrigin {
+    /// What says that the host exists and where.
+    pub service: Origin,
+    /// What says how it is called; `None`: all defaults.
+    pub policy: Option<Origin>,
+    /// Every policy that was considered, with the verdict, e.g. `DestinationRule/default/a: chosen: ..`.
+    pub candidates: Vec<Candidate>,
+    /// The policy in force, a line each, e.g. `tls: SIMPLE (spec.trafficPolicy.portLevelSettings[0].tls)`.
+    pub effective: Vec<String>,
+    /// What the policy says but is not in force, a line each, with the reason.
+    pub dropped: Vec<String>,
+}
+
+/// A policy that was considered for an upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    pub object: Arc<str>,
+    pub namespace: Arc<str>,
+    pub place: Place,
+    /// `chosen`, or the field that excluded it.
+    pub verdict: String,
+}

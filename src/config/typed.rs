@@ -1,0 +1,256 @@
+//! A part of a document as a type: every unknown or wrong field is a problem, the rest applies.
+//!
+//! It does not judge values beyond their type; that is for the compilers.
+
+use std::borrow::Cow;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_path_to_error::Segment;
+
+use super::document::{Document, empty};
+use super::problem::{Problem, Severity};
+
+/// Faults reported for one object; the rest of it is given up.
+const FAULTS_MAX: usize = 100;
+
+/// A part of a document, understood as far as possible.
+#[derive(Debug)]
+pub struct Typed<T> {
+    /// The value with every faulty field left out; `None` when nothing could be made of it.
+    pub value: Option<T>,
+    /// A problem for each unknown field (`EG075`) and each value of the wrong type (`EG081`, `EG082`).
+    pub problems: Vec<Problem>,
+}
+
+impl<T> Typed<T> {
+    /// Whether something at the path, below it or around it was left out: then what the value says
+    /// there is not all that was written.
+    pub fn faulty_at(&self, path: &str) -> bool {
+        self.problems
+            .iter()
+            .any(|problem| is_within(&problem.field, path) || is_within(path, &problem.field))
+    }
+}
+
+/// Whether a path is another or lies below it.
+fn is_within(path: &str, outer: &str) -> bool {
+    path.strip_prefix(outer)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+impl Document {
+    /// Understands a field of the document (`spec`), or with `""` the whole, as a type whose structs
+    /// have `deny_unknown_fields`.
+    pub fn typed<T: DeserializeOwned>(&self, field: &str) -> Typed<T> {
+        let mut value = match field {
+            "" => Cow::Borrowed(&self.body),
+            field => self
+                .body
+                .get(field)
+                .map_or_else(|| Cow::Owned(empty()), Cow::Borrowed),
+        };
+        let mut problems = Vec::new();
+        while problems.len() < FAULTS_MAX {
+            let error = match serde_path_to_error::deserialize::<_, T>(value.as_ref()) {
+                Ok(value) => {
+                    return Typed {
+                        value: Some(value),
+                        problems,
+                    };
+                }
+                Err(error) => error,
+            };
+            let path: Vec<&Segment> = error.path().iter().collect();
+            problems.push(self.fault(&display(field, &path), &error.inner().to_string()));
+            if !prune(value.to_mut(), &path) {
+                break;
+            }
+        }
+        Typed {
+            value: None,
+            problems,
+        }
+    }
+
+    fn fault(&self, path: &str, message: &str) -> Problem {
+        if message.starts_with("unknown field") {
+            let mut names = message.split('`').skip(1).step_by(2);
+            let unknown = names.next().unwrap_or_default();
+            let known: Vec<&str> = names.collect();
+            let path = if path.rsplit(['.', ']']).next() == Some(unknown) {
+                path.to_owned()
+            } else {
+                format!("{path}.{unknown}")
+                    .trim_start_matches('.')
+                    .to_owned()
+            };
+            let mut problem = self.problem(
+                "EG075",
+                Severity::Error,
+                &path,
+                "unknown field, ignored",
+                nearest(unknown, &known),
+            );
+            problem.place = self.locate_key(&path);
+            return problem;
+        }
+        if message.starts_with("missing field") {
+            let fix = "add it".to_owned();
+            return self.problem(
+                "EG082",
+                Severity::Error,
+                path,
+                message.replace('`', "\""),
+                fix,
+            );
+        }
+        self.problem(
+            "EG081",
+            Severity::Error,
+            path,
+            message.replace('`', "\""),
+            "",
+        )
+    }
+}
+
+/// What to write instead of an unknown field or value: the nearest known name, or all of them.
+pub fn nearest(unknown: &str, known: &[&str]) -> String {
+    let distance =
+        |name: &&&str| edit_distance(&unknown.to_ascii_lowercase(), &name.to_ascii_lowercase());
+    match known.iter().min_by_key(distance) {
+        Some(name) if distance(&name) <= 1 + unknown.len() / 4 => {
+            format!("did you mean \"{name}\"?")
+        }
+        Some(_) => format!("known here: {}", known.join(", ")),
+        None => "remove it".to_owned(),
+    }
+}
+
+/// How many letters must be added, removed or replaced to make one word of the other (Levenshtein).
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().take(64).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, letter) in a.chars().take(64).enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, other) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(letter != *other);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+fn display(field: &str, path: &[&Segment]) -> String {
+    let mut text = field.to_owned();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => text.push_str(&format!("[{index}]")),
+            Segment::Map { key: name } | Segment::Enum { variant: name } => {
+                if !text.is_empty() {
+                    text.push('.');
+                }
+                text.push_str(name);
+            }
+            Segment::Unknown => {}
+        }
+    }
+    text
+}
+
+/// Removes the innermost field on the path, so that the rest can be understood. Entries of lists are
+/// not removed on their own: the places of those after them would shift.
+fn prune(value: &mut Value, path: &[&Segment]) -> bool {
+    let Some(last) = path
+        .iter()
+        .rposition(|segment| matches!(segment, Segment::Map { .. }))
+    else {
+        return false;
+    };
+    let mut at = value;
+    for segment in &path[..last] {
+        let below = match segment {
+            Segment::Seq { index } => at.get_mut(*index),
+            Segment::Map { key } => at.get_mut(key),
+            _ => Some(at),
+        };
+        match below {
+            Some(below) => at = below,
+            None => return false,
+        }
+    }
+    match (at, path[last]) {
+        (Value::Object(fields), Segment::Map { key }) => fields.remove(key).is_some(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Default, serde::Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Outer {
+        name: String,
+        port: u16,
+        inner: Vec<Inner>,
+    }
+
+    #[derive(Debug, Default, serde::Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Inner {
+        mode: String,
+        hosts: Vec<String>,
+    }
+
+    fn typed(text: &str) -> Typed<Outer> {
+        let (documents, problems) = super::super::document::parse("t.yaml", text);
+        assert_eq!(problems, []);
+        documents[0].typed("spec")
+    }
+
+    #[test]
+    fn every_fault_is_named_at_its_place_and_the_rest_applies() {
+        let typed = typed(
+            "spec:\n  name: a\n  port: 70000\n  prot: 1\n  inner:\n  - mode: [1]\n    hosts: [x]\n  - hots: [y]\n    mode: m\n",
+        );
+        let mut told: Vec<String> = typed.problems.iter().map(ToString::to_string).collect();
+        told.sort();
+        assert_eq!(
+            told,
+            [
+                "t.yaml:3:9: file: spec.port: invalid value: integer \"70000\", expected u16",
+                "t.yaml:4:3: file: spec.prot: unknown field, ignored: did you mean \"port\"?",
+                "t.yaml:6:11: file: spec.inner[0].mode: invalid type: sequence, expected a string",
+                "t.yaml:8:5: file: spec.inner[1].hots: unknown field, ignored: did you mean \"hosts\"?",
+            ]
+        );
+        let value = typed.value.as_ref().expect("the rest applies");
+        assert_eq!((value.name.as_str(), value.port), ("a", 0));
+        assert_eq!(
+            (
+                value.inner[0].hosts.as_slice(),
+                value.inner[1].mode.as_str()
+            ),
+            (&["x".to_owned()][..], "m")
+        );
+        assert!(typed.faulty_at("spec.inner[0]") && typed.faulty_at("spec.inner[0].mode.x"));
+        assert!(!typed.faulty_at("spec.name") && !typed.faulty_at("spec.inner[10]"));
+    }
+
+    #[test]
+    fn a_wrong_entry_takes_its_list_along_so_that_places_stay_true() {
+        let typed = typed("spec:\n  inner:\n  - hosts: [a, [b], c]\n");
+        assert_eq!(typed.problems[0].field, "spec.inner[0].hosts[1]");
+        assert!(typed.value.expect("applies").inner[0].hosts.is_empty());
+        assert!(
+            super::super::document::parse("t", "spec: 5").0[0]
+                .typed::<Outer>("spec")
+                .value
+                .is_none()
+        );
+    }
+}
