@@ -10,6 +10,7 @@ pub mod document;
 pub mod istio;
 pub mod problem;
 pub mod provenance;
+pub mod native;
 pub mod source;
 mod typed;
 
