@@ -166,6 +166,17 @@ impl Document {
         places
     }
 
+    /// The value at a path; `None` if absent.
+    pub fn value(&self, path: &str) -> Option<&Value> {
+        let steps = path.split(['.', '[']).filter(|step| !step.is_empty());
+        steps.fold(Some(&self.body), |value, step| {
+            match step.strip_suffix(']') {
+                Some(index) => value?.get(index.parse::<usize>().ok()?),
+                None => value?.get(step),
+            }
+        })
+    }
+
     /// A problem with the value at a path.
     pub fn problem(
         &self,
