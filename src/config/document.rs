@@ -2,6 +2,7 @@
 //!
 //! The only file that knows the YAML crates. It does not know what any kind of object means.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use granit_parser::{Event, Marker, Parser};
@@ -139,6 +140,33 @@ impl Document {
     /// Where the key of the value at a path stands: the place for a field that should not be there.
     pub fn locate_key(&self, path: &str) -> Place {
         self.find(path).key
+    }
+
+    /// Where every mapping that is an entry of a list begins, by its path (`routes[2].rules[0]`): one
+    /// pass, for when many places are needed.
+    pub fn entries(&self) -> HashMap<String, Place> {
+        let mut walk = Walk {
+            parser: Parser::new_from_str(&self.text),
+            found: None,
+        };
+        let mut places = HashMap::new();
+        let mut add = |path: &str, mark: Marker| {
+            let path = path.strip_prefix(&self.root).unwrap_or(path);
+            let place = Place {
+                file: self.file.clone(),
+                line: self.line - 1 + mark.line() as u32,
+                column: mark.col() as u32 + 1,
+            };
+            places.insert(path.trim_start_matches('.').to_owned(), place);
+        };
+        while let Some((event, _)) = walk.next() {
+            if event.is_node() {
+                // As in `find`: the text has been parsed before.
+                let _ = walk.entries(&event, &mut String::new(), &mut add);
+                break;
+            }
+        }
+        places
     }
 
     /// The value at a path; `None` if absent.
@@ -299,6 +327,47 @@ impl<'text> Walk<'text> {
             self.skip(&entry)?;
         }
         None
+    }
+
+    /// Calls `add` for every mapping in a list at or below a node that has just begun.
+    fn entries(
+        &mut self,
+        event: &Event<'text>,
+        path: &mut String,
+        add: &mut impl FnMut(&str, Marker),
+    ) -> Option<()> {
+        let length = path.len();
+        let mut index = 0;
+        loop {
+            let (first, start) = match nesting(event) {
+                1 => self.next()?,
+                _ => return Some(()),
+            };
+            let node = match (event, &first) {
+                (_, Event::MappingEnd | Event::SequenceEnd) => return Some(()),
+                (Event::MappingStart(..), key) => {
+                    if let Some((name, _)) = key.scalar() {
+                        path.push('.');
+                        path.push_str(name);
+                    }
+                    self.skip(key)?;
+                    self.next()?.0
+                }
+                _ => {
+                    path.push_str(&format!("[{index}]"));
+                    index += 1;
+                    first
+                }
+            };
+            if matches!(
+                (event, &node),
+                (Event::SequenceStart(..), Event::MappingStart(..))
+            ) {
+                add(path.trim_start_matches('.'), start);
+            }
+            self.entries(&node, path, add)?;
+            path.truncate(length);
+        }
     }
 
     /// Passes over the rest of a node that has just begun.

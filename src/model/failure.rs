@@ -120,8 +120,7 @@ pub struct Row {
     pub retryable: bool,
 }
 
-const CONNECT_BODY: &str =
-    "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure";
+const CONNECT_BODY: &str = "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure";
 const CONNECT_DETAILS: &str = "upstream_reset_before_response_started{remote_connection_failure}";
 
 impl Failure {

@@ -184,7 +184,9 @@ fn check_name(name: &[u8]) -> Result<(), &'static str> {
             b'.' if label == 0 => return Err("it has an empty label"),
             b'.' => label = 0,
             b':' => return Err("it has a port or a scheme; write the name alone"),
-            b'*' => return Err("a wildcard may only be the whole first label, as in *.example.com"),
+            b'*' => {
+                return Err("a wildcard may only be the whole first label, as in *.example.com");
+            }
             _ => return Err("it has a character that a host name cannot have"),
         }
         if label > 63 {
@@ -218,8 +220,22 @@ mod tests {
     #[test]
     fn impossible_authorities_are_refused() {
         for text in [
-            "", ":443", "user@edition.cnn.com", "a b", "a/b", "a:-1", "a:0", "a:65536", "a:abc",
-            "a..b", ".", "[::1", "[nonsense]", "a,b", "\u{e9}.com", "http://a",
+            "",
+            ":443",
+            "user@edition.cnn.com",
+            "a b",
+            "a/b",
+            "a:-1",
+            "a:0",
+            "a:65536",
+            "a:abc",
+            "a..b",
+            ".",
+            "[::1",
+            "[nonsense]",
+            "a,b",
+            "\u{e9}.com",
+            "http://a",
         ] {
             assert_eq!(Authority::parse(text.as_bytes()), None, "{text}");
         }

@@ -10,10 +10,12 @@ pub mod listener;
 pub mod route;
 pub mod upstream;
 
-pub use failure::{Failure, Flag};
+pub use failure::{Failure, Flag, Refused};
 pub use host::{Authority, Host, HostPattern};
 pub use listener::Listener;
-pub use route::{Action, Destination, Forward, HeaderEdit, HeaderEdits, PathMatch, Retry, Route, Rule};
+pub use route::{
+    Action, Destination, Forward, HeaderEdit, HeaderEdits, PathMatch, Retry, Route, Rule,
+};
 pub use upstream::{
     Addressing, Balance, Policy, Protocol, Security, Target, TlsSpec, UpstreamKey, UpstreamSpec,
 };

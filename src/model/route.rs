@@ -30,6 +30,15 @@ pub struct Rule {
     pub action: Action,
 }
 
+impl Rule {
+    /// Whether the rule takes a request for this path (without its query) and method.
+    pub fn takes(&self, path: &[u8], method: &[u8]) -> bool {
+        self.path.matches(path)
+            && (self.methods.is_empty()
+                || self.methods.iter().any(|taken| taken.as_bytes() == method))
+    }
+}
+
 /// A condition on the path, without the query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PathMatch {

@@ -144,3 +144,19 @@ fn a_hundred_thousand_hosts_in_one_document_load() {
         "many.yaml:100003:5"
     );
 }
+
+#[test]
+fn the_places_of_all_entries_are_found_in_one_pass() {
+    let text = "kind: A\n---\nroutes:\n- hosts: [a, b]\n  rules:\n  - to: x\n  - { to: y }\n- {hosts: [c]}\n";
+    let (documents, _) = parse("e", text);
+    let entries = documents[1].entries();
+    assert_eq!(entries.len(), 4);
+    for path in [
+        "routes[0]",
+        "routes[0].rules[0]",
+        "routes[0].rules[1]",
+        "routes[1]",
+    ] {
+        assert_eq!(entries[path], documents[1].locate(path), "{path}");
+    }
+}

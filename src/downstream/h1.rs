@@ -1,0 +1,49 @@
+//! One client's HTTP/1.1 connection: requests in, in order, and responses out.
+
+use std::task::{Context, Poll};
+
+use tokio::net::TcpStream;
+
+use super::Ends;
+use crate::transport::{Buffers, HeadError, Messages};
+use crate::wire::parse::{self, HeadLimits};
+use crate::wire::{Framing, Head};
+
+/// A client's connection that speaks HTTP/1.1.
+#[derive(Debug)]
+pub struct Connection {
+    /// Who called.
+    pub ends: Ends,
+    /// What is read and written.
+    pub messages: Messages<TcpStream>,
+}
+
+impl Connection {
+    /// Takes over an accepted stream, of which these bytes were read already.
+    pub fn new(stream: TcpStream, already: &[u8], ends: Ends, buffers: &Buffers) -> Self {
+        Self { ends, messages: Messages::new(stream, already, buffers) }
+    }
+
+    /// Ready when there is something to read, be it the end. Costs neither memory nor a system call.
+    pub fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.messages.unread().is_empty() {
+            return Poll::Ready(());
+        }
+        self.messages.stream().poll_read_ready(cx).map(|_| ())
+    }
+
+    /// The next request's head.
+    pub fn poll_request(
+        &mut self,
+        cx: &mut Context<'_>,
+        limits: &HeadLimits,
+        buffers: &Buffers,
+    ) -> Poll<Result<Head, HeadError>> {
+        self.messages.poll_head(cx, parse::request, limits, buffers)
+    }
+
+    /// Reads the body that the head announced.
+    pub fn expect_body(&mut self, framing: Framing) {
+        self.messages.expect_body(framing);
+    }
+}

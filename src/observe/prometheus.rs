@@ -1,0 +1,223 @@
+//! The metrics page, in Prometheus' text format 0.0.4.
+//!
+//! Names and help of every metric are here and nowhere else. It measures nothing.
+
+use std::fmt::{Display, Write};
+
+use super::scraper::Collected;
+use super::stats::{OTHER_STATUS, Outcome, Stats};
+use super::{Handshake, UpstreamEvent};
+
+/// What the page is served as.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What the control thread knows and no lane does.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// Version of this program.
+    pub version: &'static str,
+    /// How many snapshots have been published.
+    pub generation: u64,
+    /// Problems of the configuration by severity.
+    pub problems: Vec<(&'static str, u64)>,
+    /// Objects of the configuration by what became of them.
+    pub objects: Vec<(&'static str, u64)>,
+    /// Configurations read but not taken, since the one before was better than nothing.
+    pub reloads_refused: u64,
+    /// When the process started, in seconds since 1970 UTC.
+    pub started_unix_seconds: u64,
+    /// Resident memory, see [`super::process`].
+    pub resident_bytes: Option<u64>,
+    /// Open file descriptors, see [`super::process`].
+    pub open_fds: Option<u64>,
+}
+
+/// The whole page.
+pub fn render(collected: &Collected, facts: &Facts) -> String {
+    let mut page = Page::default();
+    let stats = &collected.stats;
+    requests(&mut page, stats);
+    upstreams(&mut page, stats);
+    clients(&mut page, stats);
+    configuration(&mut page, facts);
+    process(&mut page, facts, collected.silent);
+    page.text
+}
+
+fn requests(page: &mut Page, stats: &Stats) {
+    page.family(
+        "egret_requests_total",
+        COUNTER,
+        "Requests ended, by host pattern, status and response flag.",
+    );
+    for (host, outcomes) in stats.requests() {
+        for &Outcome { status, flag, count } in outcomes {
+            let mut code = itoa::Buffer::new();
+            let code = if status == OTHER_STATUS { "other" } else { code.format(status) };
+            page.sample(&[("host", host), ("code", code), ("flag", flag.as_str())], count);
+        }
+    }
+    page.family("egret_failures_total", COUNTER, "Requests failed, by RFC 9209 error token.");
+    for &(token, count) in stats.failures() {
+        page.sample(&[("token", token)], count);
+    }
+    page.single("egret_requests_active", GAUGE, "Requests under way.", stats.requests_active());
+    page.single(
+        "egret_retries_total",
+        COUNTER,
+        "Attempts made after a first one failed.",
+        stats.retries,
+    );
+    page.single(
+        "egret_received_bytes_total",
+        COUNTER,
+        "Body bytes received from clients.",
+        stats.bytes_in,
+    );
+    page.single("egret_sent_bytes_total", COUNTER, "Body bytes sent to clients.", stats.bytes_out);
+}
+
+fn upstreams(page: &mut Page, stats: &Stats) {
+    page.family("egret_handshakes_total", COUNTER, "TLS handshakes completed with upstreams.");
+    for kind in Handshake::ALL {
+        page.sample(&[("kind", kind.as_str())], stats.handshakes(kind));
+    }
+    page.family(
+        "egret_upstream_connections_total",
+        COUNTER,
+        "What became of upstream connections.",
+    );
+    for event in UpstreamEvent::ALL {
+        page.sample(&[("event", event.as_str())], stats.upstream_connections(event));
+    }
+}
+
+fn clients(page: &mut Page, stats: &Stats) {
+    page.single(
+        "egret_client_connections_total",
+        COUNTER,
+        "Client connections accepted.",
+        stats.clients_accepted,
+    );
+    page.single(
+        "egret_client_connections_open",
+        GAUGE,
+        "Client connections open.",
+        stats.clients_open(),
+    );
+    page.single(
+        "egret_tls_to_plain_port_total",
+        COUNTER,
+        "Clients that spoke TLS to a port for plain HTTP.",
+        stats.tls_to_plain_port,
+    );
+    page.single(
+        "egret_log_lines_dropped_total",
+        COUNTER,
+        "Access log lines lost because nobody read them in time.",
+        stats.log_lines_dropped,
+    );
+    page.single(
+        "egret_cut_at_drain_total",
+        COUNTER,
+        "Requests and tunnels ended because the time to drain was over.",
+        stats.cut_at_drain,
+    );
+}
+
+fn configuration(page: &mut Page, facts: &Facts) {
+    page.single("egret_config_generation", GAUGE, "Snapshots published so far.", facts.generation);
+    page.single(
+        "egret_config_reloads_refused_total",
+        COUNTER,
+        "Configurations read but not taken.",
+        facts.reloads_refused,
+    );
+    page.family("egret_config_problems", GAUGE, "Problems of the configuration, by severity.");
+    for &(severity, count) in &facts.problems {
+        page.sample(&[("severity", severity)], count);
+    }
+    page.family(
+        "egret_config_objects",
+        GAUGE,
+        "Objects of the configuration, by what became of them.",
+    );
+    for &(outcome, count) in &facts.objects {
+        page.sample(&[("outcome", outcome)], count);
+    }
+}
+
+fn process(page: &mut Page, facts: &Facts, silent: u64) {
+    page.family("egret_build_info", GAUGE, "This program.");
+    page.sample(&[("version", facts.version)], 1);
+    page.single(
+        "egret_lanes_silent",
+        GAUGE,
+        "Lanes whose last answer was taken, for want of one in time.",
+        silent,
+    );
+    page.single(
+        "process_start_time_seconds",
+        GAUGE,
+        "When the process started, in seconds since 1970 UTC.",
+        facts.started_unix_seconds,
+    );
+    if let Some(bytes) = facts.resident_bytes {
+        page.single("process_resident_memory_bytes", GAUGE, "Resident memory.", bytes);
+    }
+    if let Some(fds) = facts.open_fds {
+        page.single("process_open_fds", GAUGE, "Open file descriptors.", fds);
+    }
+}
+
+const COUNTER: &str = "counter";
+const GAUGE: &str = "gauge";
+
+/// The page as far as it is written.
+#[derive(Default)]
+struct Page {
+    text: String,
+    /// The family that samples go to.
+    name: &'static str,
+}
+
+impl Page {
+    /// Begins a family. `help` has no backslash and no line end.
+    fn family(&mut self, name: &'static str, kind: &str, help: &str) {
+        self.name = name;
+        self.line(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
+    }
+
+    /// A family that is one number.
+    fn single(&mut self, name: &'static str, kind: &str, help: &str, value: u64) {
+        self.family(name, kind, help);
+        self.line(format_args!("{name} {value}"));
+    }
+
+    fn sample(&mut self, labels: &[(&str, &str)], value: u64) {
+        self.text.push_str(self.name);
+        for (n, (label, text)) in labels.iter().enumerate() {
+            self.text.push(if n == 0 { '{' } else { ',' });
+            self.text.push_str(label);
+            self.text.push_str("=\"");
+            escape(&mut self.text, text);
+            self.text.push('"');
+        }
+        self.line(format_args!("}} {value}"));
+    }
+
+    fn line(&mut self, line: impl Display) {
+        writeln!(self.text, "{line}").expect("a String takes every write");
+    }
+}
+
+fn escape(out: &mut String, text: &str) {
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '"' => out.push_str("\\\""),
+            '\n' => out.push_str("\\n"),
+            _ => out.push(c),
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! One attempt: a connection out of the pool or a fresh one, and the request's head on it.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use tokio::time::timeout;
+
+use super::exchange::Order;
+use super::lane::Lane;
+use crate::model::{Balance, Failure, Security};
+use crate::observe::{Handshake, Record, Reuse, UpstreamEvent};
+use crate::transport::{Broken, Buffers, HeadError, Peer, Piece};
+use crate::upstream::connect::{self, Connected, Want};
+use crate::upstream::endpoints::{Endpoint, Endpoints, Known};
+use crate::upstream::pool::{Checkout, Home, Key, Permit};
+use crate::upstream::tls::{self, Alpn};
+use crate::upstream::{Upstream, balance, h1, h2};
+use crate::wire::{Framing, Head, Refusal, Version, framing};
+
+/// A connection to an origin in a request's hand.
+#[derive(Debug)]
+pub enum Carrier {
+    /// HTTP/1.1, the request's own.
+    H1(Box<h1::Connection>),
+    /// HTTP/2, one stream of a shared one.
+    H2(Box<h2::Stream>),
+}
+
+/// Which connections will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Any.
+    Any,
+    /// Only one that was not used before.
+    Fresh,
+}
+
+/// Gets a connection and puts the request's head on it.
+pub async fn send<'s>(
+    order: &mut Order<'_, 's>,
+    source: Source,
+    record: &mut Record<'s>,
+    lane: &Rc<Lane>,
+) -> Result<Carrier, Failure> {
+    if let Some(reason) = order.upstream.broken() {
+        return Err(Failure::Misconfigured(reason.to_owned()));
+    }
+    let endpoints = endpoints(order).await?;
+    let first = pick(order.upstream, &endpoints, lane);
+    let ready = match source {
+        Source::Any => checkout(order, &endpoints, first, lane).await?,
+        Source::Fresh => Ready::Open(None),
+    };
+    match ready {
+        Ready::H1(connection) => {
+            lane.stats.borrow_mut().upstream_connection(UpstreamEvent::Reused);
+            record.reused = Reuse::Reused;
+            Ok(send_h1(connection, order, record, lane))
+        }
+        Ready::H2(shared) => {
+            lane.stats.borrow_mut().upstream_connection(UpstreamEvent::Reused);
+            record.reused = Reuse::Reused;
+            send_h2(shared, order, record).await
+        }
+        Ready::Open(permit) => Box::pin(open(order, &endpoints, first, permit, record, lane)).await,
+    }
+}
+
+/// The endpoints, waiting for the first answer of the name server if need be.
+async fn endpoints(order: &Order<'_, '_>) -> Result<Arc<Endpoints>, Failure> {
+    match &**order.upstream.endpoints.load() {
+        Known::Ready(endpoints) => return Ok(Arc::clone(endpoints)),
+        Known::Failed(failure) => return Err(failure.clone()),
+        Known::Pending => {}
+    }
+    let limit = order.upstream.policy.load().connect_timeout;
+    timeout(limit, order.upstream.endpoints.ready()).await.unwrap_or_else(|_| {
+        Err(Failure::Unresolved(format!(
+            "no answer for {} after {limit:?}",
+            order.upstream.key.host
+        )))
+    })
+}
+
+/// Whose turn it is.
+fn pick(upstream: &Upstream, endpoints: &Endpoints, lane: &Lane) -> usize {
+    if endpoints.list.len() < 2 {
+        return 0;
+    }
+    let balance = upstream.policy.load().balance;
+    let mut turn = match balance {
+        Balance::RoundRobin => upstream.turn.fetch_add(1, Ordering::Relaxed),
+        Balance::LeastRequest | Balance::Random => 0,
+    };
+    balance::pick(endpoints, balance, &mut turn, &mut lane.random.borrow_mut())
+}
+
+/// What the pool had.
+enum Ready {
+    H1(Box<h1::Connection>),
+    H2(h2::Shared),
+    Open(Option<Permit>),
+}
+
+async fn checkout(
+    order: &Order<'_, '_>,
+    endpoints: &Endpoints,
+    first: usize,
+    lane: &Lane,
+) -> Result<Ready, Failure> {
+    let limit = order.upstream.policy.load().connect_timeout;
+    loop {
+        let key = key(order, endpoints, first);
+        let now = lane.deadlines.now();
+        let alive = |connection: &mut Box<h1::Connection>| connection.is_alive(&lane.buffers);
+        let checkout = lane.pools.borrow_mut().checkout(key, order.want, now, alive);
+        match checkout {
+            Checkout::Reuse(connection) => return Ok(Ready::H1(connection)),
+            Checkout::Share(shared) => return Ok(Ready::H2(shared)),
+            Checkout::Connect(permit) => return Ok(Ready::Open(Some(permit))),
+            Checkout::Wait(opening) => {
+                // Not for longer than opening one of our own would be given.
+                if timeout(limit, opening.ended.notified()).await.is_err() {
+                    return Ok(Ready::Open(None));
+                }
+            }
+        }
+    }
+}
+
+/// Whose connections will do for a request.
+fn key<'k>(order: &'k Order<'_, '_>, endpoints: &Endpoints, first: usize) -> Key<'k> {
+    Key {
+        upstream: order.upstream.id,
+        name: order.upstream.server_name(order.server_name).unwrap_or_default(),
+        address: pool_address(endpoints.logical, &endpoints.list[first]),
+    }
+}
+
+/// LOGICAL_DNS: whatever the address is, its connections are those of one endpoint.
+fn pool_address(logical: bool, endpoint: &Endpoint) -> std::net::SocketAddr {
+    if logical { ([0, 0, 0, 0], endpoint.address.port()).into() } else { endpoint.address }
+}
+
+async fn open<'s>(
+    order: &mut Order<'_, 's>,
+    endpoints: &Endpoints,
+    first: usize,
+    permit: Option<Permit>,
+    record: &mut Record<'s>,
+    lane: &Rc<Lane>,
+) -> Result<Carrier, Failure> {
+    record.upstream_address = Some(endpoints.list[first].address);
+    let opened = connect::open(
+        order.upstream,
+        endpoints,
+        first,
+        order.server_name,
+        order.want,
+        &lane.connector,
+    )
+    .await;
+    let connected = match opened {
+        Ok(connected) => connected,
+        Err(failure) => {
+            lane.stats.borrow_mut().upstream_connection(UpstreamEvent::Failed);
+            return Err(failure);
+        }
+    };
+    count(&connected, lane);
+    record.reused = Reuse::Opened;
+    record.connect_ms = Some(u32::try_from(connected.took.as_millis()).unwrap_or(u32::MAX));
+    if let Some(permit) = &permit {
+        permit.speaks(connected.alpn);
+    }
+    let address = pool_address(endpoints.logical, &connected.endpoint);
+    let key = Key { address, ..key(order, endpoints, first) };
+    match connected.alpn {
+        Alpn::Http1 => {
+            let home = Home::of(key);
+            let connection = Box::new(h1::Connection::new(connected, home, &lane.buffers));
+            Ok(send_h1(connection, order, record, lane))
+        }
+        Alpn::Http2 => {
+            let scheme = match order.upstream.key.security {
+                Security::Plain => "http",
+                _ => "https",
+            };
+            let home = Home::of(key);
+            let shared = h2::Shared::begin(connected, scheme).await.map_err(|broken| {
+                Failure::Handshake(format!("HTTP/2 could not begin: {broken:?}"))
+            })?;
+            lane.pools.borrow_mut().share(home.key(), shared.clone());
+            send_h2(shared, order, record).await
+        }
+    }
+}
+
+fn count(connected: &Connected, lane: &Lane) {
+    let mut stats = lane.stats.borrow_mut();
+    stats.upstream_connection(UpstreamEvent::Opened);
+    match connected.handshake {
+        Some(tls::Handshake::Full) => stats.handshake(Handshake::Full),
+        Some(tls::Handshake::Resumed) => stats.handshake(Handshake::Resumed),
+        None => {}
+    }
+}
+
+fn send_h1(
+    mut connection: Box<h1::Connection>,
+    order: &mut Order<'_, '_>,
+    record: &mut Record<'_>,
+    lane: &Lane,
+) -> Carrier {
+    record.upstream_address = Some(connection.endpoint.address);
+    record.upstream_local = Some(connection.local);
+    if order.framing == Framing::Chunked {
+        order.head.set(b"transfer-encoding", b"chunked");
+    }
+    connection.request(order.head, order.framing, &lane.buffers);
+    Carrier::H1(connection)
+}
+
+async fn send_h2(
+    shared: h2::Shared,
+    order: &mut Order<'_, '_>,
+    record: &mut Record<'_>,
+) -> Result<Carrier, Failure> {
+    record.upstream_address = Some(shared.endpoint.address);
+    record.upstream_local = Some(shared.local);
+    order.head.remove(b"transfer-encoding");
+    let body = if order.framing == Framing::Empty { h2::Body::Empty } else { h2::Body::Follows };
+    match shared.request(order.head, body).await {
+        Ok(stream) => Ok(Carrier::H2(Box::new(stream))),
+        // Not begun at all: as good as a connection that could not be opened.
+        Err(Broken::Unprocessed(reason)) => Err(Failure::Connect(reason)),
+        Err(Broken::Reset(reason)) => Err(Failure::Reset(reason)),
+        Err(_) => Err(Failure::Closed),
+    }
+}
+
+impl Carrier {
+    /// Where it leads.
+    pub fn endpoint(&self) -> &Arc<Endpoint> {
+        match self {
+            Self::H1(connection) => &connection.endpoint,
+            Self::H2(stream) => &stream.shared.endpoint,
+        }
+    }
+
+    /// The next response head, interim ones included.
+    pub fn poll_response(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffers: &Buffers,
+    ) -> Poll<Result<Head, Broken>> {
+        match self {
+            Self::H1(connection) => {
+                connection.poll_response(cx, buffers).map_err(|error| match error {
+                    HeadError::Closed => Broken::Closed,
+                    HeadError::Truncated(error) => error.into(),
+                    HeadError::Refused(refusal) => Broken::Malformed(refusal),
+                })
+            }
+            Self::H2(stream) => stream.poll_response(cx, buffers),
+        }
+    }
+
+    /// How the body behind a final head is framed; an HTTP/1.1 connection reads it so from here on.
+    pub fn expect_body(
+        &mut self,
+        head: &Head,
+        method: &[u8],
+        want: Want,
+    ) -> Result<Framing, String> {
+        let framing =
+            framing::response(head, method).map_err(|refusal: Refusal| refusal.reason())?;
+        match self {
+            Self::H1(_) if framing == Framing::Tunnel && want == Want::Any => {
+                Err("it switched protocols without being asked".into())
+            }
+            Self::H1(connection) => {
+                connection.expect_body(head, framing);
+                Ok(framing)
+            }
+            Self::H2(_) if framing == Framing::Tunnel => {
+                Err("it switched protocols, which HTTP/2 cannot".into())
+            }
+            Self::H2(stream) => Ok(match framing {
+                Framing::UntilClose if stream.frames.recv.is_none() => Framing::Length(0),
+                Framing::UntilClose => Framing::Chunked,
+                framing => framing,
+            }),
+        }
+    }
+}
+
+impl Peer for Carrier {
+    fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+        scratch: &mut [u8],
+        buffers: &Buffers,
+    ) -> Poll<Result<Piece, Broken>> {
+        match self {
+            Self::H1(connection) => connection.messages.poll_piece(cx, scratch, buffers),
+            Self::H2(stream) => stream.frames.poll_piece(cx, scratch, buffers),
+        }
+    }
+
+    fn push(
+        &mut self,
+        cx: &mut Context<'_>,
+        piece: Piece,
+        scratch: &[u8],
+        buffers: &Buffers,
+    ) -> Result<(), Broken> {
+        match self {
+            Self::H1(connection) => connection.messages.push(cx, piece, scratch, buffers),
+            Self::H2(stream) => stream.frames.push(cx, piece, scratch, buffers),
+        }
+    }
+
+    fn poll_drain(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Poll<Result<(), Broken>> {
+        match self {
+            Self::H1(connection) => connection.messages.poll_drain(cx, buffers),
+            Self::H2(stream) => stream.frames.poll_drain(cx, buffers),
+        }
+    }
+
+    fn holds_head(&self) -> bool {
+        match self {
+            Self::H1(connection) => connection.messages.holds_head(),
+            Self::H2(_) => false,
+        }
+    }
+}
+
+/// The version that a response to this client is written in says whether it can be in chunks.
+pub fn takes_chunks(version: Version) -> bool {
+    version == Version::Http11
+}

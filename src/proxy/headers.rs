@@ -1,0 +1,93 @@
+//! What is changed in a head on its way: hop-by-hop lines out, the Host right, nothing internal leaked,
+//! then the route's own edits.
+//!
+//! The rules are those of the header policy towards external hosts; framing lines are set where a
+//! message is sent, since they depend on the connection it gets.
+
+use crate::model::{Forward, HeaderEdits, Protocol, Refused, Security, UpstreamKey};
+use crate::wire::{Head, Name, Refusal, fields};
+
+/// What a request asks its connection to become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Upgrade {
+    /// Nothing.
+    None,
+    /// A WebSocket, which is tunnelled once the origin agrees.
+    WebSocket,
+}
+
+/// What a request wants upgraded; anything but a WebSocket is refused, as Envoy does. `h2c` is not a
+/// wish we have to grant (RFC 9110, section 7.8): the request is served in HTTP/1.1.
+pub fn upgrade(head: &Head) -> Result<Upgrade, Refused> {
+    match fields::upgrade(head) {
+        None => Ok(Upgrade::None),
+        Some(protocol) if protocol.eq_ignore_ascii_case(b"websocket") => Ok(Upgrade::WebSocket),
+        Some(protocol) if protocol.eq_ignore_ascii_case(b"h2c") => Ok(Upgrade::None),
+        Some(_) => Err(Refused { status: 403, details: "upgrade_failed" }),
+    }
+}
+
+/// Makes a client's head fit to be sent to an upstream.
+pub fn outbound(
+    head: &mut Head,
+    forward: &Forward,
+    upstream: &UpstreamKey,
+    upgrade: Upgrade,
+) -> Result<(), Refusal> {
+    fields::strip_hop_by_hop(head)?;
+    head.retain(|name, _, _| !is_internal(name));
+    let tls = upstream.security != Security::Plain;
+    match &forward.rewrite_host {
+        Some(host) => head.set(b"host", host.as_bytes()),
+        None if tls => drop_default_port(head, upstream.port),
+        None => {}
+    }
+    if tls {
+        head.set(b"x-forwarded-proto", b"https");
+    }
+    if upgrade == Upgrade::WebSocket {
+        head.set(b"connection", b"upgrade");
+        head.set(b"upgrade", b"websocket");
+    }
+    edit(head, &forward.request);
+    Ok(())
+}
+
+/// Makes an origin's head fit to be sent to the client.
+pub fn inbound(head: &mut Head, edits: &HeaderEdits) {
+    // A response may name what it likes in its Connection line: what is essential stays.
+    let _ = fields::strip_hop_by_hop(head);
+    edit(head, edits);
+}
+
+/// Applies a route's edits: remove, then set, then append.
+fn edit(head: &mut Head, edits: &HeaderEdits) {
+    if edits.is_empty() {
+        return;
+    }
+    edits.remove.iter().for_each(|name| head.remove(name.as_bytes()));
+    edits.set.iter().for_each(|line| head.set(line.name.as_bytes(), line.value.as_bytes()));
+    edits.add.iter().for_each(|line| head.append(line.name.as_bytes(), line.value.as_bytes()));
+}
+
+/// Lines that say something about the inside of the cluster.
+fn is_internal(name: Name) -> bool {
+    matches!(name, Name::XEnvoy | Name::XForwardedFor | Name::XForwardedClientCert)
+}
+
+/// `Host: name:80` or `name:443` on its way to TLS on 443 is `Host: name`: an origin that compares it
+/// with its own name must find that name.
+fn drop_default_port(head: &mut Head, upstream_port: u16) {
+    let Some(host) = head.find(Name::Host) else { return };
+    let bare = [&b":443"[..], b":80"].into_iter().find_map(|port| host.strip_suffix(port));
+    if upstream_port == 443
+        && let Some(bare) = bare.map(<[u8]>::to_vec)
+    {
+        head.set(b"host", &bare);
+    }
+}
+
+/// Whether requests to this upstream may have to become HTTP/2 messages.
+pub fn may_be_http2(upstream: &UpstreamKey) -> bool {
+    upstream.protocol != Protocol::Http1
+}

@@ -1,0 +1,247 @@
+//! A lane: everything that one core owns.
+//!
+//! Nothing here is shared with another core but what control publishes and what hangs on an upstream, so
+//! there is no lock and no channel on a request's path. Borrows of its cells never cross an await.
+
+use std::cell::{Cell, Ref, RefCell};
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::deadlines::Deadlines;
+use crate::observe::{self, LogBuffer, Noted, Record, RequestFacts, Stats};
+use crate::snapshot::{Current, Snapshot};
+use crate::transport::Buffers;
+use crate::upstream::connect::Connector;
+use crate::upstream::pool::Pools;
+use crate::wire::parse::HeadLimits;
+
+/// How often a lane looks at its deadlines, pools and log.
+pub const TICK: Duration = Duration::from_millis(500);
+
+/// Requests that may always be tried again at once, however few are under way.
+const RETRIES_MIN: u64 = 3;
+
+/// Limits and times of a client's connection.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Size of a request head.
+    pub head: HeadLimits,
+    /// Time for a request head, from its first byte.
+    pub head_time: Duration,
+    /// How long a client's connection is kept without a request.
+    pub client_idle: Duration,
+    /// How long nothing may move in an exchange; it bounds waiting for a response head too.
+    pub stream_idle: Duration,
+    /// How long nothing may move in a tunnel.
+    pub tunnel_idle: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head: HeadLimits::default(),
+            head_time: Duration::from_secs(30),
+            client_idle: Duration::from_secs(3600),
+            stream_idle: Duration::from_secs(300),
+            tunnel_idle: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// How far a lane is on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Taking all that comes.
+    Serving,
+    /// Still accepting, but each answer says that the connection ends with it.
+    Draining,
+    /// Accepting nothing more; what is idle is closed.
+    Closing,
+}
+
+/// All that one core owns.
+#[derive(Debug)]
+pub struct Lane {
+    /// Connections to origins.
+    pub pools: RefCell<Pools>,
+    /// Memory to lend.
+    pub buffers: Buffers,
+    /// How connections are opened.
+    pub connector: Connector,
+    /// Counters.
+    pub stats: RefCell<Stats>,
+    /// Deadlines.
+    pub deadlines: Rc<Deadlines>,
+    /// Limits.
+    pub limits: Limits,
+    /// Chance, for balancing and jitter.
+    pub random: RefCell<fastrand::Rng>,
+    /// Told when the phase changes.
+    pub phase_changed: Notify,
+    phase: Cell<Phase>,
+    /// Requests that are being tried again.
+    retrying: Cell<u32>,
+    /// The generation whose upstreams the pools were last held against.
+    swept: Cell<u64>,
+    current: RefCell<(Current, Rc<Arc<Snapshot>>)>,
+    log: Option<RefCell<LogBuffer>>,
+    date: RefCell<String>,
+}
+
+impl Lane {
+    /// A lane that serves what `current` publishes; without `log` it writes no access log.
+    pub fn new(mut current: Current, connector: Connector, log: Option<LogBuffer>) -> Rc<Self> {
+        let snapshot = Rc::new(Arc::clone(current.load()));
+        Rc::new(Self {
+            pools: RefCell::default(),
+            buffers: Buffers::default(),
+            connector,
+            stats: RefCell::default(),
+            deadlines: Deadlines::new(Instant::now()),
+            limits: Limits::default(),
+            random: RefCell::new(fastrand::Rng::new()),
+            phase_changed: Notify::new(),
+            phase: Cell::new(Phase::Serving),
+            retrying: Cell::new(0),
+            swept: Cell::new(0),
+            current: RefCell::new((current, snapshot)),
+            log: log.map(RefCell::new),
+            date: RefCell::default(),
+        })
+    }
+
+    /// The snapshot in force, for one request to hold on to. Counting it touches no other core.
+    pub fn snapshot(&self) -> Rc<Arc<Snapshot>> {
+        let (current, cached) = &mut *self.current.borrow_mut();
+        let latest = current.load();
+        if !Arc::ptr_eq(latest, cached) {
+            *cached = Rc::new(Arc::clone(latest));
+        }
+        Rc::clone(cached)
+    }
+
+    /// The time, read anew: what is measured needs it, what merely waits goes by the tick.
+    pub fn clock(&self) -> Instant {
+        Instant::now()
+    }
+
+    /// Milliseconds since then.
+    pub fn millis_since(&self, then: Instant) -> u32 {
+        // `as_millis` would divide 128 bits.
+        let passed = self.clock().duration_since(then);
+        u32::try_from(passed.as_secs() * 1000).unwrap_or(u32::MAX).saturating_add(passed.subsec_millis())
+    }
+
+    /// Counts a request for as long as the answer lives.
+    pub fn begin_request(self: &Rc<Self>) -> UnderWay {
+        self.stats.borrow_mut().request_began();
+        UnderWay(Rc::clone(self))
+    }
+
+    /// Leave to try a request again; none when a fifth of all requests, or three, are being tried
+    /// again already (Envoy's retry budget).
+    pub fn begin_retry(self: &Rc<Self>) -> Option<Retrying> {
+        let active = self.stats.borrow().requests_active();
+        if u64::from(self.retrying.get()) >= (active / 5).max(RETRIES_MIN) {
+            return None;
+        }
+        self.retrying.set(self.retrying.get() + 1);
+        Some(Retrying(Rc::clone(self)))
+    }
+
+    /// How far the lane is on its way out.
+    pub fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    /// Goes on to a later phase.
+    pub fn enter_phase(&self, phase: Phase) {
+        if phase <= self.phase.get() {
+            return;
+        }
+        self.phase.set(phase);
+        self.phase_changed.notify_waiters();
+        if phase == Phase::Closing {
+            self.deadlines.expire_idle();
+        }
+    }
+
+    /// What the log wants of a request's head, before it is edited; `None` when there is no log.
+    pub fn note(&self, facts: RequestFacts<'_>) -> Option<Noted> {
+        self.log.as_ref().map(|_| Noted::take(self.buffers.lend(), facts))
+    }
+
+    /// A copy of the counters.
+    pub fn stats(&self) -> Stats {
+        self.stats.borrow().clone()
+    }
+
+    /// Counts a finished request and writes its log line.
+    pub fn observe(&self, record: &Record<'_>, noted: Option<Noted>) {
+        let mut stats = self.stats.borrow_mut();
+        match record.route {
+            Some(host) => stats.request(host, record.status, record.flag),
+            None => stats.request_unrouted(record.status, record.flag),
+        }
+        if let Some(token) = record.token {
+            stats.failure(token);
+        }
+        stats.bytes_in += record.bytes_in;
+        stats.bytes_out += record.bytes_out;
+        drop(stats);
+        if let (Some(log), Some(noted)) = (&self.log, noted) {
+            log.borrow_mut().append(record, &noted, self.clock());
+            self.buffers.give_back(noted.into_buffer());
+        }
+    }
+
+    /// The `Date` of replies of our own (RFC 9110, section 6.6.1), as of the last tick.
+    pub fn date(&self) -> Ref<'_, String> {
+        self.date.borrow()
+    }
+
+    /// What is due now and then: deadlines, dead connections, waiting log lines.
+    pub fn tick(&self, now: Instant) {
+        *self.date.borrow_mut() = observe::http_date();
+        self.deadlines.tick(now);
+        let snapshot = self.snapshot();
+        let mut pools = self.pools.borrow_mut();
+        pools.sweep(now, |connection| connection.is_alive(&self.buffers));
+        if self.swept.replace(snapshot.generation) != snapshot.generation {
+            let live: HashSet<u32> =
+                snapshot.upstreams.values().map(|upstream| upstream.id).collect();
+            pools.retain(|id| live.contains(&id));
+        }
+        drop(pools);
+        if let Some(log) = &self.log {
+            let mut log = log.borrow_mut();
+            log.flush();
+            self.stats.borrow_mut().log_lines_dropped += log.take_dropped();
+        }
+    }
+}
+
+/// Counts a request while it lives.
+#[derive(Debug)]
+pub struct UnderWay(Rc<Lane>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.stats.borrow_mut().request_ended();
+    }
+}
+
+/// Counts a request that is being tried again while it lives.
+#[derive(Debug)]
+pub struct Retrying(Rc<Lane>);
+
+impl Drop for Retrying {
+    fn drop(&mut self) {
+        self.0.retrying.set(self.0.retrying.get() - 1);
+    }
+}

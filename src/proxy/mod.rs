@@ -1,0 +1,17 @@
+//! One request, from the client's first byte to its reply: routed, sent, relayed.
+//!
+//! Read `request` first: it is the straight line, and the other files are its steps.
+
+pub mod attempt;
+pub mod deadlines;
+pub mod exchange;
+pub mod flow;
+pub mod headers;
+pub mod lane;
+pub mod relay;
+pub mod reply;
+pub mod request;
+pub mod serve;
+pub mod tunnel;
+
+pub use lane::{Lane, Phase};

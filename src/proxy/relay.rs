@@ -1,0 +1,158 @@
+//! Both bodies at once, until both have ended.
+//!
+//! Once the response head has gone out, a failure ends the stream or the connection; nothing is ever
+//! spliced into a body.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use tokio::time::sleep_until;
+
+use super::attempt::Carrier;
+use super::deadlines::Waits;
+use super::exchange::Exchange;
+use super::flow::{Flow, Side};
+use super::headers;
+use super::lane::Lane;
+use super::reply::{self, Asked};
+use super::request::Next;
+use super::tunnel;
+use crate::downstream::Client;
+use crate::model::Failure;
+use crate::observe::Record;
+use crate::transport::Broken;
+use crate::wire::{Framing, Head};
+
+/// Relays a response, and what is left of the upload.
+pub async fn both(
+    (mut head, mut exchange): (Head, Exchange<'_>),
+    client: &mut Client<'_>,
+    asked: Asked,
+    record: &mut Record<'_>,
+    lane: &Rc<Lane>,
+) -> Next {
+    record.status = head.status();
+    record.first_byte_ms = Some(lane.millis_since(record.started));
+    if exchange.framing == Framing::Tunnel {
+        return tunnel::run(head, exchange, client, record, lane).await;
+    }
+    headers::inbound(&mut head, &exchange.forward.response);
+    let (framing, next) = reply::frame(&mut head, exchange.framing, asked, lane);
+    let begun = client.reply(&head, framing, &lane.buffers);
+    lane.buffers.give_back_head(head.into_memory());
+    let mut download = match framing {
+        Framing::Empty => Flow::without_body(),
+        _ => Flow::default(),
+    };
+    let ended = match begun {
+        Ok(()) => bodies(&mut exchange, client, &mut download, lane).await,
+        Err(broken) => Err(Cut::Client(broken)),
+    };
+    record.bytes_in = exchange.upload.bytes;
+    record.bytes_out = download.bytes;
+    match ended {
+        Ok(()) if exchange.upload.is_done() => {
+            check_in(exchange, lane);
+            next
+        }
+        Ok(()) => Next::Close,
+        Err(cut) => {
+            record.failed(&cut.into_failure());
+            Next::Abort
+        }
+    }
+}
+
+/// What ended a response before its end.
+enum Cut {
+    Client(Broken),
+    Origin(Broken),
+    Idle,
+    Timeout,
+}
+
+impl Cut {
+    fn into_failure(self) -> Failure {
+        match self {
+            Self::Client(Broken::Malformed(refusal)) => refusal.into(),
+            Self::Client(_) => Failure::ClientGone,
+            Self::Origin(Broken::Malformed(refusal)) => Failure::Malformed(refusal.reason().into()),
+            Self::Origin(Broken::Closed) => Failure::Closed,
+            Self::Origin(Broken::Reset(reason) | Broken::Unprocessed(reason)) => {
+                Failure::Reset(reason)
+            }
+            Self::Idle => Failure::Idle,
+            Self::Timeout => Failure::Timeout,
+        }
+    }
+}
+
+/// Moves both bodies until the response has ended.
+async fn bodies(
+    exchange: &mut Exchange<'_>,
+    client: &mut Client<'_>,
+    download: &mut Flow,
+    lane: &Rc<Lane>,
+) -> Result<(), Cut> {
+    let mut moved = exchange.upload.bytes + download.bytes;
+    exchange.idle.arm(lane.limits.stream_idle, Waits::Busy);
+    let until = exchange.until;
+    let moving = poll_fn(|cx| {
+        let polled = poll_bodies(cx, exchange, client, download, lane);
+        if polled.is_pending() {
+            let now_moved = exchange.upload.bytes + download.bytes;
+            if now_moved != moved {
+                moved = now_moved;
+                exchange.idle.arm(lane.limits.stream_idle, Waits::Busy);
+            }
+            if exchange.idle.poll_over(cx).is_ready() {
+                return Poll::Ready(Err(Cut::Idle));
+            }
+        }
+        polled
+    });
+    match until {
+        None => moving.await,
+        Some(at) => tokio::select! {
+            biased;
+            ended = moving => ended,
+            () = sleep_until(at) => Err(Cut::Timeout),
+        },
+    }
+}
+
+fn poll_bodies(
+    cx: &mut Context<'_>,
+    exchange: &mut Exchange<'_>,
+    client: &mut Client<'_>,
+    download: &mut Flow,
+    lane: &Lane,
+) -> Poll<Result<(), Cut>> {
+    match exchange.upload.poll(cx, client, &mut exchange.carrier, &lane.buffers) {
+        Poll::Ready(Err(Side::Sender(broken))) => return Poll::Ready(Err(Cut::Client(broken))),
+        Poll::Ready(Err(Side::Receiver(_))) => exchange.upload.abandon(),
+        Poll::Ready(Ok(())) | Poll::Pending => {}
+    }
+    match download.poll(cx, &mut exchange.carrier, client, &lane.buffers) {
+        Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+        Poll::Ready(Err(Side::Sender(broken))) => Poll::Ready(Err(Cut::Origin(broken))),
+        Poll::Ready(Err(Side::Receiver(broken))) => Poll::Ready(Err(Cut::Client(broken))),
+        Poll::Pending if client.poll_gone(cx, &lane.buffers).is_ready() => {
+            Poll::Ready(Err(Cut::Client(Broken::Closed)))
+        }
+        Poll::Pending => Poll::Pending,
+    }
+}
+
+/// Gives the connection back to its pool, if it may be used again.
+fn check_in(exchange: Exchange<'_>, lane: &Lane) {
+    let Carrier::H1(connection) = exchange.carrier else { return };
+    let policy = exchange.upstream.policy.load();
+    let worn = policy.requests_per_connection_max.is_some_and(|max| connection.served >= max);
+    if worn || !connection.is_reusable() {
+        return;
+    }
+    let now = lane.deadlines.now();
+    lane.pools.borrow_mut().checkin(connection, policy.idle_timeout, now);
+}

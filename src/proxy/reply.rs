@@ -1,0 +1,237 @@
+//! The head that goes to the client: the origin's, framed for this client, or one of our own.
+
+use std::rc::Rc;
+
+use super::lane::{Lane, Phase};
+use super::request::Next;
+use crate::downstream::Client;
+use crate::model::Failure;
+use crate::model::failure::Row;
+use crate::observe::Record;
+use crate::transport::{Data, Peer, Piece};
+use crate::wire::{Framing, Head, Name, Persistence, Trailers, Version, fields};
+
+/// Body bytes of a refused request that are read for the sake of the connection.
+const DISCARD_BYTES_MAX: u64 = 64 * 1024;
+
+/// What a request's head says about how it wants to be answered; noted before the head is edited.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    version: Version,
+    persistence: Persistence,
+    body: Body,
+    form: Form,
+}
+
+/// Whether the answer may have a body at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Body {
+    Wanted,
+    HeadOnly,
+}
+
+/// How a failure is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Text,
+    Json,
+    Grpc,
+}
+
+impl Default for Asked {
+    /// Nothing is known of the request.
+    fn default() -> Self {
+        Self {
+            version: Version::Http11,
+            persistence: Persistence::Close,
+            body: Body::Wanted,
+            form: Form::Text,
+        }
+    }
+}
+
+impl Asked {
+    /// Reads it off a request's head.
+    pub fn of(head: &Head) -> Self {
+        let form = if head.find(Name::ContentType).is_some_and(is_grpc) {
+            Form::Grpc
+        } else if head.find(Name::Accept).is_some_and(wants_json) {
+            Form::Json
+        } else {
+            Form::Text
+        };
+        Self {
+            version: head.version(),
+            persistence: fields::keep_alive(head),
+            body: if head.method() == b"HEAD" { Body::HeadOnly } else { Body::Wanted },
+            form,
+        }
+    }
+}
+
+fn is_grpc(content_type: &[u8]) -> bool {
+    content_type.starts_with(b"application/grpc")
+}
+
+fn wants_json(accept: &[u8]) -> bool {
+    fields::tokens(accept).any(|token| token.starts_with(b"application/json"))
+}
+
+/// Frames a response for this client: how its body is written, and what becomes of the connection.
+pub fn frame(head: &mut Head, framing: Framing, asked: Asked, lane: &Lane) -> (Framing, Next) {
+    if asked.version == Version::Http2 {
+        return (framing, Next::Keep);
+    }
+    let framing = match framing {
+        Framing::Chunked | Framing::UntilClose if asked.version == Version::Http11 => {
+            head.set(b"transfer-encoding", b"chunked");
+            Framing::Chunked
+        }
+        Framing::Chunked | Framing::UntilClose => Framing::UntilClose,
+        Framing::Length(0) if head.find(Name::ContentLength).is_none() => {
+            head.set(b"content-length", b"0");
+            framing
+        }
+        framing => framing,
+    };
+    let keep = asked.persistence == Persistence::Keep
+        && framing != Framing::UntilClose
+        && lane.phase() == Phase::Serving;
+    match (keep, asked.version) {
+        (true, Version::Http10) => head.set(b"connection", b"keep-alive"),
+        (true, _) => {}
+        (false, _) => head.set(b"connection", b"close"),
+    }
+    (framing, if keep { Next::Keep } else { Next::Close })
+}
+
+/// Answers with a reply of our own. Only while no head was sent.
+pub async fn local(
+    client: &mut Client<'_>,
+    asked: Asked,
+    failure: &Failure,
+    record: &mut Record<'_>,
+    lane: &Rc<Lane>,
+) -> Next {
+    record.failed(failure);
+    if *failure == Failure::ClientGone {
+        return Next::Abort;
+    }
+    let row = failure.row();
+    let (mut head, body) = write(&row, asked, record, lane);
+    record.status = head.status();
+    record.bytes_out = body.len() as u64;
+    let body_left = discard_body(client, lane).await;
+    let framing = match asked.body {
+        Body::HeadOnly => Framing::Empty,
+        Body::Wanted => Framing::Length(body.len() as u64),
+    };
+    let keep = body_left == BodyLeft::Nothing && row.status != 400;
+    let asked = if keep { asked } else { Asked { persistence: Persistence::Close, ..asked } };
+    let (framing, next) = frame(&mut head, framing, asked, lane);
+    let sent = send(client, &head, framing, body, lane).await;
+    lane.buffers.give_back_head(head.into_memory());
+    if sent.is_ok() { next } else { Next::Abort }
+}
+
+/// The head and body that tell of a failure.
+fn write(row: &Row, asked: Asked, record: &Record<'_>, lane: &Lane) -> (Head, Vec<u8>) {
+    let status = if asked.form == Form::Grpc { 200 } else { row.status };
+    let reason = http::StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason());
+    let mut head = Head::response(
+        lane.buffers.lend_head(),
+        Version::Http11,
+        status,
+        reason.unwrap_or_default().as_bytes(),
+    );
+    let (content_type, body) = match asked.form {
+        Form::Grpc => {
+            head.append(b"grpc-status", grpc_status(row.status).as_bytes());
+            if !row.body.is_empty() {
+                head.append(b"grpc-message", row.body.as_bytes());
+            }
+            ("application/grpc", String::new())
+        }
+        Form::Json if row.status != 404 => ("application/json", json(row, record)),
+        _ if row.body.is_empty() => ("", String::new()),
+        _ => ("text/plain", row.body.to_owned()),
+    };
+    if !content_type.is_empty() {
+        head.append(b"content-type", content_type.as_bytes());
+    }
+    head.append(b"content-length", body.len().to_string().as_bytes());
+    head.append(b"date", lane.date().as_bytes());
+    head.append(b"server", b"egret");
+    let proxy_status = format!("egret; error={}; details=\"{}\"", row.token, short(row.details));
+    head.append(b"proxy-status", proxy_status.as_bytes());
+    (head, body.into_bytes())
+}
+
+/// The details without the braces that the log fills with a reason.
+fn short(details: &str) -> &str {
+    details.split('{').next().unwrap_or(details)
+}
+
+fn json(row: &Row, record: &Record<'_>) -> String {
+    let route = record.route.unwrap_or_default();
+    format!("{{\"error\":\"{}\",\"status\":{},\"route\":\"{route}\"}}", row.token, row.status)
+}
+
+/// Envoy's mapping of HTTP statuses to gRPC's.
+fn grpc_status(status: u16) -> &'static str {
+    match status {
+        400 => "13",
+        401 => "16",
+        403 => "7",
+        404 => "12",
+        429 | 502..=504 => "14",
+        _ => "2",
+    }
+}
+
+/// Whether some of the request's body is still to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BodyLeft {
+    Nothing,
+    Some,
+}
+
+/// Reads what is already here of a body that nobody wants, so that the connection can go on.
+async fn discard_body(client: &mut Client<'_>, lane: &Lane) -> BodyLeft {
+    let mut discarded = 0;
+    std::future::poll_fn(|cx| {
+        let mut scratch = lane.buffers.scratch();
+        while discarded < DISCARD_BYTES_MAX {
+            match client.poll_piece(cx, &mut scratch, &lane.buffers) {
+                std::task::Poll::Ready(Ok(piece)) if piece.end.is_some() => {
+                    return std::task::Poll::Ready(BodyLeft::Nothing);
+                }
+                std::task::Poll::Ready(Ok(piece)) => {
+                    discarded += piece.bytes(&scratch).len() as u64;
+                }
+                _ => break,
+            }
+        }
+        std::task::Poll::Ready(BodyLeft::Some)
+    })
+    .await
+}
+
+async fn send(
+    client: &mut Client<'_>,
+    head: &Head,
+    framing: Framing,
+    body: Vec<u8>,
+    lane: &Lane,
+) -> Result<(), crate::transport::Broken> {
+    client.reply(head, framing, &lane.buffers)?;
+    let mut piece = (framing != Framing::Empty)
+        .then(|| Piece { data: Data::Shared(body.into()), end: Some(Trailers::default()) });
+    std::future::poll_fn(|cx| {
+        if let Some(piece) = piece.take() {
+            client.push(cx, piece, &[], &lane.buffers)?;
+        }
+        client.poll_drain(cx, &lane.buffers)
+    })
+    .await
+}

@@ -1,0 +1,204 @@
+//! One request, from its head to the end of its reply: the straight line.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::exchange::{self, Order};
+use super::headers;
+use super::lane::Lane;
+use super::relay;
+use super::reply;
+use crate::downstream::Client;
+use crate::model::{Authority, Failure, Security};
+use crate::observe::{self, Record, RequestFacts};
+use crate::snapshot::{Found, Onward, Rule, Snapshot};
+use crate::upstream::connect::Want;
+use crate::wire::{Framing, Head, Name, Refusal, Version, framing};
+
+/// What becomes of the client's connection after a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// It may bring another request.
+    Keep,
+    /// It ends.
+    Close,
+    /// It ends in such a way that what was sent cannot look complete.
+    Abort,
+}
+
+/// Answers one request: routes it, carries it out and relays what comes back, or replies itself.
+pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) -> Next {
+    let _under_way = lane.begin_request();
+    let snapshot = lane.snapshot();
+    let ends = client.ends();
+    let mut record = Record::begin(lane.clock(), ends.peer, ends.local);
+    record.version = Some(observed(head.version()));
+    let noted = lane.note(facts(&head));
+    let asked = reply::Asked::of(&head);
+
+    let started = start(&mut head, client, &snapshot, &mut record, lane).await;
+    let next = match started {
+        Ok(exchange) => relay::both(exchange, client, asked, &mut record, lane).await,
+        Err(failure) => reply::local(client, asked, &failure, &mut record, lane).await,
+    };
+    lane.observe(&record, noted);
+    lane.buffers.give_back_head(head.into_memory());
+    next
+}
+
+/// Everything until a response head is here.
+async fn start<'s>(
+    head: &mut Head,
+    client: &mut Client<'_>,
+    snapshot: &'s Arc<Snapshot>,
+    record: &mut Record<'s>,
+    lane: &Rc<Lane>,
+) -> Result<(Head, exchange::Exchange<'s>), Failure> {
+    let framing = body_of(head, client)?;
+    let target = take_target(head)?;
+    let found = find(head, &target.authority, client, snapshot)?;
+    record.route = Some(found.pattern);
+    let rule = found.rule.ok_or(Failure::NoRoute)?;
+    record.rule = Some(rule.plan.name.as_str()).filter(|name| !name.is_empty());
+    let upgrade = headers::upgrade(head).map_err(Failure::Refused)?;
+    let upstream = match rule.pick(&mut lane.random.borrow_mut()) {
+        Some(Onward::Upstream(upstream)) => upstream,
+        Some(Onward::Missing(_)) | None => return Err(Failure::NoCluster),
+    };
+    record.upstream = Some(&upstream.key.name);
+    if target.scheme == Scheme::Https && upstream.key.security == Security::Plain {
+        let reason = "the request's target says https, but the upstream is plain text";
+        return Err(Failure::Misconfigured(reason.into()));
+    }
+    headers::outbound(head, rule.forward(), &upstream.key, upgrade).map_err(Failure::from)?;
+    let order = Order {
+        head,
+        framing,
+        forward: rule.forward(),
+        upstream,
+        server_name: server_name(rule, &target.authority),
+        want: if upgrade == headers::Upgrade::None { Want::Any } else { Want::Http1 },
+    };
+    exchange::start(order, client, record, lane).await
+}
+
+/// The body that a request's head announces; an HTTP/1.1 connection reads it so from here on.
+fn body_of(head: &Head, client: &mut Client<'_>) -> Result<Framing, Failure> {
+    match client {
+        Client::H1(connection) => {
+            let framing = framing::request(head)?;
+            connection.expect_body(framing);
+            Ok(framing)
+        }
+        Client::H2(stream) if !stream.has_body() => Ok(Framing::Empty),
+        // Its length, if it says one, is checked by the h2 crate.
+        Client::H2(_) => match framing::request(head)? {
+            Framing::Empty => Ok(Framing::Chunked),
+            framing => Ok(framing),
+        },
+    }
+}
+
+/// Who is asked for, and how.
+struct Target {
+    authority: Authority,
+    scheme: Scheme,
+}
+
+/// The scheme that a target bears; most bear none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scheme {
+    None,
+    Http,
+    Https,
+}
+
+/// Reads who is asked for and leaves the target in origin-form (RFC 9112, section 3.2). The authority of
+/// an absolute-form target takes the place of Host, as section 3.2.2 demands.
+fn take_target(head: &mut Head) -> Result<Target, Failure> {
+    if head.method() == b"CONNECT" || head.target() == b"*" {
+        return Err(Failure::NoRoute);
+    }
+    let mut hosts = head.all(Name::Host);
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(Refusal::HostDuplicate.into());
+    }
+    drop(hosts);
+    if head.target().first() == Some(&b'/') {
+        let host = host.ok_or(Refusal::HostMissing)?;
+        let authority = Authority::parse(host).ok_or(Refusal::HostInvalid)?;
+        return Ok(Target { authority, scheme: Scheme::None });
+    }
+    let (scheme, rest) = split_scheme(head.target()).ok_or(Refusal::BadRequestLine)?;
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+    let (name, path) = (rest[..end].to_vec(), rest[end..].to_vec());
+    let authority = Authority::parse(&name).ok_or(Refusal::HostInvalid)?;
+    head.set(b"host", &name);
+    match path.first() {
+        Some(b'/') => head.set_target(&path),
+        _ => head.set_target(&[b"/", &path[..]].concat()),
+    }
+    Ok(Target { authority, scheme })
+}
+
+fn split_scheme(target: &[u8]) -> Option<(Scheme, &[u8])> {
+    let colon = memchr::memmem::find(target, b"://")?;
+    let scheme = match &target[..colon] {
+        scheme if scheme.eq_ignore_ascii_case(b"http") => Scheme::Http,
+        scheme if scheme.eq_ignore_ascii_case(b"https") => Scheme::Https,
+        _ => return None,
+    };
+    Some((scheme, &target[colon + 3..]))
+}
+
+fn find<'s>(
+    head: &Head,
+    authority: &Authority,
+    client: &Client<'_>,
+    snapshot: &'s Snapshot,
+) -> Result<Found<'s>, Failure> {
+    let ends = client.ends();
+    snapshot
+        .routes
+        .find((ends.local, ends.port), authority.host(), head.path(), head.method())
+        .ok_or(Failure::NoRoute)
+}
+
+/// The host that SNI and verification go by where the policy names none: the rewritten one, else the
+/// request's own.
+fn server_name<'a>(rule: &'a Rule, authority: &'a Authority) -> &'a str {
+    rule.rewritten_host().unwrap_or_else(|| authority.host())
+}
+
+fn facts(head: &Head) -> RequestFacts<'_> {
+    RequestFacts {
+        method: head.method(),
+        path: head.target(),
+        authority: head.find(Name::Host),
+        user_agent: head.find(Name::UserAgent),
+        request_id: head.find(Name::XRequestId),
+        forwarded_for: head.find(Name::XForwardedFor),
+    }
+}
+
+fn observed(version: Version) -> observe::Version {
+    match version {
+        Version::Http10 => observe::Version::Http10,
+        Version::Http11 => observe::Version::Http11,
+        Version::Http2 => observe::Version::Http2,
+    }
+}
+
+/// A request that could not even be read: what to answer is all there is.
+pub async fn refuse(client: &mut Client<'_>, refusal: Refusal, lane: &Rc<Lane>) -> Next {
+    let _under_way = lane.begin_request();
+    let ends = client.ends();
+    let mut record = Record::begin(lane.clock(), ends.peer, ends.local);
+    let failure = Failure::from(refusal);
+    tracing::debug!(client = %ends.peer, "a request is refused: {}", refusal.reason());
+    let noted = lane.note(RequestFacts::default());
+    reply::local(client, reply::Asked::default(), &failure, &mut record, lane).await;
+    lane.observe(&record, noted);
+    Next::Close
+}

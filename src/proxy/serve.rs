@@ -1,0 +1,210 @@
+//! The connection loop: find out what the client speaks, take a request, answer it, keep or close.
+//!
+//! What an idle connection holds is what this file's outer futures hold; all that a request needs is
+//! boxed while it is under way.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, join};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+use super::deadlines::{Deadline, Waits};
+use super::lane::{Lane, Phase};
+use super::request::{self, Next};
+use crate::downstream::sniff::{Speaks, sniff};
+use crate::downstream::{Client, Ends, h1, h2};
+use crate::transport::{HeadError, Peer};
+use crate::wire::Head;
+
+/// How long a connection that ends is read after our last byte, so that the client gets to read it.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Serves one accepted connection to its end.
+pub async fn connection(stream: TcpStream, ends: Ends, lane: Rc<Lane>) {
+    lane.stats.borrow_mut().client_opened();
+    if let Some((speaks, first)) = first_bytes(&stream, &lane).await {
+        match speaks {
+            Speaks::Http2 => Box::pin(serve_h2(stream, first, ends, &lane)).await,
+            Speaks::Tls { server_name } => {
+                lane.buffers.give_back(first);
+                refuse_tls(ends, server_name, &lane);
+            }
+            Speaks::Http1 | Speaks::Unknown => {
+                let connection = h1::Connection::new(stream, &first, ends, &lane.buffers);
+                lane.buffers.give_back(first);
+                serve_h1(connection, &lane).await;
+            }
+        }
+    }
+    lane.stats.borrow_mut().client_closed();
+}
+
+/// Reads until it is clear what the client speaks; `None` when it leaves, or says nothing for too long.
+async fn first_bytes(stream: &TcpStream, lane: &Rc<Lane>) -> Option<(Speaks, Vec<u8>)> {
+    let deadline = lane.deadlines.enter();
+    deadline.arm(lane.limits.client_idle, Waits::Idle);
+    let mut first = Vec::new();
+    loop {
+        wait(&deadline, |cx| stream.poll_read_ready(cx).map(|_| ())).await?;
+        if first.is_empty() {
+            first = lane.buffers.lend();
+            deadline.arm(lane.limits.head_time, Waits::Busy);
+        }
+        match stream.try_read_buf(&mut first) {
+            Ok(0) => return None,
+            Ok(_) => match sniff(&first) {
+                Speaks::Unknown => {}
+                speaks => return Some((speaks, first)),
+            },
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+/// Waits for something, or for the deadline: `None`.
+async fn wait<T>(
+    deadline: &Deadline,
+    mut poll: impl FnMut(&mut std::task::Context<'_>) -> Poll<T>,
+) -> Option<T> {
+    poll_fn(|cx| match poll(cx) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => deadline.poll_over(cx).map(|()| None),
+    })
+    .await
+}
+
+/// The most common first mistake deserves one clear line.
+fn refuse_tls(ends: Ends, server_name: Option<String>, lane: &Lane) {
+    lane.stats.borrow_mut().tls_to_plain_port += 1;
+    let name = server_name.as_deref().unwrap_or("none");
+    let host = server_name.as_deref().unwrap_or("HOST");
+    tracing::warn!(
+        "client {} sent a TLS ClientHello (SNI {name}) to the plain-text listener on port {}: \
+         call http://{host}:{} instead, the gateway originates TLS itself",
+        ends.peer,
+        ends.port,
+        ends.port,
+    );
+}
+
+async fn serve_h1(mut connection: h1::Connection, lane: &Rc<Lane>) {
+    let deadline = lane.deadlines.enter();
+    loop {
+        deadline.arm(lane.limits.client_idle, Waits::Idle);
+        if lane.phase() == Phase::Closing
+            || wait(&deadline, |cx| connection.poll_arrival(cx)).await.is_none()
+        {
+            return;
+        }
+        deadline.arm(lane.limits.head_time, Waits::Busy);
+        match Box::pin(one_request(&mut connection, &deadline, lane)).await {
+            Next::Keep => {}
+            Next::Close => return Box::pin(linger(connection, lane)).await,
+            Next::Abort => return abort(&connection),
+        }
+    }
+}
+
+/// Reads one request off an HTTP/1.1 connection and answers it.
+async fn one_request(
+    connection: &mut h1::Connection,
+    deadline: &Deadline,
+    lane: &Rc<Lane>,
+) -> Next {
+    let head =
+        wait(deadline, |cx| connection.poll_request(cx, &lane.limits.head, &lane.buffers)).await;
+    let mut client = Client::H1(connection);
+    match head {
+        Some(Ok(head)) => {
+            let next = request::handle(head, &mut client, lane).await;
+            flush(&mut client, next, lane).await
+        }
+        Some(Err(HeadError::Refused(refusal))) => request::refuse(&mut client, refusal, lane).await,
+        Some(Err(HeadError::Closed | HeadError::Truncated(_))) => Next::Close,
+        None => request::refuse(&mut client, crate::wire::Refusal::HeadTimeout, lane).await,
+    }
+}
+
+/// Whatever still waits goes out before the connection is closed.
+async fn flush(client: &mut Client<'_>, next: Next, lane: &Lane) -> Next {
+    match next {
+        Next::Abort => Next::Abort,
+        next => match poll_fn(|cx| client.poll_drain(cx, &lane.buffers)).await {
+            Ok(()) => next,
+            Err(_) => Next::Abort,
+        },
+    }
+}
+
+/// Closes so that the client can read our last bytes even if some of its own were never read: closing
+/// with unread bytes would reset the connection and take them away.
+async fn linger(mut connection: h1::Connection, lane: &Lane) {
+    let messages = &mut connection.messages;
+    if poll_fn(|cx| messages.poll_shutdown(cx)).await.is_ok() {
+        let _ = timeout(LINGER, poll_fn(|cx| messages.poll_discard(cx, &lane.buffers))).await;
+    }
+}
+
+/// Closes so that what was sent cannot look complete: with a reset.
+fn abort(connection: &h1::Connection) {
+    let socket = socket2::SockRef::from(connection.messages.stream());
+    // Without it the connection ends all the same, only less clearly.
+    let _ = socket.set_linger(Some(Duration::ZERO));
+}
+
+async fn serve_h2(stream: TcpStream, first: Vec<u8>, ends: Ends, lane: &Rc<Lane>) {
+    let (read, write) = stream.into_split();
+    let stream = join(std::io::Cursor::new(first).chain(read), write);
+    let mut connection = match timeout(lane.limits.head_time, h2::accept(stream)).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => {
+            return tracing::debug!(client = %ends.peer, "HTTP/2 did not begin: {error}");
+        }
+        Err(_) => return,
+    };
+    let mut leaving = lane.phase() > Phase::Serving;
+    if leaving {
+        connection.graceful_shutdown();
+    }
+    loop {
+        let request = tokio::select! {
+            biased;
+            request = connection.accept() => request,
+            () = lane.phase_changed.notified(), if !leaving => {
+                leaving = true;
+                connection.graceful_shutdown();
+                continue;
+            }
+            () = sleep(lane.limits.client_idle) => {
+                connection.graceful_shutdown();
+                continue;
+            }
+        };
+        match request {
+            Some(Ok((request, respond))) => {
+                let (head, stream) = h2::Stream::new(request, respond, ends, &lane.buffers);
+                tokio::task::spawn_local(one_stream(head, stream, Rc::clone(lane)));
+            }
+            Some(Err(error)) => {
+                tracing::debug!(client = %ends.peer, "an HTTP/2 connection ended: {error}");
+                return;
+            }
+            None => return,
+        }
+    }
+}
+
+/// Answers one HTTP/2 stream.
+async fn one_stream(head: Head, mut stream: h2::Stream, lane: Rc<Lane>) {
+    let mut client = Client::H2(&mut stream);
+    match request::handle(head, &mut client, &lane).await {
+        Next::Keep => {}
+        Next::Close => stream.refuse_rest_of_upload(),
+        Next::Abort => stream.reset(),
+    }
+}

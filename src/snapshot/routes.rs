@@ -1,0 +1,306 @@
+//! The route table: listener, host, then rules in order.
+//!
+//! The host decides first, and alone: exact name, else the longest suffix, else `*` (Envoy's virtual
+//! host matching with the port ignored). A host whose rules all decline is not tried elsewhere. Finding
+//! a host costs one hash per label, however many hosts there are.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+
+use crate::model::{self, Action, Destination, Forward, Host, HostPattern, Plan};
+use crate::upstream::Upstream;
+
+/// Who gets what, for every listener.
+#[derive(Debug, Default)]
+pub struct RouteTable {
+    listeners: Vec<ListenerTable>,
+}
+
+/// The virtual hosts of one listener.
+#[derive(Debug)]
+struct ListenerTable {
+    bind: SocketAddr,
+    port: u16,
+    exact: HashMap<Box<str>, u32, RandomState>,
+    /// By what follows `*.`; the pattern itself beside the index.
+    suffix: HashMap<Box<str>, (u32, Box<str>), RandomState>,
+    any: Option<u32>,
+    routes: Vec<Arc<VirtualHost>>,
+}
+
+/// One virtual host.
+#[derive(Debug)]
+struct VirtualHost {
+    rules: Vec<Arc<Rule>>,
+}
+
+/// A rule ready to serve, and what a request under way holds on to.
+#[derive(Debug)]
+pub struct Rule {
+    /// The rule as it was planned.
+    pub plan: model::Rule,
+    /// Where it leads, in the plan's order and with the plan's weights.
+    pub onward: Vec<(Onward, u32)>,
+    rewritten_host: Option<Host>,
+}
+
+/// Where a rule leads.
+#[derive(Debug)]
+pub enum Onward {
+    /// To this upstream.
+    Upstream(Arc<Upstream>),
+    /// To a name that no upstream has.
+    Missing(String),
+}
+
+/// What was found for a request.
+#[derive(Debug)]
+pub struct Found<'t> {
+    /// The pattern that the host matched, e.g. `*.example.com`: its label in counters.
+    pub pattern: &'t str,
+    /// The rule; none when the host's rules all decline.
+    pub rule: Option<&'t Arc<Rule>>,
+}
+
+impl RouteTable {
+    /// Makes a plan's routes ready; `upstreams` are those of the plan, by index.
+    pub fn build(plan: &Plan, upstreams: &[Arc<Upstream>]) -> Self {
+        let mut listeners: Vec<ListenerTable> = plan
+            .listeners
+            .iter()
+            .map(|listener| ListenerTable::new(listener.bind, listener.port))
+            .collect();
+        for route in &plan.routes {
+            let rules = route.rules.iter().map(|rule| Arc::new(Rule::new(rule, upstreams)));
+            let host = Arc::new(VirtualHost { rules: rules.collect() });
+            for index in &route.listeners {
+                if let Some(listener) = listeners.get_mut(*index) {
+                    listener.insert(&route.hosts, &host);
+                }
+            }
+        }
+        Self { listeners }
+    }
+
+    /// Finds the rule for a request; `None` when no virtual host answers to the host at all.
+    pub fn find(
+        &self,
+        (bind, port): (SocketAddr, u16),
+        host: &str,
+        path: &[u8],
+        method: &[u8],
+    ) -> Option<Found<'_>> {
+        let listener = self.listener(bind, port)?;
+        let (index, pattern) = listener.host(host)?;
+        let rules = &listener.routes[index as usize].rules;
+        Some(Found { pattern, rule: rules.iter().find(|rule| rule.plan.takes(path, method)) })
+    }
+
+    /// The table of the listener that is bound there, for that port of the configuration.
+    fn listener(&self, bind: SocketAddr, port: u16) -> Option<&ListenerTable> {
+        self.listeners.iter().find(|table| {
+            table.port == port && (table.bind.ip().is_unspecified() || table.bind.ip() == bind.ip())
+        })
+    }
+}
+
+impl ListenerTable {
+    fn new(bind: SocketAddr, port: u16) -> Self {
+        Self {
+            bind,
+            port,
+            exact: HashMap::default(),
+            suffix: HashMap::default(),
+            any: None,
+            routes: Vec::new(),
+        }
+    }
+
+    /// The first route that claims a host keeps it.
+    fn insert(&mut self, hosts: &[HostPattern], route: &Arc<VirtualHost>) {
+        let index = u32::try_from(self.routes.len()).unwrap_or(u32::MAX);
+        self.routes.push(Arc::clone(route));
+        if hosts.len() > self.exact.capacity() {
+            self.exact.reserve(hosts.len());
+        }
+        for host in hosts {
+            match host {
+                HostPattern::Exact(name) => {
+                    self.exact.entry(name.as_str().into()).or_insert(index);
+                }
+                HostPattern::Suffix(name) => {
+                    let pattern = || (index, format!("*.{name}").into());
+                    self.suffix.entry(name.as_str().into()).or_insert_with(pattern);
+                }
+                HostPattern::Any => {
+                    self.any.get_or_insert(index);
+                }
+            }
+        }
+    }
+
+    fn host(&self, host: &str) -> Option<(u32, &str)> {
+        if let Some((name, index)) = self.exact.get_key_value(host) {
+            return Some((*index, name));
+        }
+        if !self.suffix.is_empty() {
+            let mut rest = host;
+            while let Some((label, parent)) = rest.split_once('.') {
+                // `*.` needs at least one character before the dot
+                let has_front = rest.len() < host.len() || !label.is_empty();
+                if has_front && let Some((index, pattern)) = self.suffix.get(parent) {
+                    return Some((*index, pattern));
+                }
+                rest = parent;
+            }
+        }
+        self.any.map(|index| (index, "*"))
+    }
+}
+
+impl Rule {
+    fn new(plan: &model::Rule, upstreams: &[Arc<Upstream>]) -> Self {
+        let Action::Forward(forward) = &plan.action;
+        let onward = forward.to.iter().map(|(destination, weight)| {
+            let onward = match destination {
+                Destination::Upstream(index) => Onward::Upstream(Arc::clone(&upstreams[*index])),
+                Destination::Missing(name) => Onward::Missing(name.clone()),
+            };
+            (onward, *weight)
+        });
+        let rewritten_host = forward.rewritten_host();
+        Self { plan: plan.clone(), onward: onward.collect(), rewritten_host }
+    }
+
+    /// How it carries a request.
+    pub fn forward(&self) -> &Forward {
+        let Action::Forward(forward) = &self.plan.action;
+        forward
+    }
+
+    /// The host that the rewrite names, if there is one.
+    pub fn rewritten_host(&self) -> Option<&str> {
+        self.rewritten_host.as_ref().map(Host::as_str)
+    }
+
+    /// One of its destinations, by weight.
+    pub fn pick(&self, random: &mut fastrand::Rng) -> Option<&Onward> {
+        if let [(only, _)] = &self.onward[..] {
+            return Some(only);
+        }
+        let total: u64 = self.onward.iter().map(|(_, weight)| u64::from(*weight)).sum();
+        let mut ticket = if total == 0 { return None } else { random.u64(0..total) };
+        for (onward, weight) in &self.onward {
+            match ticket.checked_sub(u64::from(*weight)) {
+                Some(rest) => ticket = rest,
+                None => return Some(onward),
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::{Listener, PathMatch, Route};
+
+    fn table(routes: Vec<Route>) -> RouteTable {
+        let listener = Listener {
+            name: "0.0.0.0_443".into(),
+            route_table: "http.443".into(),
+            port: 443,
+            bind: "0.0.0.0:443".parse().expect("valid"),
+        };
+        RouteTable::build(&Plan { listeners: vec![listener], routes, upstreams: vec![] }, &[])
+    }
+
+    fn route(hosts: &[&str], rules: &[(&str, PathMatch)]) -> Route {
+        let rules = rules.iter().map(|(name, path)| model::Rule {
+            name: (*name).into(),
+            path: path.clone(),
+            methods: vec![],
+            action: Action::Forward(Forward::new(Destination::Missing("nowhere".into()))),
+        });
+        Route {
+            name: hosts[0].into(),
+            listeners: vec![0],
+            hosts: hosts.iter().map(|host| HostPattern::parse(host).expect("valid")).collect(),
+            rules: rules.collect(),
+        }
+    }
+
+    fn find<'t>(
+        table: &'t RouteTable,
+        host: &str,
+        path: &str,
+    ) -> Option<(String, Option<&'t str>)> {
+        let at = "127.0.0.1:443".parse().expect("valid");
+        let found = table.find((at, 443), host, path.as_bytes(), b"GET")?;
+        Some((found.pattern.to_owned(), found.rule.map(|rule| rule.plan.name.as_str())))
+    }
+
+    fn any() -> PathMatch {
+        PathMatch::Prefix("/".into())
+    }
+
+    #[test]
+    fn exact_beats_the_longest_suffix_beats_any() {
+        let table = table(vec![
+            route(&["*"], &[("any", any())]),
+            route(&["*.b.com"], &[("short", any())]),
+            route(&["*.a.b.com"], &[("long", any())]),
+            route(&["x.a.b.com"], &[("exact", any())]),
+        ]);
+        for (host, rule) in [
+            ("x.a.b.com", "exact"),
+            ("y.a.b.com", "long"),
+            ("z.y.a.b.com", "long"),
+            ("a.b.com", "short"),
+            ("b.com", "any"),
+            ("com", "any"),
+        ] {
+            assert_eq!(find(&table, host, "/").and_then(|(_, rule)| rule), Some(rule), "{host}");
+        }
+    }
+
+    #[test]
+    fn rules_are_tried_in_order_and_no_other_host_is_tried() {
+        let table = table(vec![
+            route(&["*"], &[("any", any())]),
+            route(
+                &["a.com"],
+                &[
+                    ("exact", PathMatch::Exact("/x".into())),
+                    ("prefix", PathMatch::Prefix("/x".into())),
+                ],
+            ),
+        ]);
+        assert_eq!(find(&table, "a.com", "/x"), Some(("a.com".into(), Some("exact"))));
+        assert_eq!(find(&table, "a.com", "/xy"), Some(("a.com".into(), Some("prefix"))));
+        assert_eq!(find(&table, "a.com", "/"), Some(("a.com".into(), None)));
+    }
+
+    proptest! {
+        /// The table agrees with trying every pattern in order of rank.
+        #[test]
+        fn the_table_agrees_with_the_definition(
+            patterns in proptest::collection::hash_set("(\\*\\.)?([ab]\\.){0,3}[ab]|\\*", 1..8),
+            host in "([ab]\\.){0,4}[ab]",
+        ) {
+            let routes = patterns.iter().map(|text| route(&[text.as_str()], &[(text.as_str(), any())]));
+            let table = table(routes.collect());
+            let rank = |text: &&String| (!text.starts_with('*'), text.len());
+            let expected = patterns
+                .iter()
+                .filter(|text| HostPattern::parse(text).expect("valid").matches(&host))
+                .max_by_key(rank);
+            prop_assert_eq!(find(&table, &host, "/").map(|(pattern, _)| pattern), expected.cloned());
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! A byte stream with the bytes that were read too early and those that could not be written yet.
+//!
+//! Neither side holds memory while it is empty.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::Buffers;
+
+/// Up to here, bytes are copied behind what waits and sent in one piece; above, they are gathered.
+const COPY_BYTES_MAX: usize = 8 * 1024;
+
+/// A stream and what waits on either side of it.
+#[derive(Debug)]
+pub struct Buffered<S> {
+    stream: S,
+    /// Read, but not consumed.
+    unread: Vec<u8>,
+    /// To be written, from `sent` on.
+    unsent: Vec<u8>,
+    sent: usize,
+    /// Whether the stream below may hold bytes that a flush would move (TLS records).
+    unflushed: Flush,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flush {
+    Done,
+    Due,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Buffered<S> {
+    /// Wraps a stream from which nothing was read yet.
+    pub fn new(stream: S) -> Self {
+        Self { stream, unread: Vec::new(), unsent: Vec::new(), sent: 0, unflushed: Flush::Done }
+    }
+
+    /// The stream below.
+    pub fn stream(&self) -> &S {
+        &self.stream
+    }
+
+    /// Parts with the stream and the bytes that were read too early.
+    pub fn into_parts(self) -> (S, Vec<u8>) {
+        (self.stream, self.unread)
+    }
+
+    /// Bytes that were read but not consumed.
+    pub fn unread(&self) -> &[u8] {
+        &self.unread
+    }
+
+    /// Consumes bytes that were read too early.
+    pub fn consume(&mut self, count: usize, buffers: &Buffers) {
+        self.unread.drain(..count);
+        if self.unread.is_empty() {
+            buffers.give_back(std::mem::take(&mut self.unread));
+        }
+    }
+
+    /// Keeps bytes for the next reader, in front of nothing else.
+    pub fn keep(&mut self, bytes: &[u8], buffers: &Buffers) {
+        self.unread.clear();
+        if bytes.is_empty() {
+            buffers.give_back(std::mem::take(&mut self.unread));
+            return;
+        }
+        if self.unread.capacity() == 0 {
+            self.unread = buffers.lend();
+        }
+        self.unread.extend_from_slice(bytes);
+    }
+
+    /// Fills the scratch buffer: with the bytes that were kept, else with fresh ones.
+    /// Ready with 0 at the end of the stream.
+    pub fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        scratch: &mut [u8],
+        buffers: &Buffers,
+    ) -> Poll<io::Result<usize>> {
+        if self.unread.is_empty() {
+            return self.poll_read(cx, scratch);
+        }
+        let count = self.unread.len().min(scratch.len());
+        scratch[..count].copy_from_slice(&self.unread[..count]);
+        self.consume(count, buffers);
+        Poll::Ready(Ok(count))
+    }
+
+    /// Fills the scratch buffer with the bytes that were kept *and* fresh ones behind them.
+    /// Ready with the count of both; the kept ones stay kept. `UnexpectedEof` at the end of the stream.
+    pub fn poll_more(
+        &mut self,
+        cx: &mut Context<'_>,
+        scratch: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let kept = self.unread.len().min(scratch.len());
+        let fresh = ready!(self.poll_read(cx, &mut scratch[kept..]))?;
+        if fresh == 0 {
+            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+        }
+        scratch[..kept].copy_from_slice(&self.unread[..kept]);
+        Poll::Ready(Ok(kept + fresh))
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(into);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    /// Appends to what waits to be written, without writing.
+    pub fn queue(&mut self, buffers: &Buffers) -> &mut Vec<u8> {
+        if self.unsent.capacity() == 0 {
+            self.unsent = buffers.lend();
+        }
+        &mut self.unsent
+    }
+
+    /// Writes what waits and these parts behind it, as far as the stream takes them now; the rest waits.
+    pub fn send(
+        &mut self,
+        cx: &mut Context<'_>,
+        parts: [&[u8]; 3],
+        buffers: &Buffers,
+    ) -> io::Result<()> {
+        let total: usize = parts.iter().map(|part| part.len()).sum();
+        if total == parts[1].len() && self.unsent.is_empty() {
+            return self.send_alone(cx, parts[1], buffers);
+        }
+        if total > COPY_BYTES_MAX {
+            return self.send_gathered(cx, parts, buffers);
+        }
+        let unsent = self.queue(buffers);
+        parts.iter().for_each(|part| unsent.extend_from_slice(part));
+        match self.poll_drain(cx, buffers) {
+            Poll::Ready(result) => result,
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    fn send_alone(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut bytes: &[u8],
+        buffers: &Buffers,
+    ) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match Pin::new(&mut self.stream).poll_write(cx, bytes) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(count)) => bytes = &bytes[count..],
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => {
+                    self.queue(buffers).extend_from_slice(bytes);
+                    break;
+                }
+            }
+        }
+        self.unflushed = Flush::Due;
+        Ok(())
+    }
+
+    fn send_gathered(
+        &mut self,
+        cx: &mut Context<'_>,
+        parts: [&[u8]; 3],
+        buffers: &Buffers,
+    ) -> io::Result<()> {
+        let mut written = 0usize; // of what waits and the parts together
+        let waiting = self.unsent.len() - self.sent;
+        let total = waiting + parts.iter().map(|part| part.len()).sum::<usize>();
+        while written < total {
+            let mut slices = [IoSlice::new(&[]); 4];
+            let mut skip = written;
+            for (slice, part) in
+                slices.iter_mut().zip([&self.unsent[self.sent..], parts[0], parts[1], parts[2]])
+            {
+                let skipped = skip.min(part.len());
+                *slice = IoSlice::new(&part[skipped..]);
+                skip -= skipped;
+            }
+            match Pin::new(&mut self.stream).poll_write_vectored(cx, &slices) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(count)) => written += count,
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => break,
+            }
+        }
+        self.unflushed = Flush::Due;
+        self.sent += written.min(waiting);
+        let mut skip = written.saturating_sub(waiting);
+        if written < total {
+            for part in parts {
+                let skipped = skip.min(part.len());
+                self.queue(buffers).extend_from_slice(&part[skipped..]);
+                skip -= skipped;
+            }
+        } else {
+            self.return_unsent(buffers);
+        }
+        Ok(())
+    }
+
+    /// Writes what waits; ready when nothing does and the stream below is flushed.
+    pub fn poll_drain(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Poll<io::Result<()>> {
+        while self.sent < self.unsent.len() {
+            let waiting = &self.unsent[self.sent..];
+            match ready!(Pin::new(&mut self.stream).poll_write(cx, waiting))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => self.sent += count,
+            }
+            self.unflushed = Flush::Due;
+        }
+        if self.unsent.capacity() > 0 {
+            self.return_unsent(buffers);
+        }
+        if self.unflushed == Flush::Due {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            self.unflushed = Flush::Done;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Says that nothing more will be written.
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    /// Whether bytes wait to be written.
+    pub fn is_blocked(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    fn return_unsent(&mut self, buffers: &Buffers) {
+        self.sent = 0;
+        buffers.give_back(std::mem::take(&mut self.unsent));
+    }
+}

@@ -1,0 +1,77 @@
+//! The memory a lane lends to its requests: one large scratch buffer for the length of a poll, and
+//! spare small ones for what must outlive it.
+//!
+//! An idle connection holds none of it, which is what makes an idle connection small.
+
+use std::cell::{RefCell, RefMut};
+
+use crate::wire::HeadMemory;
+
+/// Size of the scratch buffer: more than the largest head, and four TLS records.
+const SCRATCH_BYTES: usize = 64 * 1024 + 1024;
+/// A spare buffer's first capacity: enough for most heads.
+const SPARE_BYTES: usize = 2 * 1024;
+/// A buffer that grew beyond this is not kept.
+const SPARE_BYTES_MAX: usize = 16 * 1024;
+/// How many spare buffers are kept.
+const SPARES_MAX: usize = 512;
+
+/// One lane's buffers.
+pub struct Buffers {
+    scratch: RefCell<Box<[u8]>>,
+    spares: RefCell<Vec<Vec<u8>>>,
+    heads: RefCell<Vec<HeadMemory>>,
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        Self {
+            scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
+            spares: RefCell::default(),
+            heads: RefCell::default(),
+        }
+    }
+}
+
+impl Buffers {
+    /// The scratch buffer. Hold it for one poll, never across an await.
+    pub fn scratch(&self) -> RefMut<'_, Box<[u8]>> {
+        self.scratch.borrow_mut()
+    }
+
+    /// An empty buffer of the caller's own; give it back when done.
+    pub fn lend(&self) -> Vec<u8> {
+        self.spares.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(SPARE_BYTES))
+    }
+
+    /// Takes a buffer back.
+    pub fn give_back(&self, mut buffer: Vec<u8>) {
+        let mut spares = self.spares.borrow_mut();
+        let fits = (SPARE_BYTES..=SPARE_BYTES_MAX).contains(&buffer.capacity());
+        if fits && spares.len() < SPARES_MAX {
+            buffer.clear();
+            spares.push(buffer);
+        }
+    }
+
+    /// Memory for a head; give it back when done.
+    pub fn lend_head(&self) -> HeadMemory {
+        let spare = self.heads.borrow_mut().pop();
+        spare.unwrap_or_else(|| HeadMemory::with_room_for(SPARE_BYTES))
+    }
+
+    /// Takes a head's memory back.
+    pub fn give_back_head(&self, memory: HeadMemory) {
+        let mut heads = self.heads.borrow_mut();
+        let fits = (SPARE_BYTES..=SPARE_BYTES_MAX).contains(&memory.capacity());
+        if fits && heads.len() < SPARES_MAX {
+            heads.push(memory);
+        }
+    }
+}
+
+impl std::fmt::Debug for Buffers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Buffers({} spare, {} for heads)", self.spares.borrow().len(), self.heads.borrow().len())
+    }
+}

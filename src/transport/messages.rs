@@ -1,0 +1,237 @@
+//! HTTP/1.1 messages over a byte stream: heads and bodies in, heads and bodies out.
+//!
+//! `wire` says what the bytes mean; this says when they are read and written. The client's side and
+//! the origin's differ only in which head they parse and which stream they speak over.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::{Broken, Buffered, Buffers, Data, Peer, Piece};
+use crate::wire::body::{BodyReader, BodyWriter};
+use crate::wire::parse::{HeadLimits, Parsed};
+use crate::wire::{Framing, Head, HeadMemory, Refusal};
+
+/// One HTTP/1.1 connection, from either end.
+#[derive(Debug)]
+pub struct Messages<S> {
+    io: Buffered<S>,
+    reader: BodyReader,
+    writer: BodyWriter,
+    held: Held,
+}
+
+/// Whether what waits to be written is a head alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Held {
+    Head,
+    Nothing,
+}
+
+/// Why no head came.
+#[derive(Debug)]
+pub enum HeadError {
+    /// The stream ended before the first byte of one.
+    Closed,
+    /// The stream ended or broke within one.
+    Truncated(io::Error),
+    /// What came is refused.
+    Refused(Refusal),
+}
+
+/// Parses a request's or a response's head.
+type ParseHead = fn(&[u8], &HeadLimits, &mut HeadMemory) -> Result<Parsed, Refusal>;
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
+    /// Speaks HTTP/1.1 over a stream, of which these bytes were read already.
+    pub fn new(stream: S, already: &[u8], buffers: &Buffers) -> Self {
+        let mut io = Buffered::new(stream);
+        io.keep(already, buffers);
+        Self { io, reader: BodyReader::Done, writer: BodyWriter::Plain, held: Held::Nothing }
+    }
+
+    /// The stream below.
+    pub fn stream(&self) -> &S {
+        self.io.stream()
+    }
+
+    /// Parts with the stream and the bytes that were read too early.
+    pub fn into_parts(self) -> (S, Vec<u8>) {
+        self.io.into_parts()
+    }
+
+    /// Bytes that were read but not consumed.
+    pub fn unread(&self) -> &[u8] {
+        self.io.unread()
+    }
+
+    /// Whether the last body was read to its end, and everything written has left.
+    pub fn is_clean(&self) -> bool {
+        self.reader.is_done() && self.io.unread().is_empty() && !self.io.is_blocked()
+    }
+
+    /// Whether the body being read has come to its end.
+    pub fn has_read_body(&self) -> bool {
+        self.reader.is_done()
+    }
+
+    /// The next head.
+    pub fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        parse: ParseHead,
+        limits: &HeadLimits,
+        buffers: &Buffers,
+    ) -> Poll<Result<Head, HeadError>> {
+        let mut memory = buffers.lend_head();
+        let polled = self.poll_head_into(cx, parse, limits, &mut memory, buffers);
+        buffers.give_back_head(memory); // empty, if a head took it
+        polled
+    }
+
+    fn poll_head_into(
+        &mut self,
+        cx: &mut Context<'_>,
+        parse: ParseHead,
+        limits: &HeadLimits,
+        memory: &mut HeadMemory,
+        buffers: &Buffers,
+    ) -> Poll<Result<Head, HeadError>> {
+        if !self.io.unread().is_empty() {
+            match parse(self.io.unread(), limits, memory).map_err(HeadError::Refused)? {
+                Parsed::Complete { head, consumed } => {
+                    self.io.consume(consumed, buffers);
+                    return Poll::Ready(Ok(head));
+                }
+                Parsed::Partial => {}
+            }
+        }
+        loop {
+            let mut scratch = buffers.scratch();
+            let count = match ready!(self.io.poll_more(cx, &mut scratch)) {
+                Ok(count) => count,
+                Err(error)
+                    if error.kind() == io::ErrorKind::UnexpectedEof
+                        && self.io.unread().is_empty() =>
+                {
+                    return Poll::Ready(Err(HeadError::Closed));
+                }
+                Err(error) => return Poll::Ready(Err(HeadError::Truncated(error))),
+            };
+            match parse(&scratch[..count], limits, memory).map_err(HeadError::Refused)? {
+                Parsed::Complete { head, consumed } => {
+                    self.io.keep(&scratch[consumed..count], buffers);
+                    return Poll::Ready(Ok(head));
+                }
+                Parsed::Partial => self.io.keep(&scratch[..count], buffers),
+            }
+        }
+    }
+
+    /// Reads what follows the head as a body framed like this.
+    pub fn expect_body(&mut self, framing: Framing) {
+        self.reader = BodyReader::new(framing);
+    }
+
+    /// Writes a head, to travel with the first piece of its body, which is framed like this.
+    pub fn hold_head(
+        &mut self,
+        framing: Framing,
+        buffers: &Buffers,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        write(self.io.queue(buffers));
+        self.writer = BodyWriter::new(framing);
+        self.held = Held::Head;
+    }
+
+    /// Writes bytes that nothing should wait for: an interim response, a reply of our own.
+    pub fn queue(&mut self, buffers: &Buffers, write: impl FnOnce(&mut Vec<u8>)) {
+        write(self.io.queue(buffers));
+    }
+
+    /// Says that nothing more will be written.
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.poll_shutdown(cx)
+    }
+
+    /// Reads and throws away; ready at the end of the stream.
+    pub fn poll_discard(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Poll<()> {
+        let mut scratch = buffers.scratch();
+        loop {
+            match ready!(self.io.poll_fill(cx, &mut scratch, buffers)) {
+                Ok(0) | Err(_) => return Poll::Ready(()),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Looks whether the other end has left, without consuming what it may have sent ahead.
+    /// Ready only when it has.
+    pub fn poll_gone(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Poll<()> {
+        if !self.io.unread().is_empty() || !self.reader.is_done() {
+            return Poll::Pending;
+        }
+        let mut scratch = buffers.scratch();
+        match ready!(self.io.poll_fill(cx, &mut scratch, buffers)) {
+            Ok(0) | Err(_) => Poll::Ready(()),
+            Ok(count) => {
+                self.io.keep(&scratch[..count], buffers);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Peer for Messages<S> {
+    fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+        scratch: &mut [u8],
+        buffers: &Buffers,
+    ) -> Poll<Result<Piece, Broken>> {
+        if self.reader.is_done() {
+            return Poll::Ready(Ok(Piece::end()));
+        }
+        loop {
+            let count = ready!(self.io.poll_fill(cx, scratch, buffers))?;
+            if count == 0 {
+                return Poll::Ready(if self.reader.may_end_here() {
+                    Ok(Piece::end())
+                } else {
+                    Err(Broken::Closed)
+                });
+            }
+            let taken = self.reader.take(&mut scratch[..count]).map_err(Broken::Malformed)?;
+            if taken.consumed < count {
+                self.io.keep(&scratch[taken.consumed..count], buffers);
+            }
+            if !taken.data.is_empty() || taken.end.is_some() {
+                return Poll::Ready(Ok(Piece { data: Data::Scratch(taken.data), end: taken.end }));
+            }
+        }
+    }
+
+    fn push(
+        &mut self,
+        cx: &mut Context<'_>,
+        piece: Piece,
+        scratch: &[u8],
+        buffers: &Buffers,
+    ) -> Result<(), Broken> {
+        self.held = Held::Nothing;
+        let payload = piece.bytes(scratch);
+        let around = self.writer.wrap(payload.len(), piece.end.as_ref());
+        Ok(self.io.send(cx, [&around.before, payload, &around.after], buffers)?)
+    }
+
+    fn poll_drain(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Poll<Result<(), Broken>> {
+        self.held = Held::Nothing;
+        self.io.poll_drain(cx, buffers).map_err(Broken::from)
+    }
+
+    fn holds_head(&self) -> bool {
+        self.held == Held::Head
+    }
+}

@@ -1,0 +1,104 @@
+//! Bytes on their way: a stream with what waits on either side of it, and the pieces a body moves in.
+//!
+//! Both the client's side and the origin's side are peers of one exchange, and the relay moves pieces
+//! from one to the other without knowing which is which. Nothing here knows HTTP/1.1's rules
+//! (`wire` does) or who is spoken to (`downstream` and `upstream` do).
+
+pub mod buffered;
+pub mod buffers;
+pub mod frames;
+pub mod messages;
+
+use std::ops::Range;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+pub use buffered::Buffered;
+pub use buffers::Buffers;
+pub use frames::Frames;
+pub use messages::{HeadError, Messages};
+
+use crate::wire::{Refusal, Trailers};
+
+/// One step of a body.
+#[derive(Debug)]
+pub struct Piece {
+    /// What came; may be nothing when only the end came.
+    pub data: Data,
+    /// Set on the last piece: the trailers, mostly none.
+    pub end: Option<Trailers>,
+}
+
+/// Where the bytes of a piece are.
+#[derive(Debug)]
+pub enum Data {
+    /// A range of the scratch buffer that the piece was read into; gone after this poll.
+    Scratch(Range<usize>),
+    /// Bytes of their own.
+    Shared(Bytes),
+}
+
+impl Piece {
+    /// The piece that says only that the body has ended.
+    pub fn end() -> Self {
+        Self { data: Data::Scratch(0..0), end: Some(Trailers::default()) }
+    }
+
+    /// The bytes, given the scratch buffer they were read into.
+    pub fn bytes<'a>(&'a self, scratch: &'a [u8]) -> &'a [u8] {
+        match &self.data {
+            Data::Scratch(range) => &scratch[range.clone()],
+            Data::Shared(bytes) => bytes,
+        }
+    }
+}
+
+/// How a peer can fail while a body moves.
+#[derive(Debug)]
+pub enum Broken {
+    /// It closed the connection before the body's end.
+    Closed,
+    /// It, or the network, reset the connection or the stream.
+    Reset(String),
+    /// It says that it did not process this request at all (GOAWAY, REFUSED_STREAM).
+    Unprocessed(String),
+    /// It sent what is not HTTP.
+    Malformed(Refusal),
+}
+
+impl From<std::io::Error> for Broken {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::BrokenPipe => Self::Closed,
+            _ => Self::Reset(error.to_string()),
+        }
+    }
+}
+
+/// One side of an exchange as the relay sees it: a body to read and a body to write.
+pub trait Peer {
+    /// The next piece of the body it sends. After the piece with an end, pieces that are only an end.
+    fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+        scratch: &mut [u8],
+        buffers: &Buffers,
+    ) -> Poll<Result<Piece, Broken>>;
+
+    /// Writes a piece of the body it receives: now as far as it can be, the rest when drained.
+    /// Call it only when `poll_drain` was ready or nothing but a head is waiting.
+    fn push(
+        &mut self,
+        cx: &mut Context<'_>,
+        piece: Piece,
+        scratch: &[u8],
+        buffers: &Buffers,
+    ) -> Result<(), Broken>;
+
+    /// Writes what waits; ready when nothing does.
+    fn poll_drain(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Poll<Result<(), Broken>>;
+
+    /// Whether what waits is a head that the first piece of the body should travel with.
+    fn holds_head(&self) -> bool;
+}

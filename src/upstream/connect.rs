@@ -1,0 +1,264 @@
+//! An open, verified connection to one of an upstream's endpoints, under one deadline.
+//!
+//! Which endpoint is first and whether a connection is needed at all is the caller's business; so is
+//! trying again.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::endpoints::{Endpoint, Endpoints};
+use super::guard::Guard;
+use super::tls::{Alpn, Handshake, Stream};
+use super::{Tls, Upstream, dial};
+use crate::model::{Failure, Protocol};
+
+/// Addresses whose errors are put into one reason; the rest is counted.
+const ERRORS_SHOWN_MAX: usize = 4;
+
+/// Which HTTP version the connection may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// The one the upstream's protocol says, or that is negotiated.
+    Any,
+    /// HTTP/1.1, for an upgrade.
+    Http1,
+}
+
+/// What connecting needs besides the upstream; one per lane.
+#[derive(Debug, Clone)]
+pub struct Connector {
+    /// Which addresses are never dialled.
+    pub guard: Arc<Guard>,
+}
+
+/// A connection, ready for the first request.
+#[derive(Debug)]
+pub struct Connected {
+    /// The bytes, over TLS or not.
+    pub stream: Stream,
+    /// The HTTP version to speak.
+    pub alpn: Alpn,
+    /// The endpoint it leads to, which need not be the one picked.
+    pub endpoint: Arc<Endpoint>,
+    /// Our own address.
+    pub local: SocketAddr,
+    /// How TLS began; `None` in plain text.
+    pub handshake: Option<Handshake>,
+    /// Time for TCP and TLS together.
+    pub took: Duration,
+}
+
+/// Connects to the endpoint at index `first` or, if that one fails or is slow, to the next, all
+/// within the policy's connect timeout.
+///
+/// `request_host` is the host of the request after any rewrite: the SNI and the name to verify where
+/// the TLS settings give none.
+///
+/// Errors: `Misconfigured`, `Loop`, `Connect`, `ConnectTimeout`, `Certificate` or `Handshake`.
+pub async fn open(
+    upstream: &Upstream,
+    endpoints: &Endpoints,
+    first: usize,
+    request_host: &str,
+    want: Want,
+    connector: &Connector,
+) -> Result<Connected, Failure> {
+    if let Some(reason) = upstream.broken() {
+        return Err(Failure::Misconfigured(reason.to_owned()));
+    }
+    let started = Instant::now();
+    let limit = upstream.policy.load().connect_timeout;
+    let deadline = started + limit;
+
+    let order = allowed(dial::order(&endpoints.list, first), &connector.guard)?;
+    let (tcp, endpoint) = match timeout_at(deadline, dial::race(&order)).await {
+        Ok(Ok(won)) => won,
+        Ok(Err(dial::Unreachable(errors))) => return Err(Failure::Connect(listed(&errors))),
+        Err(_) => return Err(Failure::ConnectTimeout(silent(&order, limit))),
+    };
+    let address = endpoint.address;
+    let local =
+        tcp.local_addr().map_err(|error| Failure::Connect(format!("{address}: {error}")))?;
+
+    let (stream, alpn, handshake) = match &upstream.tls {
+        Tls::Originate(clients) => {
+            let handshake = clients.handshake(tcp, address, request_host, want);
+            match timeout_at(deadline, handshake).await {
+                Ok(secured) => {
+                    let secured = secured?;
+                    (secured.stream, secured.alpn, Some(secured.handshake))
+                }
+                Err(_) => {
+                    let reason = format!("{address}: TLS handshake not done after {limit:?}");
+                    return Err(Failure::ConnectTimeout(reason));
+                }
+            }
+        }
+        Tls::Plain => (Stream::Tcp(tcp), plain_alpn(upstream.key.protocol, want), None),
+        Tls::Broken(reason) => return Err(Failure::Misconfigured(reason.clone())),
+    };
+    Ok(Connected { stream, alpn, endpoint, local, handshake, took: started.elapsed() })
+}
+
+/// Leaves out the addresses that lead back to us; fails when none is left.
+fn allowed(order: Vec<Arc<Endpoint>>, guard: &Guard) -> Result<Vec<Arc<Endpoint>>, Failure> {
+    let mut refused = None;
+    let mut allowed = Vec::with_capacity(order.len());
+    for endpoint in order {
+        match guard.check(endpoint.address) {
+            Ok(()) => allowed.push(endpoint),
+            Err(failure) => refused = Some(failure),
+        }
+    }
+    match refused {
+        Some(failure) if allowed.is_empty() => Err(failure),
+        _ => Ok(allowed),
+    }
+}
+
+/// Without TLS nothing is negotiated: HTTP/2 is spoken to who is known to speak it.
+fn plain_alpn(protocol: Protocol, want: Want) -> Alpn {
+    match (protocol, want) {
+        (Protocol::Http2, Want::Any) => Alpn::Http2,
+        _ => Alpn::Http1,
+    }
+}
+
+fn listed(errors: &[(SocketAddr, std::io::Error)]) -> String {
+    let shown = errors.iter().take(ERRORS_SHOWN_MAX);
+    let shown: Vec<String> = shown.map(|(address, error)| format!("{address}: {error}")).collect();
+    joined(shown, errors.len())
+}
+
+fn silent(order: &[Arc<Endpoint>], limit: Duration) -> String {
+    let shown = order.iter().take(ERRORS_SHOWN_MAX);
+    let shown = shown.map(|endpoint| endpoint.address.to_string()).collect();
+    format!("{}: no connection after {limit:?}", joined(shown, order.len()))
+}
+
+fn joined(shown: Vec<String>, count: usize) -> String {
+    match count - shown.len() {
+        0 => shown.join("; "),
+        more => format!("{}; and {more} more", shown.join("; ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpSocket};
+
+    use super::*;
+    use crate::model::{Addressing, Host, Policy, Security, UpstreamKey, UpstreamSpec};
+    use crate::upstream::dial::tests::silent;
+    use crate::upstream::tls::TlsContext;
+
+    fn upstream(addresses: &[SocketAddr], protocol: Protocol, security: Security) -> Arc<Upstream> {
+        let spec = UpstreamSpec {
+            key: UpstreamKey {
+                name: "outbound|80||origin.test".to_owned(),
+                host: Host::parse("origin.test").expect("valid"),
+                port: 80,
+                security,
+                protocol,
+            },
+            policy: Policy::default(),
+            addressing: Addressing::Static(addresses.to_vec()),
+        };
+        Upstream::new(&spec, &TlsContext::new(&[]).expect("no files"))
+    }
+
+    async fn open_it(upstream: &Upstream, want: Want, guard: Guard) -> Result<Connected, Failure> {
+        let endpoints = upstream.endpoints.ready().await?;
+        let connector = Connector { guard: Arc::new(guard) };
+        open(upstream, &endpoints, 0, "origin.test", want, &connector).await
+    }
+
+    async fn listener() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        (listener, address)
+    }
+
+    #[tokio::test]
+    async fn plain_text_speaks_the_version_it_is_told() {
+        let (_listener, address) = listener().await;
+        for (protocol, want, alpn) in [
+            (Protocol::Negotiate, Want::Any, Alpn::Http1),
+            (Protocol::Http1, Want::Any, Alpn::Http1),
+            (Protocol::Http2, Want::Any, Alpn::Http2),
+            (Protocol::Http2, Want::Http1, Alpn::Http1),
+        ] {
+            let upstream = upstream(&[address], protocol, Security::Plain);
+            let connected =
+                open_it(&upstream, want, Guard::default()).await.expect("someone listens");
+            assert_eq!(
+                (connected.alpn, connected.handshake),
+                (alpn, None),
+                "{protocol:?} {want:?}"
+            );
+            assert_eq!(connected.endpoint.address, address);
+            assert_eq!(connected.stream.tcp().local_addr().expect("open"), connected.local);
+        }
+    }
+
+    #[tokio::test]
+    async fn our_own_listener_is_left_out_and_alone_it_is_a_loop() {
+        let (_ours, ours) = listener().await;
+        let (_theirs, theirs) = listener().await;
+        let guard = || {
+            let guard = Guard::default();
+            guard.set_listening(vec![ours]);
+            guard
+        };
+        let both = upstream(&[ours, theirs], Protocol::Http1, Security::Plain);
+        let connected = open_it(&both, Want::Any, guard()).await.expect("theirs listens");
+        assert_eq!(connected.endpoint.address, theirs);
+        let alone = upstream(&[ours], Protocol::Http1, Security::Plain);
+        let failure = open_it(&alone, Want::Any, guard()).await.expect_err("a loop");
+        assert!(matches!(&failure, Failure::Loop(_)), "{failure:?}");
+    }
+
+    #[tokio::test]
+    async fn when_every_address_refuses_the_reason_names_some_and_counts_the_rest() {
+        let sockets: Vec<TcpSocket> = (0..6)
+            .map(|_| {
+                let socket = TcpSocket::new_v4().expect("a socket");
+                socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port");
+                socket // bound but not listening: refuses as long as it lives
+            })
+            .collect();
+        let addresses: Vec<SocketAddr> =
+            sockets.iter().map(|socket| socket.local_addr().expect("bound")).collect();
+        let upstream = upstream(&addresses, Protocol::Http1, Security::Plain);
+        let failure = open_it(&upstream, Want::Any, Guard::default()).await.expect_err("refused");
+        assert!(matches!(&failure, Failure::Connect(_)), "{failure:?}");
+        let reason = failure.reason();
+        assert_eq!(reason.matches("Connection refused").count(), ERRORS_SHOWN_MAX, "{reason}");
+        assert!(reason.contains(&addresses[0].to_string()), "{reason}");
+        assert!(reason.ends_with("; and 2 more"), "{reason}");
+    }
+
+    #[tokio::test]
+    async fn addresses_that_never_answer_are_a_connect_timeout() {
+        let (_listener, _held, silent) = silent().await;
+        let upstream = upstream(&[silent.address], Protocol::Http1, Security::Plain);
+        let connect_timeout = Duration::from_millis(50);
+        upstream.policy.store(Arc::new(Policy { connect_timeout, ..Policy::default() }));
+        let failure = open_it(&upstream, Want::Any, Guard::default()).await.expect_err("silence");
+        let reason = format!("{}: no connection after 50ms", silent.address);
+        assert_eq!(failure, Failure::ConnectTimeout(reason));
+    }
+
+    #[tokio::test]
+    async fn a_broken_policy_fails_closed() {
+        let (_listener, address) = listener().await;
+        let security = Security::Broken("no such secret".to_owned());
+        let upstream = upstream(&[address], Protocol::Http1, security);
+        assert_eq!(upstream.broken(), Some("no such secret"));
+        let failure = open_it(&upstream, Want::Any, Guard::default()).await.expect_err("closed");
+        assert_eq!(failure, Failure::Misconfigured("no such secret".to_owned()));
+    }
+}

@@ -1,0 +1,193 @@
+//! HTTP/2 connections to an origin: one is shared by many requests, over the h2 crate.
+//!
+//! A response's head becomes a `Head` of lines like any other.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::client::{self, ResponseFuture, SendRequest};
+use http::{HeaderName, HeaderValue, Request, Uri};
+
+use super::connect::Connected;
+use super::endpoints::Endpoint;
+use crate::transport::{Broken, Buffers, Frames, frames};
+use crate::wire::{Head, Version};
+
+/// A stream's receive window, bytes: what one slow client may make us hold.
+const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+/// A connection's receive window, bytes.
+const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+/// Bytes of one response's header list, as for HTTP/1.1.
+const HEADER_LIST_BYTES_MAX: u32 = 60 * 1024;
+
+/// A connection to an origin that speaks HTTP/2; clones share it.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    /// Where it leads.
+    pub endpoint: Arc<Endpoint>,
+    /// The gateway's own address of it.
+    pub local: SocketAddr,
+    /// Whether it goes over TLS, which is the `:scheme` of its requests.
+    pub scheme: &'static str,
+    send: SendRequest<Bytes>,
+    life: Rc<Life>,
+}
+
+/// What the clones of one connection share.
+#[derive(Debug, Default)]
+struct Life {
+    over: Cell<bool>,
+    streams: Cell<usize>,
+    served: Cell<u32>,
+}
+
+impl Shared {
+    /// Begins to speak HTTP/2 over a fresh connection, driven by a task of its own on this lane.
+    pub async fn begin(connected: Connected, scheme: &'static str) -> Result<Self, Broken> {
+        let (send, connection) = client::Builder::new()
+            .initial_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_header_list_size(HEADER_LIST_BYTES_MAX)
+            .enable_push(false)
+            .handshake(connected.stream)
+            .await
+            .map_err(|error| frames::broken(&error))?;
+        let life = Rc::new(Life::default());
+        let ended = Rc::clone(&life);
+        tokio::task::spawn_local(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!("an HTTP/2 connection to an origin ended: {error}");
+            }
+            ended.over.set(true);
+        });
+        Ok(Self { endpoint: connected.endpoint, local: connected.local, scheme, send, life })
+    }
+
+    /// Whether another request may be sent on it now.
+    pub fn has_room(&self) -> bool {
+        !self.life.over.get() && self.life.streams.get() < self.send.current_max_send_streams()
+    }
+
+    /// Whether it has ended, or will take no further request.
+    pub fn is_over(&self) -> bool {
+        self.life.over.get()
+    }
+
+    /// Takes no further request; those under way go on.
+    pub fn retire(&self) {
+        self.life.over.set(true);
+    }
+
+    /// Requests it has been used for.
+    pub fn served(&self) -> u32 {
+        self.life.served.get()
+    }
+
+    /// Requests under way on it.
+    pub fn streams(&self) -> usize {
+        self.life.streams.get()
+    }
+
+    /// Sends a request's head. `Head` says what follows it.
+    pub async fn request(mut self, head: &Head, body: Body) -> Result<Stream, Broken> {
+        std::future::poll_fn(|cx| self.send.poll_ready(cx)).await.map_err(|error| {
+            self.retire();
+            match frames::broken(&error) {
+                Broken::Reset(reason) => Broken::Unprocessed(reason),
+                _ => Broken::Unprocessed("the connection has ended".into()),
+            }
+        })?;
+        let request = request(head, self.scheme)?;
+        let (response, send) = self
+            .send
+            .send_request(request, body == Body::Empty)
+            .map_err(|error| frames::broken(&error))?;
+        self.life.served.set(self.life.served.get() + 1);
+        self.life.streams.set(self.life.streams.get() + 1);
+        let frames = Frames::new(None, (body == Body::Follows).then_some(send));
+        Ok(Stream { response, frames, shared: self })
+    }
+}
+
+/// Whether a body follows a request's head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Body {
+    Empty,
+    Follows,
+}
+
+/// One request on a shared connection.
+#[derive(Debug)]
+pub struct Stream {
+    /// The bodies.
+    pub frames: Frames,
+    /// The connection it is a stream of.
+    pub shared: Shared,
+    response: ResponseFuture,
+}
+
+impl Stream {
+    /// The next response head, interim ones included.
+    pub fn poll_response(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffers: &Buffers,
+    ) -> Poll<Result<Head, Broken>> {
+        if let Poll::Ready(Some(interim)) = self.response.poll_informational(cx) {
+            let interim = interim.map_err(|error| frames::broken(&error))?;
+            return Poll::Ready(Ok(head_of(&interim, buffers)));
+        }
+        let response = ready!(std::pin::Pin::new(&mut self.response).poll(cx))
+            .map_err(|error| frames::broken(&error))?;
+        let head = head_of(&response, buffers);
+        let recv = response.into_body();
+        self.frames.recv = (!recv.is_end_stream()).then_some(recv);
+        Poll::Ready(Ok(head))
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let life = &self.shared.life;
+        life.streams.set(life.streams.get().saturating_sub(1));
+    }
+}
+
+fn head_of<B>(response: &http::Response<B>, buffers: &Buffers) -> Head {
+    let status = response.status();
+    let reason = status.canonical_reason().unwrap_or_default();
+    let mut head =
+        Head::response(buffers.lend_head(), Version::Http2, status.as_u16(), reason.as_bytes());
+    for (name, value) in response.headers() {
+        head.append(name.as_str().as_bytes(), value.as_bytes());
+    }
+    head
+}
+
+/// RFC 9113, section 8.3.1: the Host line becomes `:authority`.
+fn request(head: &Head, scheme: &'static str) -> Result<Request<()>, Broken> {
+    let unfit = |what: &str| Broken::Reset(format!("the request's {what} does not fit HTTP/2"));
+    let host = head.find(crate::wire::Name::Host).unwrap_or_default();
+    let uri = Uri::builder()
+        .scheme(scheme)
+        .authority(host)
+        .path_and_query(head.target())
+        .build()
+        .map_err(|_| unfit("target"))?;
+    let mut request = Request::new(());
+    *request.uri_mut() = uri;
+    *request.method_mut() = http::Method::from_bytes(head.method()).map_err(|_| unfit("method"))?;
+    for (name, value) in head.lines() {
+        let name = HeaderName::from_bytes(name).map_err(|_| unfit("field name"))?;
+        if name == http::header::HOST {
+            continue;
+        }
+        let value = HeaderValue::from_bytes(value).map_err(|_| unfit("field value"))?;
+        request.headers_mut().append(name, value);
+    }
+    Ok(request)
+}

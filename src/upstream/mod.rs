@@ -1,0 +1,168 @@
+//! The far side: from "this upstream" to an open, verified connection.
+//!
+//! An [`Upstream`] holds what must survive a reload: endpoints and TLS sessions. It opens nothing by
+//! itself (that is [`connect::open`]) and knows neither routes nor requests.
+
+pub mod balance;
+pub mod connect;
+pub mod dial;
+pub mod dns;
+pub mod endpoints;
+pub mod freshness;
+pub mod guard;
+pub mod h1;
+pub mod h2;
+pub mod overrides;
+pub mod pool;
+pub mod tls;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+
+use crate::model::{Addressing, Failure, Policy, Security, UpstreamKey, UpstreamSpec};
+use endpoints::EndpointSet;
+use guard::Class;
+use tls::{TlsClients, TlsContext};
+
+/// One upstream, shared by every lane. Lanes read it; control alone adopts and publishes.
+pub struct Upstream {
+    /// Unique in the process; never used again.
+    pub id: u32,
+    /// What makes it this upstream and no other.
+    pub key: UpstreamKey,
+    /// What may change under it.
+    pub policy: ArcSwap<Policy>,
+    /// Whose turn it is, for round robin over all lanes.
+    pub turn: AtomicUsize,
+    /// The addresses that can be dialled now.
+    pub endpoints: EndpointSet,
+    addressing: ArcSwap<Addressing>,
+    tls: Tls,
+    /// Rung by `adopt` when the addressing changed and by `drop`; `endpoints::keep_fresh` waits on it.
+    changed: Arc<Notify>,
+    warned_of_inside: AtomicBool,
+}
+
+enum Tls {
+    Plain,
+    Originate(Box<TlsClients>),
+    Broken(String),
+}
+
+static NEXT_ID: AtomicU32 = AtomicU32::new(0);
+
+impl Upstream {
+    /// Builds the upstream; addresses that need no lookup are there at once.
+    ///
+    /// Never fails: with an unusable TLS policy every connection is [`Failure::Misconfigured`].
+    pub fn new(spec: &UpstreamSpec, context: &TlsContext) -> Arc<Self> {
+        let tls = match &spec.key.security {
+            Security::Plain => Tls::Plain,
+            Security::Broken(reason) => Tls::Broken(reason.clone()),
+            Security::Tls(tls) => match TlsClients::new(tls, spec.key.protocol, context) {
+                Ok(clients) => Tls::Originate(Box::new(clients)),
+                Err(reason) => Tls::Broken(reason),
+            },
+        };
+        let upstream = Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            key: spec.key.clone(),
+            policy: ArcSwap::from_pointee(spec.policy.clone()),
+            turn: AtomicUsize::new(0),
+            endpoints: EndpointSet::pending(),
+            addressing: ArcSwap::from_pointee(spec.addressing.clone()),
+            tls,
+            changed: Arc::new(Notify::new()),
+            warned_of_inside: AtomicBool::new(false),
+        };
+        upstream.publish_written_addresses();
+        Arc::new(upstream)
+    }
+
+    /// Takes the policy and the addressing of a spec with the same key; connections live on.
+    ///
+    /// Endpoints that were known stay until the new addressing has its first answer.
+    pub fn adopt(&self, spec: &UpstreamSpec) {
+        debug_assert_eq!(self.key, spec.key);
+        if **self.policy.load() != spec.policy {
+            self.policy.store(Arc::new(spec.policy.clone()));
+        }
+        if **self.addressing.load() != spec.addressing {
+            self.addressing.store(Arc::new(spec.addressing.clone()));
+            self.publish_written_addresses();
+            self.changed.notify_one();
+        }
+    }
+
+    /// Where the endpoints come from.
+    pub fn addressing(&self) -> Arc<Addressing> {
+        self.addressing.load_full()
+    }
+
+    /// Why no connection can ever be made, when the TLS policy is unusable.
+    pub fn broken(&self) -> Option<&str> {
+        match &self.tls {
+            Tls::Broken(reason) => Some(reason),
+            Tls::Plain | Tls::Originate(_) => None,
+        }
+    }
+
+    /// The part of a request that its connection depends on: pools must never share across it.
+    ///
+    /// `None`: connections fit every request, as plain text does and TLS with a fixed `sni` (both
+    /// the SNI and the name that is checked are then the same for all). Else the SNI is the
+    /// request's host, and so is the name checked unless names are listed.
+    pub fn server_name<'a>(&self, request_host: &'a str) -> Option<&'a str> {
+        match &self.key.security {
+            Security::Tls(tls) if tls.sni.is_none() => Some(request_host),
+            _ => None,
+        }
+    }
+
+    /// Publishes what the addressing itself says, when no lookup is needed.
+    fn publish_written_addresses(&self) {
+        match &**self.addressing.load() {
+            Addressing::Static(list) if !list.is_empty() => self.endpoints.publish(list, false),
+            Addressing::Static(_) => self.publish_no_endpoint("the list of endpoints is empty"),
+            Addressing::Dns(names) if names.is_empty() => {
+                self.publish_no_endpoint("the list of names is empty");
+            }
+            Addressing::Nowhere(why) => self.publish_no_endpoint(why),
+            Addressing::Dns(_) | Addressing::LogicalDns(_) => {}
+        }
+    }
+
+    fn publish_no_endpoint(&self, why: &str) {
+        let reason = format!("{} has no endpoint: {why}", self.key.name);
+        self.endpoints.publish_failure(Failure::NoEndpoint(reason));
+    }
+
+    /// Says once that a name answers with an address that is not on the public internet.
+    fn warn_of_inside_addresses(&self, addresses: &[SocketAddr]) {
+        let inside =
+            addresses.iter().find(|address| guard::classify(address.ip()) != Class::Public);
+        if let Some(address) = inside
+            && !self.warned_of_inside.swap(true, Ordering::Relaxed)
+        {
+            let class = guard::classify(address.ip());
+            tracing::warn!(upstream = %self.key.name, %address, "the name resolves to a {class} address");
+        }
+    }
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Upstream({}, {})", self.id, self.key.name)
+    }
+}
+
+impl Drop for Upstream {
+    /// Lets `keep_fresh` notice that nobody needs it any more.
+    fn drop(&mut self) {
+        self.changed.notify_one();
+    }
+}

@@ -1,0 +1,337 @@
+//! One lane's connections to origins: which one a request may have, and what becomes of it afterwards.
+//!
+//! A connection is in the pool, or in a request's hand, or gone. The pool does no I/O and owns no task;
+//! time is passed in. Nothing is shared across names: the key bears the name that SNI and verification
+//! depend on.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::connect::Want;
+use super::tls::Alpn;
+use super::{h1, h2};
+
+/// Idle HTTP/1.1 connections kept to one endpoint by one lane; a further one is closed.
+const IDLE_MAX: usize = 1024;
+
+/// Whose connections these are: equal keys may share them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key<'k> {
+    /// `Upstream::id`.
+    pub upstream: u32,
+    /// The name that SNI and verification depend on; empty when they depend on none.
+    pub name: &'k str,
+    /// The endpoint.
+    pub address: SocketAddr,
+}
+
+/// The pool that a connection belongs to: a key that it can keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Home {
+    upstream: u32,
+    name: Box<str>,
+    address: SocketAddr,
+}
+
+impl Home {
+    /// The pool of this key.
+    pub fn of(key: Key<'_>) -> Self {
+        Self { upstream: key.upstream, name: key.name.into(), address: key.address }
+    }
+
+    /// Its key.
+    pub fn key(&self) -> Key<'_> {
+        Key { upstream: self.upstream, name: &self.name, address: self.address }
+    }
+}
+
+/// What a request gets.
+#[derive(Debug)]
+pub enum Checkout {
+    /// A connection that was used before, now the request's own.
+    Reuse(Box<h1::Connection>),
+    /// A connection it shares with others.
+    Share(h2::Shared),
+    /// Leave to open a new one.
+    Connect(Permit),
+    /// Somebody is opening one that will very likely do; look again when notified.
+    Wait(Rc<Opening>),
+}
+
+/// How the opening of connections to one endpoint goes.
+#[derive(Debug, Default)]
+pub struct Opening {
+    under_way: Cell<u32>,
+    speaks: Cell<Option<Alpn>>,
+    /// Told whenever an attempt has ended, well or not.
+    pub ended: Notify,
+}
+
+/// Leave to open one connection. Dropping it says that the attempt is over.
+#[derive(Debug)]
+pub struct Permit(Rc<Opening>);
+
+impl Permit {
+    fn new(opening: &Rc<Opening>) -> Self {
+        opening.under_way.set(opening.under_way.get() + 1);
+        Self(Rc::clone(opening))
+    }
+
+    /// Notes what the origin turned out to speak.
+    pub fn speaks(&self, alpn: Alpn) {
+        self.0.speaks.set(Some(alpn));
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.under_way.set(self.0.under_way.get() - 1);
+        self.0.ended.notify_waiters();
+    }
+}
+
+/// All pools of one lane.
+#[derive(Debug, Default)]
+pub struct Pools {
+    upstreams: HashMap<u32, HashMap<Box<str>, Vec<Pool>, RandomState>, RandomState>,
+}
+
+/// The connections to one endpoint under one name.
+#[derive(Debug)]
+struct Pool {
+    address: SocketAddr,
+    idle: Idle<Box<h1::Connection>>,
+    shared: Vec<h2::Shared>,
+    opening: Rc<Opening>,
+}
+
+impl Pools {
+    /// A connection, or leave to open one. `alive` looks whether an idle connection still is.
+    pub fn checkout(
+        &mut self,
+        key: Key<'_>,
+        want: Want,
+        now: Instant,
+        alive: impl FnMut(&mut Box<h1::Connection>) -> bool,
+    ) -> Checkout {
+        let pool = self.pool(key);
+        if want == Want::Any {
+            pool.shared.retain(|shared| !shared.is_over());
+            if let Some(shared) = pool.shared.iter().find(|shared| shared.has_room()) {
+                return Checkout::Share(shared.clone());
+            }
+        }
+        if let Some(connection) = pool.idle.take(now, alive) {
+            return Checkout::Reuse(connection);
+        }
+        // While nobody knows what the origin speaks, the first answer is worth waiting for: it may be
+        // one connection for all, and its TLS ticket makes the other handshakes short.
+        let likely = pool.opening.speaks.get() != Some(Alpn::Http1);
+        if want == Want::Any && likely && pool.opening.under_way.get() > 0 {
+            return Checkout::Wait(Rc::clone(&pool.opening));
+        }
+        Checkout::Connect(Permit::new(&pool.opening))
+    }
+
+    /// Takes a connection back for `idle_timeout` at most.
+    pub fn checkin(
+        &mut self,
+        connection: Box<h1::Connection>,
+        idle_timeout: Duration,
+        now: Instant,
+    ) {
+        // An origin that says how long it keeps a connection means the moment it closes it: be earlier.
+        let said = connection.kept_for.map(|kept| kept.saturating_sub(Duration::from_secs(1)));
+        let keep = said.map_or(idle_timeout, |said| said.min(idle_timeout));
+        self.pool(connection.home.key()).idle.put(connection, now + keep);
+    }
+
+    /// Offers an HTTP/2 connection to all further requests.
+    pub fn share(&mut self, key: Key<'_>, shared: h2::Shared) {
+        self.pool(key).shared.push(shared);
+    }
+
+    /// Closes what has expired or died, and forgets what is empty.
+    pub fn sweep(&mut self, now: Instant, mut alive: impl FnMut(&mut Box<h1::Connection>) -> bool) {
+        for names in self.upstreams.values_mut() {
+            for pools in names.values_mut() {
+                pools.iter_mut().for_each(|pool| pool.sweep(now, &mut alive));
+                pools.retain(|pool| !pool.is_empty());
+            }
+            names.retain(|_, pools| !pools.is_empty());
+        }
+        self.upstreams.retain(|_, names| !names.is_empty());
+    }
+
+    /// Drops the pools of upstreams that are no more. HTTP/2 streams under way go on.
+    pub fn retain(&mut self, mut lives: impl FnMut(u32) -> bool) {
+        self.upstreams.retain(|upstream, _| lives(*upstream));
+    }
+
+    /// Idle connections, of all pools.
+    pub fn idle(&self) -> usize {
+        self.upstreams
+            .values()
+            .flat_map(HashMap::values)
+            .flatten()
+            .map(|pool| pool.idle.connections.len() + pool.shared.len())
+            .sum()
+    }
+
+    fn pool(&mut self, key: Key<'_>) -> &mut Pool {
+        let names = self.upstreams.entry(key.upstream).or_default();
+        if !names.contains_key(key.name) {
+            names.insert(key.name.into(), Vec::new());
+        }
+        let pools = names.get_mut(key.name).expect("inserted above if it was missing");
+        let index = pools.iter().position(|pool| pool.address == key.address);
+        let index = index.unwrap_or_else(|| {
+            pools.push(Pool::new(key.address));
+            pools.len() - 1
+        });
+        &mut pools[index]
+    }
+}
+
+impl Pool {
+    fn new(address: SocketAddr) -> Self {
+        Self { address, idle: Idle::default(), shared: Vec::new(), opening: Rc::default() }
+    }
+
+    fn sweep(&mut self, now: Instant, alive: &mut impl FnMut(&mut Box<h1::Connection>) -> bool) {
+        self.idle.sweep(now, alive);
+        self.shared.retain(|shared| !shared.is_over());
+    }
+
+    fn is_empty(&self) -> bool {
+        self.idle.connections.is_empty()
+            && self.shared.is_empty()
+            && Rc::strong_count(&self.opening) == 1
+    }
+}
+
+/// Unused connections, the latest used first. Generic so that its rules can be tried without sockets.
+#[derive(Debug)]
+struct Idle<C> {
+    /// With the moment each expires.
+    connections: Vec<(C, Instant)>,
+}
+
+impl<C> Default for Idle<C> {
+    fn default() -> Self {
+        Self { connections: Vec::new() }
+    }
+}
+
+impl<C> Idle<C> {
+    /// The latest used connection that has neither expired nor died; those found so are dropped.
+    fn take(&mut self, now: Instant, mut alive: impl FnMut(&mut C) -> bool) -> Option<C> {
+        while let Some((mut connection, expires)) = self.connections.pop() {
+            if now < expires && alive(&mut connection) {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    fn put(&mut self, connection: C, expires: Instant) {
+        if self.connections.len() < IDLE_MAX {
+            self.connections.push((connection, expires));
+        }
+    }
+
+    fn sweep(&mut self, now: Instant, mut alive: impl FnMut(&mut C) -> bool) {
+        self.connections.retain_mut(|(connection, expires)| now < *expires && alive(connection));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What a lane may do to a pool.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Take,
+        Return(u64),
+        Die(usize),
+        Wait(u64),
+        Sweep,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            3 => Just(Step::Take),
+            3 => (1u64..100).prop_map(Step::Return),
+            1 => (0usize..8).prop_map(Step::Die),
+            2 => (0u64..60).prop_map(Step::Wait),
+            1 => Just(Step::Sweep),
+        ];
+        proptest::collection::vec(step, 0..200)
+    }
+
+    proptest! {
+        /// Whatever happens: nobody gets a connection that is dead, expired, or in another's hand.
+        #[test]
+        fn a_connection_has_one_owner_and_is_alive(steps in steps()) {
+            let mut pool = Idle::default();
+            let mut now = Instant::now();
+            let mut expiry = HashMap::new();
+            let (mut held, mut dead) = (Vec::new(), HashSet::new());
+            let mut fresh = 0u32;
+            for step in steps {
+                match step {
+                    Step::Take => {
+                        let id = match pool.take(now, |id| !dead.contains(id)) {
+                            Some(id) => {
+                                prop_assert!(!dead.contains(&id), "{id} is dead");
+                                prop_assert!(now < expiry[&id], "{id} has expired");
+                                id
+                            }
+                            None => { fresh += 1; fresh }
+                        };
+                        prop_assert!(!held.contains(&id), "{id} has two owners");
+                        held.push(id);
+                    }
+                    Step::Return(seconds) => if let Some(id) = held.pop() {
+                        let expires = now + Duration::from_secs(seconds);
+                        expiry.insert(id, expires);
+                        pool.put(id, expires);
+                    },
+                    Step::Die(index) => if let Some((id, _)) = pool.connections.get(index) {
+                        dead.insert(*id);
+                    },
+                    Step::Wait(seconds) => now += Duration::from_secs(seconds),
+                    Step::Sweep => {
+                        pool.sweep(now, |id| !dead.contains(id));
+                        let live = |(id, expires): &(u32, Instant)| now < *expires && !dead.contains(id);
+                        prop_assert!(pool.connections.iter().all(live));
+                    }
+                }
+                prop_assert!(pool.connections.iter().all(|(id, _)| !held.contains(id)));
+            }
+        }
+    }
+
+    #[test]
+    fn the_latest_used_is_taken_first_and_the_number_is_bounded() {
+        let now = Instant::now();
+        let expires = now + Duration::from_secs(1);
+        let mut pool = Idle::default();
+        (0..=IDLE_MAX).for_each(|id| pool.put(id, expires));
+        assert_eq!(pool.connections.len(), IDLE_MAX);
+        assert_eq!(pool.take(now, |_| true), Some(IDLE_MAX - 1));
+        assert_eq!(pool.take(expires, |_| true), None);
+    }
+}
