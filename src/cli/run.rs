@@ -67,7 +67,7 @@ fn documents(
 }
 
 /// Reads what `--cacert` names. Errors: which file, and why.
-fn further_roots(paths: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, String> {
+pub(super) fn further_roots(paths: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, String> {
     let read = |path: &PathBuf| match std::fs::read(path) {
         Ok(pem) => Ok((path.display().to_string(), pem)),
         Err(error) => Err(format!("--cacert {}: {error}", path.display())),

@@ -56,7 +56,11 @@ impl fmt::Display for Explanation {
 /// Explains a request.
 ///
 /// Errors: the question is not clear (which listener?), with what to add.
-pub fn explain(question: &Question, view: &View<'_>, snapshot: &Snapshot) -> Result<Explanation, String> {
+pub fn explain(
+    question: &Question,
+    view: &View<'_>,
+    snapshot: &Snapshot,
+) -> Result<Explanation, String> {
     let mut story = Story::new();
     let Question { method, authority, target, .. } = question;
     story.step("request").line(format!("{method} {target} for {authority}"));
@@ -154,7 +158,8 @@ impl Walk<'_> {
         if let Some(taken) = taken {
             route::rules_before(self, taken, &head, story);
         }
-        Ok(self.destinations(rule, &authority, story))
+        let host = head.find(Name::Host).unwrap_or_default();
+        Ok(self.destinations(rule, &authority, host, story))
     }
 
     /// The head that a client would send, as it is read.
@@ -175,7 +180,13 @@ impl Walk<'_> {
     }
 
     /// Each destination of the rule, and how it ends there.
-    fn destinations(&self, rule: &Rule, authority: &Authority, story: &mut Story) -> Ending {
+    fn destinations(
+        &self,
+        rule: &Rule,
+        authority: &Authority,
+        host: &[u8],
+        story: &mut Story,
+    ) -> Ending {
         let server_name = rule.rewritten_host().unwrap_or_else(|| authority.host());
         let total: u64 = rule.onward.iter().map(|(_, weight)| u64::from(*weight)).sum();
         let mut outcomes = Vec::new();
@@ -188,13 +199,14 @@ impl Walk<'_> {
                     (name.as_str(), Some(Failure::NoCluster))
                 }
                 Onward::Upstream(upstream) => {
-                    let failure = origin::upstream(self, upstream, share.as_deref(), server_name, story);
+                    let failure =
+                        origin::upstream(self, upstream, share.as_deref(), server_name, story);
                     (upstream.key.name.as_str(), failure)
                 }
             };
             outcomes.push((name, share, failure));
         }
-        route::forwarding(rule.forward(), story);
+        route::forwarding(rule, &String::from_utf8_lossy(host), story);
         route::not_taken(self, story);
         let mut ending = if outcomes.is_empty() { Ending::NotForwarded } else { Ending::Forwarded };
         for (name, share, failure) in outcomes {

@@ -7,8 +7,9 @@ pub mod explain;
 pub mod problems;
 mod show;
 mod table;
+#[cfg(test)]
+mod tests;
 mod yaml;
-
 
 use serde_json::{Value, json};
 
