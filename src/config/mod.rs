@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 pub mod document;
 pub mod istio;
+pub mod native;
 pub mod problem;
 pub mod provenance;
-pub mod native;
 pub mod source;
 mod typed;
 
@@ -65,17 +65,16 @@ pub struct Compiled {
 pub fn compile(documents: &[Document], materials: &Materials, identity: &Identity) -> Compiled {
     let mut compiled = Compiled::default();
     istio::compile(documents, materials, identity, &mut compiled);
+    native::compile(documents, materials, identity, &mut compiled);
     compiled.problems.sort_by(|a, b| a.place.cmp(&b.place));
-    compiled
-        .provenance
-        .verdicts
-        .sort_by(|a, b| a.place.cmp(&b.place));
+    compiled.provenance.verdicts.sort_by(|a, b| a.place.cmp(&b.place));
     compiled
 }
 
 /// The paths of every file that a document points at, each once.
 pub fn referenced_files(documents: &[Document]) -> Vec<String> {
     let mut files = istio::referenced_files(documents);
+    files.extend(native::referenced_files(documents));
     files.sort_unstable();
     files.dedup();
     files

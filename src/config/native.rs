@@ -8,6 +8,7 @@ mod listeners;
 mod render;
 mod report;
 mod routes;
+mod rules;
 mod settings;
 mod shapes;
 #[cfg(test)]
@@ -26,7 +27,7 @@ use self::report::{Parts, Report};
 use self::routes::Routes;
 use self::shapes::File;
 use self::upstreams::{Faults, Upstreams, Written};
-use super::provenance::{Condition, Outcome, Provenance, Verdict};
+use super::provenance::{Condition, Outcome, Verdict};
 use super::typed::Typed;
 use super::{Compiled, Document, Identity, Materials, Severity, document};
 use crate::model::Plan;
@@ -42,51 +43,70 @@ struct Unit<'a> {
     in_force: bool,
 }
 
-/// Makes a plan of the documents in this form; others are passed over.
-pub fn compile(documents: &[Document], materials: &Materials, identity: &Identity) -> Compiled {
+/// Adds what the documents in this form say to what others have made; other documents are passed over.
+///
+/// Listeners, upstreams and hosts that are there already are shared, and never changed.
+pub fn compile(
+    documents: &[Document],
+    materials: &Materials,
+    identity: &Identity,
+    compiled: &mut Compiled,
+) {
     let native = documents.iter().filter(|document| document.is_native());
     let mut units: Vec<Unit> = native
         .map(|document| {
             let typed = document.typed::<File>("");
             let mut report = Report::new(document);
             report.problems.extend(typed.problems.iter().cloned());
-            Unit { report, typed, in_force: false }
+            Unit {
+                report,
+                typed,
+                in_force: false,
+            }
         })
         .collect();
-    let mut upstreams = Upstreams::default();
-    let mut listeners = Listeners::default();
+    let mut upstreams = Upstreams::beside(compiled);
+    let mut listeners = Listeners::beside(compiled);
     for unit in &mut units {
         unit.in_force |= listeners.define(&unit.typed, identity, &mut unit.report);
         unit.in_force |= define_upstreams(unit, materials, &mut upstreams);
     }
-    let has_routes =
-        |unit: &Unit| unit.typed.value.as_ref().is_some_and(|file| !file.routes.is_empty());
+    let has_routes = |unit: &Unit| {
+        unit.typed
+            .value
+            .as_ref()
+            .is_some_and(|file| !file.routes.is_empty())
+    };
     if let Some(unit) = units.iter().find(|unit| has_routes(unit)) {
         listeners.default_to(PORT_DEFAULT, identity, &unit.report);
     }
-    let mut routes = Routes::default();
+    let mut routes = Routes::beside(compiled);
     for unit in &mut units {
-        unit.in_force |=
-            routes.define(&unit.typed, &listeners, materials, &mut upstreams, &mut unit.report);
+        unit.in_force |= routes.define(
+            &unit.typed,
+            &listeners,
+            materials,
+            &mut upstreams,
+            &mut unit.report,
+        );
     }
-    let (_, settings_problems) = settings::settings(documents);
-    let mut compiled = Compiled {
-        plan: Plan { listeners: listeners.plan, routes: routes.plan, upstreams: upstreams.specs },
-        provenance: Provenance {
-            verdicts: Vec::new(),
-            listeners: listeners.origins,
-            routes: routes.origins,
-            upstreams: upstreams.origins,
-            skipped: routes.skipped,
-        },
-        problems: settings_problems,
+    compiled.plan = Plan {
+        listeners: listeners.plan,
+        routes: routes.plan,
+        upstreams: upstreams.specs,
     };
+    let made = &mut compiled.provenance;
+    (made.listeners, made.routes, made.upstreams) =
+        (listeners.origins, routes.origins, upstreams.origins);
+    made.skipped.extend(routes.skipped);
+    compiled.problems.extend(settings::settings(documents).1);
     for unit in units {
-        compiled.provenance.verdicts.push(unit.verdict(&listeners.default_note));
+        compiled
+            .provenance
+            .verdicts
+            .push(unit.verdict(listeners.default_note.as_deref()));
         compiled.problems.extend(unit.report.problems);
     }
-    compiled.problems.sort_by(|a, b| a.place.cmp(&b.place));
-    compiled
 }
 
 /// The files that the documents' `tls` fields name.
@@ -112,7 +132,11 @@ fn add_files(value: &Value, files: &mut Vec<String>) {
                 let named = ["ca", "certificate", "key"]
                     .into_iter()
                     .filter_map(|name| field.get(name)?.as_str());
-                files.extend(named.filter(|path| *path != tls::CA_OF_SYSTEM).map(str::to_owned));
+                files.extend(
+                    named
+                        .filter(|path| *path != tls::CA_OF_SYSTEM)
+                        .map(str::to_owned),
+                );
             }
         }
         _ => {}
@@ -149,12 +173,20 @@ pub fn from_hosts(hosts: &[String]) -> Result<Vec<Document>, Vec<String>> {
     }
     let (documents, problems) = document::parse("--host", &text);
     wrongs.extend(problems.iter().map(ToString::to_string));
-    if wrongs.is_empty() { Ok(documents) } else { Err(wrongs) }
+    if wrongs.is_empty() {
+        Ok(documents)
+    } else {
+        Err(wrongs)
+    }
 }
 
 fn define_upstreams(unit: &mut Unit<'_>, materials: &Materials, upstreams: &mut Upstreams) -> bool {
     let before = upstreams.specs.len();
-    let written = unit.typed.value.as_mut().map(|file| std::mem::take(&mut file.upstreams));
+    let written = unit
+        .typed
+        .value
+        .as_mut()
+        .map(|file| std::mem::take(&mut file.upstreams));
     for (index, upstream) in written.unwrap_or_default().into_iter().enumerate() {
         let part = [format!("upstreams[{index}]")];
         let Some(name) = upstream.name.clone().filter(|name| !name.is_empty()) else {
@@ -168,12 +200,22 @@ fn define_upstreams(unit: &mut Unit<'_>, materials: &Materials, upstreams: &mut 
         };
         if name.contains("://") {
             let fix = "write a name without ://";
-            unit.report.error("EG081", &format!("{}.name", part[0]), "a URL cannot be a name", fix);
+            unit.report.error(
+                "EG081",
+                &format!("{}.name", part[0]),
+                "a URL cannot be a name",
+                fix,
+            );
             continue;
         }
         let faults = Faults::of(&unit.typed, &part[0]);
         let origin = unit.report.origin(&part[0], Condition::Absent);
-        let written = Written { rule: &upstream.into_rule(), parts: Parts(&part), faults, origin };
+        let written = Written {
+            rule: &upstream.into_rule(),
+            parts: Parts(&part),
+            faults,
+            origin,
+        };
         upstreams.define(&name, &written, materials, &mut unit.report);
     }
     upstreams.specs.len() > before
@@ -181,19 +223,23 @@ fn define_upstreams(unit: &mut Unit<'_>, materials: &Materials, upstreams: &mut 
 
 impl Unit<'_> {
     /// The one verdict on the document.
-    fn verdict(&self, default_note: &Option<String>) -> Verdict {
+    fn verdict(&self, default_note: Option<&str>) -> Verdict {
         let document = self.report.document;
-        let errors =
-            self.report.problems.iter().filter(|problem| problem.severity == Severity::Error);
-        let mut reasons: Vec<String> =
-            errors.map(|problem| format!("{}: {}", problem.field, problem.message)).collect();
+        let errors = self
+            .report
+            .problems
+            .iter()
+            .filter(|problem| problem.severity == Severity::Error);
+        let mut reasons: Vec<String> = errors
+            .map(|problem| format!("{}: {}", problem.field, problem.message))
+            .collect();
         let has_settings = document.body.get("settings").is_some();
         let outcome = match (reasons.is_empty(), self.in_force || has_settings) {
             (true, _) => Outcome::Applied,
             (false, true) => Outcome::PartlyApplied,
             (false, false) => Outcome::Ignored,
         };
-        reasons.extend(default_note.iter().cloned());
+        reasons.extend(default_note.map(str::to_owned));
         Verdict {
             object: document.object(),
             namespace: document.namespace.clone(),

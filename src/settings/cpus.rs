@@ -24,7 +24,9 @@ fn read(path: impl AsRef<Path>) -> Option<String> {
 
 /// Counts the CPUs of `Cpus_allowed_list: 0-3,8` (proc(5)); `None` when the line is not there.
 fn affinity(status: &str) -> Option<usize> {
-    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+    let list = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
     let mut count = 0;
     for range in list.trim().split(',') {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
@@ -42,7 +44,9 @@ fn quota(groups: &str, read: &dyn Fn(&str) -> Option<String>) -> Option<usize> {
     let mut smallest: Option<usize> = None;
     for line in groups.lines() {
         let mut parts = line.splitn(3, ':').skip(1);
-        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
+        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else {
+            continue;
+        };
         let limit_of = |group: &str| match controllers {
             "" => version_2(&read(&format!("/sys/fs/cgroup{group}/cpu.max"))?),
             _ if controllers.split(',').any(|name| name == "cpu") => version_1(
@@ -78,7 +82,9 @@ fn rounded_up(quota: u64, period: u64) -> Option<usize> {
     if period == 0 {
         return None;
     }
-    usize::try_from(quota.div_ceil(period)).ok().map(|cpus| cpus.max(1))
+    usize::try_from(quota.div_ceil(period))
+        .ok()
+        .map(|cpus| cpus.max(1))
 }
 
 #[cfg(test)]
@@ -87,9 +93,13 @@ mod tests {
 
     #[test]
     fn the_affinity_list_is_counted() {
-        for (list, count) in
-            [("0-3", Some(4)), ("0", Some(1)), ("0-1,4,6-7", Some(5)), ("x", None), ("3-1", None)]
-        {
+        for (list, count) in [
+            ("0-3", Some(4)),
+            ("0", Some(1)),
+            ("0-1,4,6-7", Some(5)),
+            ("x", None),
+            ("3-1", None),
+        ] {
             assert_eq!(
                 affinity(&format!("Name:\tegret\nCpus_allowed_list:\t{list}\n")),
                 count,
@@ -103,12 +113,23 @@ mod tests {
     fn the_smallest_quota_counts_rounded_up() {
         let files = |table: &'static [(&str, &str)]| {
             move |path: &str| {
-                table.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned())
+                table
+                    .iter()
+                    .find(|(name, _)| *name == path)
+                    .map(|(_, text)| (*text).to_owned())
             }
         };
-        type Case = (&'static str, &'static [(&'static str, &'static str)], Option<usize>);
+        type Case = (
+            &'static str,
+            &'static [(&'static str, &'static str)],
+            Option<usize>,
+        );
         let cases: [Case; 6] = [
-            ("0::/", &[("/sys/fs/cgroup/cpu.max", "150000 100000\n")], Some(2)),
+            (
+                "0::/",
+                &[("/sys/fs/cgroup/cpu.max", "150000 100000\n")],
+                Some(2),
+            ),
             ("0::/", &[("/sys/fs/cgroup/cpu.max", "max 100000\n")], None),
             (
                 "0::/a/b",

@@ -4,13 +4,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::report::Report;
 use super::shapes::{self, File};
-use crate::config::Identity;
 use crate::config::provenance::{Condition, Origin};
 use crate::config::typed::Typed;
+use crate::config::{Compiled, Identity};
 use crate::model::Listener;
 
 /// The listeners of all documents.
-#[derive(Default)]
 pub(super) struct Listeners {
     pub plan: Vec<Listener>,
     pub origins: Vec<Vec<Origin>>,
@@ -21,6 +20,16 @@ pub(super) struct Listeners {
 }
 
 impl Listeners {
+    /// Begins with the listeners that are there.
+    pub fn beside(compiled: &mut Compiled) -> Self {
+        Self {
+            plan: std::mem::take(&mut compiled.plan.listeners),
+            origins: std::mem::take(&mut compiled.provenance.listeners),
+            default_note: None,
+            named: false,
+        }
+    }
+
     /// Adds the listeners of one document; whether there was any.
     pub fn define(
         &mut self,
@@ -30,7 +39,10 @@ impl Listeners {
     ) -> bool {
         let before = self.plan.len();
         self.named |= typed.faulty_at("listeners");
-        let listeners = typed.value.as_ref().and_then(|file| file.listeners.as_deref());
+        let listeners = typed
+            .value
+            .as_ref()
+            .and_then(|file| file.listeners.as_deref());
         for (index, written) in listeners.unwrap_or_default().iter().enumerate() {
             self.named = true;
             let part = format!("listeners[{index}]");
@@ -45,13 +57,14 @@ impl Listeners {
         self.plan.len() > before
     }
 
-    /// Adds the one listener that stands in when no document names any.
+    /// Adds the one listener that stands in when there is none and no document names any.
     pub fn default_to(&mut self, port: u16, identity: &Identity, report: &Report<'_>) {
-        if self.named {
+        if self.named || !self.plan.is_empty() {
             return;
         }
         self.plan.push(listener(port, identity));
-        self.origins.push(vec![report.origin("", Condition::Absent)]);
+        self.origins
+            .push(vec![report.origin("", Condition::Absent)]);
         self.default_note = Some(format!("no listeners are given, so port {port} is served"));
     }
 
@@ -97,7 +110,12 @@ fn read(
             return None;
         }
         None => {
-            report.error("EG082", &format!("{part}.port"), "it is missing", "write e.g. port: 443");
+            report.error(
+                "EG082",
+                &format!("{part}.port"),
+                "it is missing",
+                "write e.g. port: 443",
+            );
             return None;
         }
         Some(port) => port,
@@ -106,11 +124,17 @@ fn read(
     if let Some(text) = &written.bind {
         let Ok(bind) = text.parse::<SocketAddr>() else {
             let message = format!("\"{text}\" is not ADDRESS:PORT; the listener is ignored");
-            report.error("EG081", &format!("{part}.bind"), message, "write e.g. 127.0.0.1:8443");
+            report.error(
+                "EG081",
+                &format!("{part}.bind"),
+                message,
+                "write e.g. 127.0.0.1:8443",
+            );
             return None;
         };
         listener.bind = bind;
-        listener.name = name(bind.ip(), port);
+        listener.name = name(bind, port);
+        listener.route_table = route_table(bind, port);
     }
     if let Some(name) = &written.name {
         listener.name.clone_from(name);
@@ -121,25 +145,35 @@ fn read(
     Some(listener)
 }
 
-/// The listener of a port, bound as `--bind` and `--port-map` say, with Istio's names.
+/// The listener of a port, bound as `--bind` and `--port-map` say.
 fn listener(port: u16, identity: &Identity) -> Listener {
+    let bind = SocketAddr::new(
+        identity.bind,
+        identity.port_map.get(&port).copied().unwrap_or(port),
+    );
+    let named_as = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), bind.port());
     Listener {
-        name: name(Ipv4Addr::UNSPECIFIED.into(), port),
-        route_table: route_table(port),
+        name: name(named_as, port),
+        route_table: route_table(named_as, port),
         port,
-        bind: SocketAddr::new(identity.bind, identity.port_map.get(&port).copied().unwrap_or(port)),
+        bind,
     }
 }
 
-/// `0.0.0.0_443`, as Istio calls it.
-pub(super) fn name(ip: IpAddr, port: u16) -> String {
-    match ip {
-        IpAddr::V4(ip) => format!("{ip}_{port}"),
-        IpAddr::V6(ip) => format!("[{ip}]_{port}"),
+/// `0.0.0.0_443`, as Istio calls it: by the port that is bound, unless that is any free one.
+pub(super) fn name(bind: SocketAddr, port: u16) -> String {
+    let shown = if bind.port() == 0 { port } else { bind.port() };
+    match bind.ip() {
+        IpAddr::V4(ip) => format!("{ip}_{shown}"),
+        IpAddr::V6(ip) => format!("[{ip}]_{shown}"),
     }
 }
 
-/// `http.443`, as Istio calls it.
-pub(super) fn route_table(port: u16) -> String {
-    format!("http.{port}")
+/// `http.443`, as Istio calls it; with the address when it is not every one.
+pub(super) fn route_table(bind: SocketAddr, port: u16) -> String {
+    let shown = if bind.port() == 0 { port } else { bind.port() };
+    match bind.ip() {
+        ip if ip.is_unspecified() => format!("http.{shown}"),
+        ip => format!("http.{shown}.{ip}"),
+    }
 }

@@ -22,7 +22,11 @@ pub(super) struct Parts<'a>(pub &'a [String]);
 
 impl<'a> Report<'a> {
     pub fn new(document: &'a Document) -> Self {
-        Self { document, problems: Vec::new(), places: document.entries() }
+        Self {
+            document,
+            problems: Vec::new(),
+            places: document.entries(),
+        }
     }
 
     pub fn error(
@@ -61,27 +65,31 @@ impl<'a> Report<'a> {
         if self.problems.len() == PROBLEMS_MAX {
             let message = format!("more than {PROBLEMS_MAX} problems; the others are not listed");
             let fix = "mend these first";
-            self.problems.push(self.document.problem("EG085", Severity::Error, "", message, fix));
+            self.problems.push(
+                self.document
+                    .problem("EG085", Severity::Error, "", message, fix),
+            );
             return;
         }
-        self.problems.push(self.document.problem(code, severity, field, message, fix));
+        self.problems
+            .push(self.document.problem(code, severity, field, message, fix));
     }
 
     /// Where the field stands: in the nearest part that has it, else in the nearest part.
     pub fn field(&self, parts: Parts<'_>, field: &str) -> String {
         let first = field.split(['.', '[']).next().unwrap_or(field);
-        let has_it = |part: &&String| {
-            let pointer = part.replace(['[', '.'], "/").replace(']', "");
-            let value = self.document.body.pointer(&format!("/{pointer}"));
-            value.is_some_and(|value| value.get(first).is_some())
-        };
+        let has_it = |part: &&String| self.document.value(&format!("{part}.{first}")).is_some();
         let part = parts.0.iter().find(has_it).or(parts.0.first());
         part.map_or_else(|| field.to_owned(), |part| format!("{part}.{field}"))
     }
 
     /// The origin of what an entry of a list made.
     pub fn origin(&self, path: &str, condition: Condition) -> Origin {
-        let place = self.places.get(path).cloned().unwrap_or_else(|| self.document.place());
+        let place = self
+            .places
+            .get(path)
+            .cloned()
+            .unwrap_or_else(|| self.document.place());
         Origin {
             object: self.document.object().into(),
             namespace: self.document.namespace.as_str().into(),

@@ -14,7 +14,9 @@ pub fn settings(documents: &[Document]) -> (Layer, Vec<Problem>) {
     let mut with_settings = documents
         .iter()
         .filter(|document| document.is_native() && document.body.get("settings").is_some());
-    let Some(document) = with_settings.next() else { return (layer, problems) };
+    let Some(document) = with_settings.next() else {
+        return (layer, problems);
+    };
     for other in with_settings {
         let message = format!(
             "settings are given at {} already; these are ignored",
@@ -66,8 +68,9 @@ pub fn settings(documents: &[Document]) -> (Layer, Vec<Problem>) {
             )),
         }
     }
-    let wrongs =
-        Settings::merge([layer.clone(), Layer::new(), Layer::new()]).err().unwrap_or_default();
+    let wrongs = Settings::merge([layer.clone(), Layer::new(), Layer::new()])
+        .err()
+        .unwrap_or_default();
     for wrong in wrongs {
         let path = format!("settings.{}", key(wrong.name));
         problems.push(document.problem("EG081", Severity::Error, &path, wrong.message, ""));

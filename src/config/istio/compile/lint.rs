@@ -5,67 +5,72 @@
 
 use std::collections::BTreeSet;
 
+use super::action::Use;
 use super::destination_rule::Rules;
 use super::names;
-use super::service_entry::Service;
-use super::upstreams::{Expectation, Facts, Known, nowhere};
+use super::object::Report;
+use super::service_entry::{NO_LABELS, Service};
+use super::upstreams::{Expectation, Facts, Known};
 use super::virtual_service::Virtual;
 use crate::config::problem::Severity;
 use crate::config::{Compiled, Identity};
-use crate::model::{Security, UpstreamSpec};
+use crate::model::{Addressing, Security, UpstreamSpec};
+
+/// Everything that has been compiled and is only looked at here.
+pub struct World<'w, 'a> {
+    pub services: &'w [Service<'a>],
+    pub known: &'w Known,
+    pub compiled: &'w Compiled,
+    pub identity: &'w Identity,
+}
 
 /// Judges every upstream that a route uses.
-pub fn used(
-    virtuals: &mut [Virtual<'_>],
-    services: &[Service<'_>],
-    rules: &mut Rules<'_>,
-    known: &Known,
-    compiled: &Compiled,
-    identity: &Identity,
-) {
+pub fn used(virtuals: &mut [Virtual<'_>], rules: &mut Rules<'_>, world: &World<'_, '_>) {
     let mut routed = BTreeSet::new();
     for one in virtuals.iter_mut() {
         let uses = std::mem::take(&mut one.uses);
         for at in &uses {
-            let (spec, facts) = (
-                &compiled.plan.upstreams[at.upstream],
-                &known.facts[at.upstream],
-            );
-            if let Some(why) = nowhere(spec) {
-                let service = services[facts.service].report.title();
-                let message = format!(
-                    "{service} says no way to find {}: {why}; requests get 503 (UH)",
-                    facts.host
-                );
-                one.object.report.tell(
-                    "EG050",
-                    Severity::Error,
-                    &format!("{}.host", at.field),
-                    message,
-                    "write resolution: DNS",
-                );
-            }
-            plain_text(one, &at.field, spec, facts, services, rules, identity);
+            unfindable(&mut one.object.report, at, world);
+            plain_text(&mut one.object.report, at, rules, world);
             routed.insert(at.upstream);
         }
         one.uses = uses;
     }
     for upstream in &routed {
-        replaced_blocks(*upstream, rules, known, compiled);
+        replaced_blocks(*upstream, rules, world);
     }
-    ports_missed(&routed, rules, known, compiled);
+    ports_missed(&routed, rules, world);
+}
+
+/// EG050 and EG012: a route leads to a host or subset without endpoints. What is wrong with the
+/// service itself has been said there.
+fn unfindable(report: &mut Report<'_>, at: &Use, world: &World<'_, '_>) {
+    let facts = &world.known.facts[at.upstream];
+    let Addressing::Nowhere(why) = &world.compiled.plan.upstreams[at.upstream].addressing else {
+        return;
+    };
+    let service = world.services[facts.service].report.title();
+    let (host, field) = (&facts.host, &at.field);
+    if why == NO_LABELS {
+        let message = format!("the subset selects no endpoint of {service}; requests get 503 (UH)");
+        let fix = "give an endpoint these labels";
+        report.tell("EG012", Severity::Warning, &format!("{field}.subset"), message, fix);
+    } else if why.starts_with("resolution ") {
+        let message = format!("{service} says no way to find {host}: {why}; requests get 503 (UH)");
+        report.tell(
+            "EG050",
+            Severity::Error,
+            &format!("{field}.host"),
+            message,
+            "write resolution: DNS there",
+        );
+    }
 }
 
 /// EG003 and EG040: an upstream where TLS is expected and plain text is spoken.
-fn plain_text(
-    one: &mut Virtual<'_>,
-    field: &str,
-    spec: &UpstreamSpec,
-    facts: &Facts,
-    services: &[Service<'_>],
-    rules: &mut Rules<'_>,
-    identity: &Identity,
-) {
+fn plain_text(report: &mut Report<'_>, at: &Use, rules: &mut Rules<'_>, world: &World<'_, '_>) {
+    let (spec, facts) =
+        (&world.compiled.plan.upstreams[at.upstream], &world.known.facts[at.upstream]);
     if spec.key.security != Security::Plain || facts.expectation != Expectation::Tls {
         return;
     }
@@ -82,24 +87,14 @@ fn plain_text(
             "mode: SIMPLE",
         );
     }
-    let why = why_plain(facts, services, rules, identity);
-    let message = format!("{host}:{port} will be contacted WITHOUT TLS: {why}");
-    one.object.report.tell(
-        "EG003",
-        Severity::Error,
-        field,
-        message,
-        remedy(host, port, facts, rules),
-    );
+    let message =
+        format!("{host}:{port} will be contacted WITHOUT TLS: {}", why_plain(facts, rules, world));
+    report.tell("EG003", Severity::Error, &at.field, message, remedy(host, port, facts, rules));
 }
 
 /// Why no TLS settings are in force, with the nearest candidates.
-fn why_plain(
-    facts: &Facts,
-    services: &[Service<'_>],
-    rules: &Rules<'_>,
-    identity: &Identity,
-) -> String {
+fn why_plain(facts: &Facts, rules: &Rules<'_>, world: &World<'_, '_>) -> String {
+    let World { services, identity, .. } = world;
     if let Some(rule) = facts.choice.policy {
         return format!(
             "{}, which applies, has no tls for this port",
@@ -133,6 +128,13 @@ fn remedy(host: &str, port: u16, facts: &Facts, rules: &Rules<'_>) -> String {
     let settings =
         format!("portLevelSettings: [{{port: {{number: {port}}}, tls: {{mode: SIMPLE}}}}]");
     match facts.choice.policy {
+        Some(rule) if !facts.replaced_by.is_empty() => {
+            format!(
+                "add tls: {{mode: SIMPLE}} to {} under {}",
+                rules.all[rule].report.title(),
+                facts.replaced_by
+            )
+        }
         Some(rule) => format!(
             "add to {} under spec.trafficPolicy: {settings}",
             rules.all[rule].report.title()
@@ -146,7 +148,8 @@ fn remedy(host: &str, port: u16, facts: &Facts, rules: &Rules<'_>) -> String {
 }
 
 /// EG001: what was written for all ports and is not in force on a routed one.
-fn replaced_blocks(upstream: usize, rules: &mut Rules<'_>, known: &Known, compiled: &Compiled) {
+fn replaced_blocks(upstream: usize, rules: &mut Rules<'_>, world: &World<'_, '_>) {
+    let World { known, compiled, .. } = world;
     let facts = &known.facts[upstream];
     let Some(rule) = facts.choice.policy else {
         return;
@@ -161,10 +164,7 @@ fn replaced_blocks(upstream: usize, rules: &mut Rules<'_>, known: &Known, compil
                 )
             }
             "loadBalancer" => continue, // the default says the same
-            "tls" => format!(
-                "tls {} is not in force on {port} (plain text is)",
-                block.text
-            ),
+            "tls" => format!("tls {} is not in force on {port} (plain text is)", block.text),
             name => format!("{name} is not in force on {port}"),
         };
         let by = facts.replaced_by.rsplit('.').next().unwrap_or_default();
@@ -182,12 +182,8 @@ fn replaced_blocks(upstream: usize, rules: &mut Rules<'_>, known: &Known, compil
 }
 
 /// EG002: TLS settings for a port that no route uses, while another port is spoken to in plain text.
-fn ports_missed(
-    routed: &BTreeSet<usize>,
-    rules: &mut Rules<'_>,
-    known: &Known,
-    compiled: &Compiled,
-) {
+fn ports_missed(routed: &BTreeSet<usize>, rules: &mut Rules<'_>, world: &World<'_, '_>) {
+    let World { known, compiled, .. } = world;
     for (index, rule) in rules.all.iter_mut().enumerate() {
         let Some(traffic) = &rule.traffic else {
             continue;
@@ -197,10 +193,7 @@ fn ports_missed(
             .filter(|upstream| known.facts[**upstream].choice.policy == Some(index))
             .map(|upstream| &compiled.plan.upstreams[*upstream])
             .collect();
-        let Some(plain) = mine
-            .iter()
-            .find(|spec| spec.key.security == Security::Plain)
-        else {
+        let Some(plain) = mine.iter().find(|spec| spec.key.security == Security::Plain) else {
             continue;
         };
         let missed: Vec<(u16, String)> = traffic
@@ -236,15 +229,14 @@ pub fn unused(rules: &mut Rules<'_>) {
         let host = rule.host.to_string();
         if names::is_cluster_service(&host) {
             let message = "about a service inside the cluster: applies to sidecars only; ignored by this gateway";
-            rule.report
-                .tell("EG013", Severity::Info, "spec.host", message, "");
+            rule.report.forgive();
+            rule.report.tell("EG013", Severity::Info, "spec.host", message, "");
             rule.report.ignore(message);
         } else {
             let message = format!(
                 "it applies to no host of a ServiceEntry: {host} is unknown, another rule goes first, or it is not visible here"
             );
-            rule.report
-                .tell("EG011", Severity::Warning, "spec.host", message.clone(), "");
+            rule.report.tell("EG011", Severity::Warning, "spec.host", message.clone(), "");
             rule.report.ignore(message);
         }
     }
