@@ -3,6 +3,8 @@
 //! Reads no file and runs nothing. Values of settings stay text here; `settings` reads them together
 //! with the environment's and the document's.
 
+pub mod demo;
+pub mod run;
 #[cfg(test)]
 mod tests;
 
