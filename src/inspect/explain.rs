@@ -60,7 +60,7 @@ pub fn explain(question: &Question, view: &View<'_>, snapshot: &Snapshot) -> Res
     let mut story = Story::new();
     let Question { method, authority, target, .. } = question;
     story.step("request").line(format!("{method} {target} for {authority}"));
-    let ending = match choose_listener(question, view.plan)? {
+    let ending = match choose_listener(question, &view.compiled.plan)? {
         Knock::At(listener) => {
             let walk = Walk { question, view, snapshot, listener };
             match walk.steps(&mut story) {
@@ -140,7 +140,7 @@ impl Walk<'_> {
         let mut head = self.head()?;
         framing::request(&head)?;
         let authority = authority(&head)?;
-        let listener = &self.view.plan.listeners[self.listener];
+        let listener = &self.view.compiled.plan.listeners[self.listener];
         let found = self.snapshot.routes.find(
             (listener.bind, listener.port),
             authority.host(),
@@ -168,7 +168,7 @@ impl Walk<'_> {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
         text.push_str("\r\n");
-        match parse::request(text.as_bytes(), &HeadLimits::default(), &mut Vec::new())? {
+        match parse::request(text.as_bytes(), &HeadLimits::default(), &mut Default::default())? {
             Parsed::Complete { head, .. } => Ok(head),
             Parsed::Partial => Err(Refusal::BadRequestLine.into()),
         }
