@@ -145,3 +145,120 @@ fn joined(shown: Vec<String>, count: usize) -> String {
         more => format!("{}; and {more} more", shown.join("; ")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpSocket};
+
+    use super::*;
+    use crate::model::{Addressing, Host, Policy, Security, UpstreamKey, UpstreamSpec};
+    use crate::upstream::dial::tests::silent;
+    use crate::upstream::tls::TlsContext;
+
+    fn upstream(addresses: &[SocketAddr], protocol: Protocol, security: Security) -> Arc<Upstream> {
+        let spec = UpstreamSpec {
+            key: UpstreamKey {
+                name: "outbound|80||origin.test".to_owned(),
+                host: Host::parse("origin.test").expect("valid"),
+                port: 80,
+                security,
+                protocol,
+            },
+            policy: Policy::default(),
+            addressing: Addressing::Static(addresses.to_vec()),
+        };
+        Upstream::new(&spec, &TlsContext::new(&[]).expect("no files"))
+    }
+
+    async fn open_it(upstream: &Upstream, want: Want, guard: Guard) -> Result<Connected, Failure> {
+        let endpoints = upstream.endpoints.ready().await?;
+        let connector = Connector { guard: Arc::new(guard) };
+        open(upstream, &endpoints, 0, "origin.test", want, &connector).await
+    }
+
+    async fn listener() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        (listener, address)
+    }
+
+    #[tokio::test]
+    async fn plain_text_speaks_the_version_it_is_told() {
+        let (_listener, address) = listener().await;
+        for (protocol, want, alpn) in [
+            (Protocol::Negotiate, Want::Any, Alpn::Http1),
+            (Protocol::Http1, Want::Any, Alpn::Http1),
+            (Protocol::Http2, Want::Any, Alpn::Http2),
+            (Protocol::Http2, Want::Http1, Alpn::Http1),
+        ] {
+            let upstream = upstream(&[address], protocol, Security::Plain);
+            let connected =
+                open_it(&upstream, want, Guard::default()).await.expect("someone listens");
+            assert_eq!(
+                (connected.alpn, connected.handshake),
+                (alpn, None),
+                "{protocol:?} {want:?}"
+            );
+            assert_eq!(connected.endpoint.address, address);
+            assert_eq!(connected.stream.tcp().local_addr().expect("open"), connected.local);
+        }
+    }
+
+    #[tokio::test]
+    async fn our_own_listener_is_left_out_and_alone_it_is_a_loop() {
+        let (_ours, ours) = listener().await;
+        let (_theirs, theirs) = listener().await;
+        let guard = || {
+            let guard = Guard::default();
+            guard.set_listening(vec![ours]);
+            guard
+        };
+        let both = upstream(&[ours, theirs], Protocol::Http1, Security::Plain);
+        let connected = open_it(&both, Want::Any, guard()).await.expect("theirs listens");
+        assert_eq!(connected.endpoint.address, theirs);
+        let alone = upstream(&[ours], Protocol::Http1, Security::Plain);
+        let failure = open_it(&alone, Want::Any, guard()).await.expect_err("a loop");
+        assert!(matches!(&failure, Failure::Loop(_)), "{failure:?}");
+    }
+
+    #[tokio::test]
+    async fn when_every_address_refuses_the_reason_names_some_and_counts_the_rest() {
+        let sockets: Vec<TcpSocket> = (0..6)
+            .map(|_| {
+                let socket = TcpSocket::new_v4().expect("a socket");
+                socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port");
+                socket // bound but not listening: refuses as long as it lives
+            })
+            .collect();
+        let addresses: Vec<SocketAddr> =
+            sockets.iter().map(|socket| socket.local_addr().expect("bound")).collect();
+        let upstream = upstream(&addresses, Protocol::Http1, Security::Plain);
+        let failure = open_it(&upstream, Want::Any, Guard::default()).await.expect_err("refused");
+        assert!(matches!(&failure, Failure::Connect(_)), "{failure:?}");
+        let reason = failure.reason();
+        assert_eq!(reason.matches("Connection refused").count(), ERRORS_SHOWN_MAX, "{reason}");
+        assert!(reason.contains(&addresses[0].to_string()), "{reason}");
+        assert!(reason.ends_with("; and 2 more"), "{reason}");
+    }
+
+    #[tokio::test]
+    async fn addresses_that_never_answer_are_a_connect_timeout() {
+        let (_listener, _held, silent) = silent().await;
+        let upstream = upstream(&[silent.address], Protocol::Http1, Security::Plain);
+        let connect_timeout = Duration::from_millis(50);
+        upstream.policy.store(Arc::new(Policy { connect_timeout, ..Policy::default() }));
+        let failure = open_it(&upstream, Want::Any, Guard::default()).await.expect_err("silence");
+        let reason = format!("{}: no connection after 50ms", silent.address);
+        assert_eq!(failure, Failure::ConnectTimeout(reason));
+    }
+
+    #[tokio::test]
+    async fn a_broken_policy_fails_closed() {
+        let (_listener, address) = listener().await;
+        let security = Security::Broken("no such secret".to_owned());
+        let upstream = upstream(&[address], Protocol::Http1, security);
+        assert_eq!(upstream.broken(), Some("no such secret"));
+        let failure = open_it(&upstream, Want::Any, Guard::default()).await.expect_err("closed");
+        assert_eq!(failure, Failure::Misconfigured("no such secret".to_owned()));
+    }
+}

@@ -94,3 +94,101 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
     Ok(stream)
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use tokio::net::{TcpListener, TcpSocket};
+
+    use super::*;
+
+    fn endpoint(address: SocketAddr) -> Arc<Endpoint> {
+        Arc::new(Endpoint { address, active: AtomicU32::new(0) })
+    }
+
+    async fn listener() -> (TcpListener, Arc<Endpoint>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        (listener, endpoint(address))
+    }
+
+    /// A port that is bound but not listened on: it refuses as long as the socket lives.
+    fn refusing() -> (TcpSocket, Arc<Endpoint>) {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port");
+        let address = socket.local_addr().expect("bound");
+        (socket, endpoint(address))
+    }
+
+    /// A listener whose queue is full: further connections get no answer.
+    pub(in crate::upstream) async fn silent() -> (TcpListener, Vec<TcpStream>, Arc<Endpoint>) {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port");
+        let listener = socket.listen(1).expect("listening");
+        let address = listener.local_addr().expect("bound");
+        let mut held = Vec::new();
+        let patience = Duration::from_millis(200);
+        while let Ok(stream) = tokio::time::timeout(patience, TcpStream::connect(address)).await {
+            held.push(stream.expect("accepted by the kernel"));
+        }
+        (listener, held, endpoint(address))
+    }
+
+    #[tokio::test]
+    async fn refused_addresses_are_passed_at_once() {
+        let (_one, first) = refusing();
+        let (_two, second) = refusing();
+        let (_three, third) = refusing();
+        let (_listener, good) = listener().await;
+        let started = tokio::time::Instant::now();
+        let (stream, winner) =
+            race(&[first, second, third, good.clone()]).await.expect("one listens");
+        assert!(Arc::ptr_eq(&winner, &good));
+        assert_eq!(stream.peer_addr().expect("connected"), good.address);
+        assert!(stream.nodelay().expect("readable"));
+        assert!(SockRef::from(&stream).keepalive().expect("readable"));
+        assert!(started.elapsed() < STAGGER, "a refusal is not waited for");
+    }
+
+    #[tokio::test]
+    async fn a_silent_address_is_overtaken_by_the_next() {
+        let (_listener, _held, silent) = silent().await;
+        let (_next, good) = listener().await;
+        let started = tokio::time::Instant::now();
+        let (_, winner) = race(&[silent, good.clone()]).await.expect("one listens");
+        assert!(Arc::ptr_eq(&winner, &good));
+        assert!(started.elapsed() >= STAGGER, "the first has its time alone");
+    }
+
+    #[tokio::test]
+    async fn when_all_fail_each_is_named() {
+        let ((_one, first), (_two, second)) = (refusing(), refusing());
+        let Unreachable(errors) = race(&[first.clone(), second.clone()]).await.expect_err("none");
+        let addresses: Vec<_> = errors.iter().map(|(address, _)| *address).collect();
+        assert_eq!(addresses, [first.address, second.address]);
+        for (_, error) in errors {
+            assert!(error.to_string().contains("Connection refused"), "{error}");
+        }
+        assert!(race(&[]).await.expect_err("none").0.is_empty());
+    }
+
+    #[test]
+    fn the_picked_one_is_first_and_families_alternate() {
+        for (list, first, expected) in [
+            (&["1.0.0.1", "1.0.0.2", "1.0.0.3"][..], 1, &["1.0.0.2", "1.0.0.3", "1.0.0.1"][..]),
+            (&["1.0.0.1", "1.0.0.2", "::1", "::2"], 0, &["1.0.0.1", "::1", "1.0.0.2", "::2"]),
+            (&["1.0.0.1", "1.0.0.2", "::1"], 2, &["::1", "1.0.0.1", "1.0.0.2"]),
+            (&["1.0.0.1"], 7, &["1.0.0.1"]),
+            (&[], 0, &[]),
+        ] {
+            let list: Vec<_> = list
+                .iter()
+                .map(|ip| endpoint(SocketAddr::new(ip.parse().expect("an address"), 1)))
+                .collect();
+            let got: Vec<_> =
+                order(&list, first).iter().map(|e| e.address.ip().to_string()).collect();
+            assert_eq!(got, expected);
+        }
+    }
+}

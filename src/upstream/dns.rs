@@ -205,3 +205,6 @@ fn part(outcome: Option<Result<Lookup, NetError>>) -> Part {
         Some(Err(error)) => Part::Failed(format!("{error}")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -135,9 +135,10 @@ pub async fn keep_fresh(
             return;
         };
         let (targets, logical) = match &*addressing {
-            Addressing::Dns(targets) => (targets.clone(), false),
+            Addressing::Dns(targets) if !targets.is_empty() => (targets.clone(), false),
             Addressing::LogicalDns(target) => (vec![target.clone()], true),
-            Addressing::Static(_) | Addressing::Nowhere(_) => {
+            // There is nothing to look up; what there is has been published.
+            Addressing::Dns(_) | Addressing::Static(_) | Addressing::Nowhere(_) => {
                 changed.notified().await;
                 continue;
             }
@@ -253,3 +254,6 @@ async fn sleep_until(due: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,3 +120,85 @@ impl Default for Freshness {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(addresses: &[&str], ttl: u64, partial: bool) -> Result<Answer, ResolveError> {
+        let addresses = addresses.iter().map(|ip| ip.parse().expect("an address")).collect();
+        Ok(Answer { addresses, ttl: Duration::from_secs(ttl), partial })
+    }
+
+    fn denied() -> Result<Answer, ResolveError> {
+        Err(ResolveError::Denied("denied".to_owned()))
+    }
+
+    fn failed() -> Result<Answer, ResolveError> {
+        Err(ResolveError::Failed("failed".to_owned()))
+    }
+
+    fn shown(freshness: &Freshness, now: Instant) -> String {
+        match freshness.addresses(now) {
+            Ok(addresses) => addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" "),
+            Err(reason) => reason.unwrap_or("nothing yet").to_owned(),
+        }
+    }
+
+    #[test]
+    fn outcomes_decide_what_is_served_and_when_to_ask_again() {
+        // seconds since the last outcome, outcome, what is served then, wait until the next
+        let script = [
+            (0, failed(), "failed", 1),
+            (1, denied(), "denied", 2),
+            (2, answer(&["1.1.1.1"], 60, false), "1.1.1.1", 60),
+            (60, answer(&["1.1.1.1"], 0, false), "1.1.1.1", 5),
+            (5, answer(&["1.1.1.2"], 86_400, false), "1.1.1.2", 300),
+            (300, denied(), "1.1.1.2", 5),
+            (5, denied(), "1.1.1.2", 5),
+            (5, failed(), "1.1.1.2", 4), // the denials in a row are over
+            (4, denied(), "1.1.1.2", 5),
+            (5, denied(), "1.1.1.2", 5),
+            (5, denied(), "denied", 30),
+            (30, answer(&["1.1.1.1"], 60, false), "1.1.1.1", 60),
+            (60, failed(), "1.1.1.1", 1),
+            (1, failed(), "1.1.1.1", 2),
+            (2, failed(), "1.1.1.1", 4),
+            (3_536, failed(), "1.1.1.1", 8), // 3,599 s after the last good answer
+            (1, failed(), "failed", 16),
+            (16, failed(), "failed", 30),
+            (30, failed(), "failed", 30),
+        ];
+        let mut freshness = Freshness::new();
+        let mut now = Instant::now();
+        assert_eq!(shown(&freshness, now), "nothing yet");
+        for (step, (after, outcome, expected, wait)) in script.into_iter().enumerate() {
+            now += Duration::from_secs(after);
+            let waited = freshness.learn(outcome, now);
+            assert_eq!(shown(&freshness, now), expected, "step {step}");
+            assert_eq!(waited, Duration::from_secs(wait), "step {step}");
+        }
+    }
+
+    #[test]
+    fn a_family_that_did_not_answer_keeps_its_addresses() {
+        let now = Instant::now();
+        let mut freshness = Freshness::new();
+        for (outcome, expected) in [
+            (answer(&["1.1.1.1", "::1"], 60, false), "1.1.1.1 ::1"),
+            (answer(&["1.1.1.2"], 60, true), "1.1.1.2 ::1"),
+            (answer(&["::2"], 60, true), "::2 1.1.1.2"),
+            (answer(&["1.1.1.3"], 60, false), "1.1.1.3"),
+        ] {
+            freshness.learn(outcome, now);
+            assert_eq!(shown(&freshness, now), expected);
+        }
+    }
+
+    #[test]
+    fn written_addresses_never_age() {
+        let fixed = Freshness::fixed(vec![IpAddr::from([127, 0, 0, 1])]);
+        let later = Instant::now() + 100 * STALE_MAX;
+        assert_eq!(shown(&fixed, later), "127.0.0.1");
+    }
+}

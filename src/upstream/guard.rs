@@ -158,3 +158,67 @@ fn embedded_v4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_listeners_are_refused() {
+        // what we listen on, what would be dialled, whether that is a loop
+        for (listening, address, refused) in [
+            ("0.0.0.0:443", "127.0.0.1:443", true),
+            ("0.0.0.0:443", "0.0.0.0:443", true),
+            ("0.0.0.0:443", "[::ffff:127.0.0.1]:443", true),
+            ("[::]:443", "127.0.0.1:443", true),
+            ("[::]:443", "[::1]:443", true),
+            ("127.0.0.1:443", "127.0.0.1:443", true),
+            ("127.0.0.1:443", "0.0.0.0:443", true),
+            ("127.0.0.1:443", "127.0.0.2:443", false),
+            ("0.0.0.0:443", "127.0.0.1:8443", false),
+            ("0.0.0.0:443", "[::1]:443", false),
+            ("0.0.0.0:443", "192.0.2.1:443", false), // not an address of this machine
+        ] {
+            let guard = Guard::default();
+            guard.set_listening(vec![listening.parse().expect("an address")]);
+            let verdict = guard.check(address.parse().expect("an address"));
+            assert_eq!(verdict.is_err(), refused, "{listening} {address}");
+            assert!(matches!(verdict, Ok(()) | Err(Failure::Loop(_))));
+        }
+    }
+
+    #[test]
+    fn every_way_to_write_an_inside_address_is_known() {
+        for (text, class) in [
+            ("93.184.216.34", Class::Public),
+            ("2606:2800:220:1::", Class::Public),
+            ("172.15.0.1", Class::Public),
+            ("172.16.0.1", Class::Private),
+            ("10.1.2.3", Class::Private),
+            ("192.168.0.1", Class::Private),
+            ("127.1.2.3", Class::Loopback),
+            ("::1", Class::Loopback),
+            ("0.0.0.0", Class::Unspecified),
+            ("::", Class::Unspecified),
+            ("169.254.1.1", Class::LinkLocal),
+            ("fe80::1", Class::LinkLocal),
+            ("169.254.169.254", Class::Metadata),
+            ("fd00:ec2::254", Class::Metadata),
+            ("100.64.0.1", Class::Shared),
+            ("100.100.100.200", Class::Metadata),
+            ("fd12::1", Class::UniqueLocal),
+            ("224.0.0.1", Class::Multicast),
+            ("ff02::1", Class::Multicast),
+            ("192.0.2.1", Class::Reserved),
+            ("2001:db8::1", Class::Reserved),
+            ("::ffff:10.0.0.1", Class::Private),
+            ("::10.0.0.1", Class::Private),
+            ("64:ff9b::a9fe:a9fe", Class::Metadata),
+            ("64:ff9b:1::a00:1", Class::Private),
+            ("2002:7f00:1::", Class::Loopback),
+            ("64:ff9b::5db8:d822", Class::Public),
+        ] {
+            assert_eq!(classify(text.parse().expect("an address")), class, "{text}");
+        }
+    }
+}

@@ -126,16 +126,19 @@ impl Upstream {
     /// Publishes what the addressing itself says, when no lookup is needed.
     fn publish_written_addresses(&self) {
         match &**self.addressing.load() {
-            Addressing::Static(list) if list.is_empty() => {
-                let reason = format!("{} has no endpoint", self.key.name);
-                self.endpoints.publish_failure(Failure::NoEndpoint(reason));
+            Addressing::Static(list) if !list.is_empty() => self.endpoints.publish(list, false),
+            Addressing::Static(_) => self.publish_no_endpoint("the list of endpoints is empty"),
+            Addressing::Dns(names) if names.is_empty() => {
+                self.publish_no_endpoint("the list of names is empty");
             }
-            Addressing::Static(list) => self.endpoints.publish(list, false),
-            Addressing::Nowhere(why) => {
-                self.endpoints.publish_failure(Failure::NoEndpoint(why.clone()));
-            }
+            Addressing::Nowhere(why) => self.publish_no_endpoint(why),
             Addressing::Dns(_) | Addressing::LogicalDns(_) => {}
         }
+    }
+
+    fn publish_no_endpoint(&self, why: &str) {
+        let reason = format!("{} has no endpoint: {why}", self.key.name);
+        self.endpoints.publish_failure(Failure::NoEndpoint(reason));
     }
 
     /// Says once that a name answers with an address that is not on the public internet.

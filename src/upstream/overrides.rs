@@ -129,3 +129,71 @@ fn address(text: &str) -> Result<IpAddr, String> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     bare.parse().map_err(|_| format!("\"{text}\" is not an IP address"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(text: &str) -> Target {
+        let (host, port) = text.rsplit_once(':').expect("a port");
+        Target { host: Host::parse(host).expect("a host"), port: port.parse().expect("a port") }
+    }
+
+    #[test]
+    fn resolve_gives_addresses_for_one_host_and_port() {
+        let resolve = ["a.test:443:127.0.0.1", "B.test:80:10.0.0.1,[::1],::2", "*:99:127.0.0.9"];
+        let overrides = Overrides::parse(&resolve, &[]).expect("valid");
+        for (asked, expected) in [
+            ("a.test:443", Some(&["127.0.0.1"][..])),
+            ("a.test:80", None),
+            ("b.test:80", Some(&["10.0.0.1", "::1", "::2"])),
+            ("x.test:99", Some(&["127.0.0.9"])),
+            ("x.test:443", None),
+        ] {
+            let expected = expected.map(|list| {
+                list.iter().map(|ip| ip.parse().expect("an address")).collect::<Vec<IpAddr>>()
+            });
+            assert_eq!(overrides.addresses(&target(asked)), expected, "{asked}");
+        }
+    }
+
+    #[test]
+    fn connect_to_changes_what_it_names_and_the_first_that_fits_decides() {
+        let rules = ["a.test:443:127.0.0.1:8443", "a.test:::90", ":80:b.test:", "[::1]:1:[::2]:2"];
+        let overrides = Overrides::parse(&[], &rules).expect("valid");
+        for (asked, expected) in [
+            ("a.test:443", "127.0.0.1:8443"),
+            ("a.test:80", "a.test:90"),
+            ("x.test:80", "b.test:80"),
+            ("x.test:443", "x.test:443"),
+            ("::1:1", "::2:2"),
+        ] {
+            assert_eq!(overrides.apply(&target(asked)), target(expected), "{asked}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_read_is_shown_with_the_form_it_should_have() {
+        for text in [
+            "",
+            "a.test",
+            "a.test:443",
+            "a.test:443:",
+            "a.test::127.0.0.1",
+            "a.test:0:127.0.0.1",
+            "a.test:443:b.test",
+            "a/b:443:127.0.0.1",
+            "[::1:443:127.0.0.1",
+        ] {
+            let why = Overrides::parse(&[text], &[]).expect_err(text);
+            assert!(why.starts_with(&format!("--resolve {text}: ")), "{why}");
+            assert!(why.contains("HOST:PORT:ADDR"), "{why}");
+        }
+        for text in ["", "a.test", "a.test:443", "a.test:443:b.test", "a.test:x:b.test:1", "::*:1"]
+        {
+            let why = Overrides::parse(&[], &[text]).expect_err(text);
+            assert!(why.starts_with(&format!("--connect-to {text}: ")), "{why}");
+            assert!(why.contains("HOST1:PORT1:HOST2:PORT2"), "{why}");
+        }
+    }
+}

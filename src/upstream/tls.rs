@@ -285,3 +285,6 @@ fn unfit(identity: &ClientIdentity, error: &Error) -> String {
         other => format!("{certificate} and {key} cannot be used: {other}"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -247,3 +247,142 @@ fn hex_value(digit: u8) -> u8 {
         _ => (digit | 0x20) - b'a' + 10,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The payload and the trailers of a body that is given whole.
+    fn decode(body: &[u8]) -> Result<(Vec<u8>, Trailers), Refusal> {
+        let (mut decoder, mut at, mut payload) = (Decoder::new(), 0, Vec::new());
+        loop {
+            match decoder.next(&body[at..])? {
+                Event::Data { skip, len } => {
+                    payload.extend_from_slice(&body[at + skip..][..len]);
+                    at += skip + len;
+                }
+                Event::End { trailers, .. } => return Ok((payload, trailers)),
+                Event::More { .. } => panic!("the body is not whole"),
+            }
+        }
+    }
+
+    #[test]
+    fn payload_is_found_between_the_framing() {
+        for (body, payload) in [
+            ("0\r\n\r\n", ""),
+            ("3\r\nabc\r\n0\r\n\r\n", "abc"),
+            ("3\r\nabc\r\nA\r\n0123456789\r\n00\r\n\r\n", "abc0123456789"),
+            ("3 \r\nabc\r\n0\t\r\n\r\n", "abc"),
+            ("3;a=\"b;c\"\r\nabc\r\n0 ; d\r\n\r\n", "abc"),
+            ("0000000000000003\r\nabc\r\n0\r\n\r\n", "abc"),
+            ("2\r\n\r\n\r\n0\r\n\r\n", "\r\n"),
+        ] {
+            let (decoded, trailers) = decode(body.as_bytes()).expect(body);
+            assert_eq!(decoded, payload.as_bytes(), "{body}");
+            assert!(trailers.is_empty());
+        }
+    }
+
+    #[test]
+    fn malformed_framing_is_refused() {
+        for body in [
+            "\r\n",
+            "\n",
+            ";a\r\n",
+            "-1\r\n",
+            "+1\r\n",
+            "0x1\r\n",
+            " 1\r\n",
+            "1 1\r\n",
+            "g\r\n",
+            "1\n",
+            "1\r1",
+            "1;a\n",
+            "1;a\rb",
+            "1;\0",
+            "1;\u{7f}",
+            "1\r\nab",
+            "1\r\na\n",
+            "1\r\na\r1",
+            "1\r\na0\r\n",
+            "10000000000000000\r\n",
+            "00000000000000001\r\n",
+        ] {
+            let decoded = decode(body.as_bytes());
+            assert_eq!(decoded, Err(Refusal::BadChunk), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn the_largest_size_does_not_overflow() {
+        let mut decoder = Decoder::new();
+        let event = decoder.next(b"ffffffffffffffff\r\nabc").expect("valid");
+        assert!(matches!(event, Event::Data { skip: 18, len: 3 }), "{event:?}");
+        assert_eq!(decoder.remaining, u64::MAX - 3);
+    }
+
+    #[test]
+    fn nothing_after_the_end_is_taken() {
+        let mut decoder = Decoder::new();
+        let event = decoder.next(b"0\r\n\r\nGET /").expect("valid");
+        assert!(matches!(event, Event::End { consumed: 5, .. }), "{event:?}");
+        let event = decoder.next(b"GET /").expect("valid");
+        assert!(matches!(event, Event::End { consumed: 0, .. }), "{event:?}");
+    }
+
+    #[test]
+    fn trailers_are_kept_unless_they_belong_in_a_head() {
+        let body = "0\r\nGrpc-Status: 0\r\ncontent-length: 5\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\
+            trailer: x\r\nAuthorization: x\r\nX-Forwarded-For: x\r\nX-Checksum:  a b \r\n\r\n";
+        let (_, trailers) = decode(body.as_bytes()).expect("valid");
+        let kept: Vec<_> = trailers.iter().collect();
+        assert_eq!(kept, [(&b"Grpc-Status"[..], &b"0"[..]), (b"X-Checksum", b"a b")]);
+        let mut out = Vec::new();
+        encode_end(&trailers, &mut out);
+        assert_eq!(out, b"0\r\nGrpc-Status: 0\r\nX-Checksum: a b\r\n\r\n");
+    }
+
+    #[test]
+    fn malformed_trailers_are_refused() {
+        for body in [
+            "0\r\nA: b\n\r\n",
+            "0\r\n\n",
+            "0\r\nA: b\r\n\n",
+            "0\r\nA : b\r\n\r\n",
+            "0\r\nA: b\r\n c\r\n\r\n",
+            "0\r\nA: \0\r\n\r\n",
+            "0\r\nA\r\n\r\n",
+            "0\r\nA: b\rc\r\n\r\n",
+            "0\r\n: b\r\n\r\n",
+        ] {
+            assert_eq!(decode(body.as_bytes()), Err(Refusal::BadTrailer), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn extensions_and_trailers_have_limits() {
+        let extension = |bytes: usize| format!("1;{}\r\na\r\n0\r\n\r\n", "x".repeat(bytes - 1));
+        assert!(decode(extension(EXTENSION_BYTES_MAX).as_bytes()).is_ok());
+        let long = decode(extension(EXTENSION_BYTES_MAX + 1).as_bytes());
+        assert_eq!(long, Err(Refusal::ExtensionsTooLong));
+        let many = "1;x\r\na\r\n".repeat(EXTENSION_BYTES_MAX);
+        assert_eq!(decode(many.as_bytes()), Err(Refusal::ExtensionsTooLong), "they add up");
+
+        let lines = |count: usize| format!("0\r\n{}\r\n", "A: b\r\n".repeat(count));
+        assert!(decode(lines(TRAILER_LINES_MAX).as_bytes()).is_ok());
+        let many = decode(lines(TRAILER_LINES_MAX + 1).as_bytes());
+        assert_eq!(many, Err(Refusal::TrailersTooLarge));
+        let long = format!("0\r\nA: {}", "b".repeat(TRAILER_BYTES_MAX));
+        assert_eq!(decode(long.as_bytes()), Err(Refusal::TrailersTooLarge));
+    }
+
+    #[test]
+    fn sizes_are_written_in_hexadecimal() {
+        for (len, text) in [(1, "1\r\n"), (15, "f\r\n"), (16, "10\r\n"), (0xabcdef, "abcdef\r\n")] {
+            let mut out = Vec::new();
+            encode_chunk_head(len, &mut out);
+            assert_eq!(out, text.as_bytes());
+        }
+    }
+}

@@ -138,3 +138,128 @@ fn is_essential(name: Name) -> bool {
             | Name::XForwardedClientCert
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(version: Version, lines: &[(&str, &str)]) -> Head {
+        with_lines(Head::request(Vec::new(), version, b"GET", b"/"), lines)
+    }
+
+    fn response(lines: &[(&str, &str)]) -> Head {
+        with_lines(Head::response(Vec::new(), Version::Http11, 200, b"OK"), lines)
+    }
+
+    fn with_lines(mut head: Head, lines: &[(&str, &str)]) -> Head {
+        for (name, value) in lines {
+            head.append(name.as_bytes(), value.as_bytes());
+        }
+        head
+    }
+
+    fn lines(head: &Head) -> String {
+        let lines = head.lines().map(|(name, value)| [name, b"=", value].concat());
+        lines.collect::<Vec<_>>().join(&b' ').escape_ascii().to_string()
+    }
+
+    #[test]
+    fn hop_by_hop_fields_and_nominated_ones_are_removed() {
+        #[rustfmt::skip] // a table reads best as one
+        let table: [(&[(&str, &str)], &str); 8] = [
+            (&[("Host", "a"), ("B", "c")], "Host=a B=c"),
+            (&[("Connection", "close"), ("Host", "a")], "Host=a"),
+            (&[("Keep-Alive", "timeout=5"), ("A", "b"), ("Proxy-Connection", "x"), ("Proxy-Authorization", "x"), ("Trailer", "t")], "A=b Trailer=t"),
+            (&[("Upgrade", "h2c"), ("HTTP2-Settings", "x"), ("Connection", "Upgrade, HTTP2-Settings"), ("A", "b")], "A=b"),
+            (&[("X-Hop", "1"), ("Connection", "close , X-HOP,,"), ("x-hop", "2"), ("X-Hops", "3")], "X-Hops=3"),
+            (&[("Transfer-Encoding", "chunked"), ("Content-Type", "x")], "Content-Type=x"),
+            (&[("A", "1"), ("TE", "gzip;q=0.5, Trailers"), ("Connection", "TE"), ("B", "2")], "A=1 te=trailers B=2"),
+            (&[("TE", "gzip"), ("A", "b")], "A=b"),
+        ];
+        for (given, left) in table {
+            let mut head = request(Version::Http11, given);
+            assert_eq!(strip_hop_by_hop(&mut head), Ok(()), "{given:?}");
+            assert_eq!(lines(&head), left, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_cannot_take_away_what_must_arrive() {
+        for option in
+            ["host", "Content-Length", "transfer-encoding", "x-forwarded-for", "X-Forwarded-Proto"]
+        {
+            let mut head = request(Version::Http11, &[("Host", "a"), ("Connection", option)]);
+            let stripped = strip_hop_by_hop(&mut head);
+            assert_eq!(stripped, Err(Refusal::ConnectionNamesEssential), "{option}");
+        }
+        let mut head =
+            response(&[("Content-Length", "3"), ("Connection", "content-length, a"), ("A", "b")]);
+        assert_eq!(strip_hop_by_hop(&mut head), Ok(()));
+        assert_eq!(lines(&head), "Content-Length=3");
+    }
+
+    #[test]
+    fn connection_options_are_limited() {
+        let options = |count: usize| vec!["a"; count].join(",");
+        let mut head =
+            request(Version::Http11, &[("Connection", &options(CONNECTION_OPTIONS_MAX))]);
+        assert_eq!(strip_hop_by_hop(&mut head), Ok(()));
+        let mut head = request(
+            Version::Http11,
+            &[("Connection", &options(CONNECTION_OPTIONS_MAX)), ("Connection", "b")],
+        );
+        assert_eq!(strip_hop_by_hop(&mut head), Err(Refusal::TooManyConnectionOptions));
+    }
+
+    #[test]
+    fn a_connection_persists_by_version_and_option() {
+        for (version, option, persistence) in [
+            (Version::Http11, "", Persistence::Keep),
+            (Version::Http11, "keep-alive, Close", Persistence::Close),
+            (Version::Http11, "closed", Persistence::Keep),
+            (Version::Http10, "", Persistence::Close),
+            (Version::Http10, "Keep-Alive", Persistence::Keep),
+            (Version::Http10, "keep-alive, close", Persistence::Close),
+            (Version::Http2, "", Persistence::Keep),
+        ] {
+            let head = request(version, &[("Connection", option)]);
+            assert_eq!(keep_alive(&head), persistence, "{version:?} {option}");
+        }
+    }
+
+    #[test]
+    fn an_upgrade_needs_both_fields_and_http11() {
+        let (asks, to) = (("Connection", "keep-alive, Upgrade"), ("Upgrade", "websocket"));
+        assert_eq!(upgrade(&request(Version::Http11, &[asks, to])), Some(&b"websocket"[..]));
+        assert_eq!(upgrade(&request(Version::Http11, &[to])), None);
+        assert_eq!(upgrade(&request(Version::Http11, &[asks])), None);
+        assert_eq!(upgrade(&request(Version::Http10, &[asks, to])), None);
+    }
+
+    #[test]
+    fn expectations_and_trailers_are_recognised() {
+        assert!(expects_continue(&request(Version::Http11, &[("Expect", "100-Continue")])));
+        assert!(!expects_continue(&request(Version::Http10, &[("Expect", "100-continue")])));
+        assert!(!expects_continue(&request(Version::Http11, &[("Expect", "200-ok")])));
+        assert!(accepts_trailers(&request(
+            Version::Http11,
+            &[("TE", "deflate"), ("te", "x, trailers")]
+        )));
+        assert!(!accepts_trailers(&request(Version::Http11, &[("TE", "trailers-not")])));
+    }
+
+    #[test]
+    fn a_keep_alive_timeout_is_read() {
+        for (value, seconds) in [
+            ("timeout=5, max=100", Some(5)),
+            ("max=100, Timeout = 7", Some(7)),
+            ("max=3", None),
+            ("timeout=-1", None),
+            ("timeout=99999999999", None),
+            ("timeout", None),
+        ] {
+            let head = response(&[("Keep-Alive", value)]);
+            assert_eq!(keep_alive_timeout(&head), seconds.map(Duration::from_secs), "{value}");
+        }
+    }
+}

@@ -99,3 +99,84 @@ fn parse_length(value: &[u8]) -> Option<u64> {
         sum.checked_mul(10)?.checked_add(digit)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_lines(mut head: Head, lines: &[(&str, &str)]) -> Head {
+        for (name, value) in lines {
+            head.append(name.as_bytes(), value.as_bytes());
+        }
+        head
+    }
+
+    const CHUNKED: (&str, &str) = ("Transfer-Encoding", "Chunked");
+
+    #[test]
+    fn a_request_is_framed_by_one_length_or_by_chunks() {
+        let max = u64::MAX.to_string();
+        #[rustfmt::skip] // a table reads best as one
+        let table: [(&[(&str, &str)], _); 16] = [
+            (&[], Ok(Framing::Empty)),
+            (&[("content-length", "0")], Ok(Framing::Empty)),
+            (&[("content-length", "0012")], Ok(Framing::Length(12))),
+            (&[("content-length", &max)], Ok(Framing::Length(u64::MAX))),
+            (&[("content-length", "18446744073709551616")], Err(Refusal::BadLength)),
+            (&[("content-length", "+3")], Err(Refusal::BadLength)),
+            (&[("content-length", "3, 3")], Err(Refusal::BadLength)),
+            (&[("content-length", "")], Err(Refusal::BadLength)),
+            (&[("content-length", "3"), ("Content-Length", "3")], Err(Refusal::DuplicateLength)),
+            (&[CHUNKED], Ok(Framing::Chunked)),
+            (&[CHUNKED, CHUNKED], Err(Refusal::UnknownTransferCoding)),
+            (&[("transfer-encoding", "gzip, chunked")], Err(Refusal::UnknownTransferCoding)),
+            (&[("transfer-encoding", "identity")], Err(Refusal::UnknownTransferCoding)),
+            (&[("transfer-encoding", "")], Err(Refusal::UnknownTransferCoding)),
+            (&[CHUNKED, ("content-length", "3")], Err(Refusal::BothLengthAndChunked)),
+            (&[("content-length", "0"), ("transfer-encoding", "gzip")], Err(Refusal::BothLengthAndChunked)),
+        ];
+        for (lines, framing) in table {
+            let head = with_lines(Head::request(Vec::new(), Version::Http11, b"GET", b"/"), lines);
+            assert_eq!(request(&head), framing, "{lines:?}");
+        }
+        let old = with_lines(Head::request(Vec::new(), Version::Http10, b"GET", b"/"), &[CHUNKED]);
+        assert_eq!(request(&old), Err(Refusal::ChunkedInHttp10));
+    }
+
+    #[test]
+    fn a_response_is_framed_by_its_request_and_status_first() {
+        let three = ("content-length", "3");
+        let zero = ("content-length", "0");
+        #[rustfmt::skip] // a table reads best as one
+        let table: [(&str, u16, &[(&str, &str)], _); 24] = [
+            ("GET", 200, &[], Ok(Framing::UntilClose)),
+            ("GET", 200, &[three], Ok(Framing::Length(3))),
+            ("GET", 200, &[zero], Ok(Framing::Empty)),
+            ("GET", 200, &[CHUNKED], Ok(Framing::Chunked)),
+            ("GET", 200, &[CHUNKED, three], Err(Refusal::BothLengthAndChunked)),
+            ("GET", 200, &[three, three], Err(Refusal::DuplicateLength)),
+            ("GET", 200, &[("transfer-encoding", "gzip")], Err(Refusal::UnknownTransferCoding)),
+            ("HEAD", 200, &[three], Ok(Framing::Empty)),
+            ("HEAD", 200, &[CHUNKED], Ok(Framing::Empty)),
+            ("HEAD", 200, &[], Ok(Framing::Empty)),
+            ("HEAD", 200, &[CHUNKED, three], Err(Refusal::BothLengthAndChunked)),
+            ("head", 200, &[], Ok(Framing::UntilClose)),
+            ("GET", 304, &[three], Ok(Framing::Empty)),
+            ("GET", 204, &[], Ok(Framing::Empty)),
+            ("GET", 204, &[zero], Ok(Framing::Empty)),
+            ("GET", 204, &[three], Err(Refusal::BodyNotAllowed)),
+            ("HEAD", 204, &[CHUNKED], Err(Refusal::BodyNotAllowed)),
+            ("GET", 100, &[], Ok(Framing::Empty)),
+            ("GET", 103, &[three], Err(Refusal::BodyNotAllowed)),
+            ("GET", 101, &[], Ok(Framing::Tunnel)),
+            ("GET", 101, &[zero], Ok(Framing::Tunnel)),
+            ("GET", 101, &[CHUNKED], Err(Refusal::BodyNotAllowed)),
+            ("CONNECT", 200, &[three], Ok(Framing::Tunnel)),
+            ("CONNECT", 407, &[three], Ok(Framing::Length(3))),
+        ];
+        for (method, status, lines, framing) in table {
+            let head = with_lines(Head::response(Vec::new(), Version::Http11, status, b""), lines);
+            assert_eq!(response(&head, method.as_bytes()), framing, "{method} {status} {lines:?}");
+        }
+    }
+}

@@ -8,6 +8,7 @@ use std::fmt;
 use smallvec::SmallVec;
 
 use super::Name;
+use super::line::Line;
 
 /// Lines that need no allocation; browsers send about 15, origins behind a CDN about 20.
 const LINES_INLINE: usize = 24;
@@ -22,8 +23,8 @@ pub enum Version {
 
 /// The head of a request or of a response.
 ///
-/// Every line stands in the buffer as it is written: `name: value CR LF`. Lines that follow each
-/// other there are written with one copy. An edited line is put at the end of the buffer; the bytes
+/// Every line stands in the buffer as it is written, and lines that follow each other there are
+/// written with one copy. An edited line is put at the end of the buffer; the bytes
 /// of the old one stay behind, unused.
 pub struct Head {
     buffer: Vec<u8>,
@@ -42,14 +43,6 @@ enum StartLine {
 struct Span {
     start: u32,
     len: u32,
-}
-
-#[derive(Clone, Copy)]
-struct Line {
-    start: u32,
-    name_len: u32,
-    value_len: u32,
-    name: Name,
 }
 
 impl Head {
@@ -148,7 +141,7 @@ impl Head {
     pub fn recognised(&self) -> impl Iterator<Item = (Name, &[u8], &[u8])> {
         self.lines
             .iter()
-            .map(|line| (line.name, line.name_in(&self.buffer), line.value_in(&self.buffer)))
+            .map(|line| (line.known, line.name_in(&self.buffer), line.value_in(&self.buffer)))
     }
 
     /// The value of the first line of a known name.
@@ -158,7 +151,7 @@ impl Head {
 
     /// The values of all lines of a known name, in order.
     pub fn all(&self, name: Name) -> impl Iterator<Item = &[u8]> {
-        let lines = self.lines.iter().filter(move |line| line.name == name);
+        let lines = self.lines.iter().filter(move |line| line.known == name);
         lines.map(|line| line.value_in(&self.buffer))
     }
 
@@ -181,17 +174,15 @@ impl Head {
         let known = Name::of(name);
         let new = self.store_line(known, name, value);
         let buffer = &self.buffer;
-        let mut placed = false;
-        self.lines.retain(|line| {
-            if !line.is_named(known, name, buffer) {
-                return true;
-            }
-            *line = new;
-            !std::mem::replace(&mut placed, true)
-        });
-        if !placed {
+        let Some(first) = self.lines.iter().position(|line| line.is_named(known, name, buffer))
+        else {
             self.lines.push(new);
-        }
+            return;
+        };
+        let mut indices = 0..;
+        self.lines
+            .retain(|line| indices.next() <= Some(first) || !line.is_named(known, name, buffer));
+        self.lines[first] = new;
     }
 
     /// Removes every line of that name; case does not count.
@@ -204,7 +195,7 @@ impl Head {
     /// Keeps the lines for which `keep(recognised name, name, value)` holds.
     pub fn retain(&mut self, mut keep: impl FnMut(Name, &[u8], &[u8]) -> bool) {
         let buffer = &self.buffer;
-        self.lines.retain(|line| keep(line.name, line.name_in(buffer), line.value_in(buffer)));
+        self.lines.retain(|line| keep(line.known, line.name_in(buffer), line.value_in(buffer)));
     }
 
     /// Writes `METHOD target HTTP/1.1`, the lines and the empty line.
@@ -228,15 +219,33 @@ impl Head {
         self.write_lines(out);
     }
 
+    /// Adds the lines of `text`, of which they are parts. The text is copied as a whole, and a line
+    /// that stands in it as it is to be written is used where it stands.
+    pub(super) fn adopt<'a>(
+        &mut self,
+        text: &'a [u8],
+        lines: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    ) {
+        let base = self.buffer.len();
+        self.buffer.extend_from_slice(text);
+        for (name, value) in lines {
+            match Line::position_as_written(text, name, value) {
+                Some(at) => self.lines.push(Line::at(base + at, Name::of(name), name, value)),
+                None => self.append(name, value),
+            }
+        }
+    }
+
     fn write_lines(&self, out: &mut Vec<u8>) {
         let mut run = 0..0;
         for line in &self.lines {
-            let start = line.start as usize;
-            if start != run.end {
+            let written = line.range();
+            if written.start == run.end {
+                run.end = written.end;
+            } else {
                 out.extend_from_slice(&self.buffer[run]);
-                run = start..start;
+                run = written;
             }
-            run.end = line.end();
         }
         out.extend_from_slice(&self.buffer[run]);
         out.extend_from_slice(b"\r\n");
@@ -244,12 +253,7 @@ impl Head {
 
     fn store_line(&mut self, known: Name, name: &[u8], value: &[u8]) -> Line {
         debug_assert!(!breaks_line(name) && !breaks_line(value));
-        let start = self.buffer.len() as u32;
-        self.buffer.reserve(name.len() + value.len() + SEPARATOR.len() + LINE_END.len());
-        for part in [name, SEPARATOR, value, LINE_END] {
-            self.buffer.extend_from_slice(part);
-        }
-        Line { start, name_len: name.len() as u32, value_len: value.len() as u32, name: known }
+        Line::write(&mut self.buffer, known, name, value)
     }
 
     fn text(&self, span: Span) -> &[u8] {
@@ -259,32 +263,6 @@ impl Head {
 
 /// More than any start line adds to its method and target, or reason, and the empty line.
 const START_LINE_EXTRA: usize = 32;
-const SEPARATOR: &[u8] = b": ";
-const LINE_END: &[u8] = b"\r\n";
-
-impl Line {
-    fn name_in(self, buffer: &[u8]) -> &[u8] {
-        &buffer[self.start as usize..][..self.name_len as usize]
-    }
-
-    fn value_in(self, buffer: &[u8]) -> &[u8] {
-        &buffer[self.start as usize + self.name_len as usize + SEPARATOR.len()..]
-            [..self.value_len as usize]
-    }
-
-    fn end(self) -> usize {
-        self.start as usize
-            + self.name_len as usize
-            + SEPARATOR.len()
-            + self.value_len as usize
-            + LINE_END.len()
-    }
-
-    fn is_named(self, known: Name, name: &[u8], buffer: &[u8]) -> bool {
-        self.name == known
-            && (known.is_one_name() || self.name_in(buffer).eq_ignore_ascii_case(name))
-    }
-}
 
 /// The start line and the names; values may be secrets.
 impl fmt::Debug for Head {

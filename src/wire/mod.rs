@@ -8,9 +8,12 @@ pub mod chunked;
 pub mod fields;
 pub mod framing;
 pub mod head;
+mod line;
 mod name;
 pub mod parse;
 pub mod refusal;
+#[cfg(test)]
+mod tests;
 
 pub use chunked::Trailers;
 pub use fields::Persistence;

@@ -43,35 +43,47 @@ pub enum Name {
     XEnvoy,
 }
 
-const ENVOY_PREFIX: &[u8] = b"x-envoy-";
-
 impl Name {
-    /// Recognises a name, whatever its case.
+    /// Recognises a name, whatever its case. This runs for every line: one copy, lower-cased at once,
+    /// then a jump by length and a comparison of words or two.
     #[rustfmt::skip] // a table reads best as one
     pub fn of(name: &[u8]) -> Self {
-        let candidates: &[(&[u8], Name)] = match name.len() {
-            2 => &[(b"te", Name::Te)],
-            3 => &[(b"via", Name::Via)],
-            4 => &[(b"host", Name::Host), (b"date", Name::Date)],
-            6 => &[(b"accept", Name::Accept), (b"server", Name::Server), (b"cookie", Name::Cookie), (b"expect", Name::Expect)],
-            7 => &[(b"upgrade", Name::Upgrade), (b"trailer", Name::Trailer)],
-            9 => &[(b"forwarded", Name::Forwarded)],
-            10 => &[(b"user-agent", Name::UserAgent), (b"connection", Name::Connection), (b"set-cookie", Name::SetCookie), (b"keep-alive", Name::KeepAlive)],
-            12 => &[(b"content-type", Name::ContentType), (b"x-request-id", Name::XRequestId), (b"max-forwards", Name::MaxForwards)],
-            13 => &[(b"cache-control", Name::CacheControl), (b"authorization", Name::Authorization), (b"content-range", Name::ContentRange)],
-            14 => &[(b"content-length", Name::ContentLength), (b"http2-settings", Name::Http2Settings)],
-            15 => &[(b"x-forwarded-for", Name::XForwardedFor)],
-            16 => &[(b"content-encoding", Name::ContentEncoding), (b"x-forwarded-host", Name::XForwardedHost), (b"proxy-connection", Name::ProxyConnection)],
-            17 => &[(b"transfer-encoding", Name::TransferEncoding), (b"x-forwarded-proto", Name::XForwardedProto)],
-            18 => &[(b"proxy-authenticate", Name::ProxyAuthenticate)],
-            19 => &[(b"proxy-authorization", Name::ProxyAuthorization)],
-            23 => &[(b"x-forwarded-client-cert", Name::XForwardedClientCert)],
-            _ => &[],
-        };
-        match candidates.iter().find(|(text, _)| name.eq_ignore_ascii_case(text)) {
-            Some((_, found)) => *found,
-            None if has_prefix(name, ENVOY_PREFIX) => Name::XEnvoy,
-            None => Name::Other,
+        let lower = &LowerCase::of(name);
+        match name.len() {
+            2 if lower.is(b"te") => Self::Te,
+            3 if lower.is(b"via") => Self::Via,
+            4 if lower.is(b"host") => Self::Host,
+            4 if lower.is(b"date") => Self::Date,
+            6 if lower.is(b"accept") => Self::Accept,
+            6 if lower.is(b"cookie") => Self::Cookie,
+            6 if lower.is(b"expect") => Self::Expect,
+            6 if lower.is(b"server") => Self::Server,
+            7 if lower.is(b"trailer") => Self::Trailer,
+            7 if lower.is(b"upgrade") => Self::Upgrade,
+            9 if lower.is(b"forwarded") => Self::Forwarded,
+            10 if lower.is(b"connection") => Self::Connection,
+            10 if lower.is(b"keep-alive") => Self::KeepAlive,
+            10 if lower.is(b"set-cookie") => Self::SetCookie,
+            10 if lower.is(b"user-agent") => Self::UserAgent,
+            12 if lower.is(b"content-type") => Self::ContentType,
+            12 if lower.is(b"max-forwards") => Self::MaxForwards,
+            12 if lower.is(b"x-request-id") => Self::XRequestId,
+            13 if lower.is(b"authorization") => Self::Authorization,
+            13 if lower.is(b"cache-control") => Self::CacheControl,
+            13 if lower.is(b"content-range") => Self::ContentRange,
+            14 if lower.is(b"content-length") => Self::ContentLength,
+            14 if lower.is(b"http2-settings") => Self::Http2Settings,
+            15 if lower.is(b"x-forwarded-for") => Self::XForwardedFor,
+            16 if lower.is(b"content-encoding") => Self::ContentEncoding,
+            16 if lower.is(b"proxy-connection") => Self::ProxyConnection,
+            16 if lower.is(b"x-forwarded-host") => Self::XForwardedHost,
+            17 if lower.is(b"transfer-encoding") => Self::TransferEncoding,
+            17 if lower.is(b"x-forwarded-proto") => Self::XForwardedProto,
+            18 if lower.is(b"proxy-authenticate") => Self::ProxyAuthenticate,
+            19 if lower.is(b"proxy-authorization") => Self::ProxyAuthorization,
+            23 if lower.is(b"x-forwarded-client-cert") => Self::XForwardedClientCert,
+            8.. if lower.is(b"x-envoy-") => Self::XEnvoy,
+            _ => Self::Other,
         }
     }
 
@@ -81,8 +93,22 @@ impl Name {
     }
 }
 
-fn has_prefix(name: &[u8], prefix: &[u8]) -> bool {
-    name.get(..prefix.len()).is_some_and(|front| front.eq_ignore_ascii_case(prefix))
+/// The front of a name in lower case: the longest name above fits, and so do two vector registers,
+/// which lower-case in a quarter of the instructions that 23 bytes take.
+struct LowerCase([u8; 32]);
+
+impl LowerCase {
+    fn of(name: &[u8]) -> Self {
+        let mut front = [0; 32];
+        let length = name.len().min(front.len());
+        front[..length].copy_from_slice(&name[..length]);
+        front.make_ascii_lowercase();
+        Self(front)
+    }
+
+    fn is<const LENGTH: usize>(&self, text: &[u8; LENGTH]) -> bool {
+        self.0[..LENGTH] == text[..]
+    }
 }
 
 #[cfg(test)]
@@ -102,6 +128,9 @@ mod tests {
             ("x-envoy-", Name::XEnvoy),
             ("x-envoy", Name::Other),
             ("x-forwarded-client-cert", Name::XForwardedClientCert),
+            ("X-Envoy-Upstream-Rq-Per-Try-Timeout-Ms", Name::XEnvoy),
+            ("x-forwarded-client-certificate", Name::Other),
+            ("host\0", Name::Other),
             ("", Name::Other),
         ] {
             assert_eq!(Name::of(text.as_bytes()), name, "{text}");

@@ -66,12 +66,9 @@ pub fn request(bytes: &[u8], limits: &HeadLimits, buffer: &mut Vec<u8>) -> Resul
     else {
         return Err(Refusal::BadRequestLine);
     };
-    let mut buffer = std::mem::take(buffer);
-    buffer.reserve(consumed);
-    let mut head = Head::request(buffer, version(minor), method.as_bytes(), target.as_bytes());
-    for line in request.headers {
-        head.append(line.name.as_bytes(), line.value);
-    }
+    let (method, target) = (method.as_bytes(), target.as_bytes());
+    let mut head = Head::request(std::mem::take(buffer), version(minor), method, target);
+    adopt(&mut head, &bytes[..consumed], request.headers);
     Ok(Parsed::Complete { head, consumed })
 }
 
@@ -106,13 +103,9 @@ pub fn response(
     let (Some(status @ 100..=999), Some(minor)) = (response.code, response.version) else {
         return Err(Refusal::BadStatusLine);
     };
-    let mut buffer = std::mem::take(buffer);
-    buffer.reserve(consumed);
     let reason = response.reason.unwrap_or_default().as_bytes();
-    let mut head = Head::response(buffer, version(minor), status, reason);
-    for line in response.headers {
-        head.append(line.name.as_bytes(), line.value);
-    }
+    let mut head = Head::response(std::mem::take(buffer), version(minor), status, reason);
+    adopt(&mut head, &bytes[..consumed], response.headers);
     Ok(Parsed::Complete { head, consumed })
 }
 
@@ -164,21 +157,35 @@ fn holds_head(bytes: &[u8], limit: usize) -> Result<bool, Refusal> {
     }
 }
 
+fn adopt(head: &mut Head, text: &[u8], lines: &[httparse::Header]) {
+    head.adopt(text, lines.iter().map(|line| (line.name.as_bytes(), line.value)));
+}
+
+/// The rule behind the tokenizer's error. It says how, not where; what is found is for the log.
 #[cold]
 fn refusal(error: httparse::Error, bytes: &[u8], bad_start: Refusal) -> Refusal {
     use httparse::Error;
     match error {
-        Error::HeaderName if has_fold(bytes) => Refusal::ObsFold,
+        Error::HeaderName if any_line(bytes, is_fold) => Refusal::ObsFold,
         Error::HeaderName => Refusal::BadName,
-        Error::HeaderValue | Error::NewLine => Refusal::ControlCharacter,
+        Error::HeaderValue => Refusal::ControlCharacter,
+        Error::NewLine if any_line(bytes, starts_with_stray_cr) => Refusal::ControlCharacter,
         Error::TooManyHeaders => Refusal::TooManyLines,
         Error::Version if names_version(bytes) => Refusal::UnsupportedVersion,
-        Error::Version | Error::Status | Error::Token => bad_start,
+        Error::NewLine | Error::Version | Error::Status | Error::Token => bad_start,
     }
 }
 
-fn has_fold(bytes: &[u8]) -> bool {
-    memchr_iter(b'\n', bytes).any(|at| matches!(bytes.get(at + 1), Some(b' ' | b'\t')))
+fn any_line(bytes: &[u8], test: fn(&[u8]) -> bool) -> bool {
+    memchr_iter(b'\n', bytes).any(|at| test(&bytes[at + 1..]))
+}
+
+fn is_fold(line: &[u8]) -> bool {
+    matches!(line, [b' ' | b'\t', ..])
+}
+
+fn starts_with_stray_cr(line: &[u8]) -> bool {
+    line.starts_with(b"\r") && !line.starts_with(b"\r\n")
 }
 
 /// Whether the start line is well-formed but for the number after `HTTP/`.

@@ -20,6 +20,10 @@ pub(super) fn certificate_text(error: &CertificateError, roots: &str) -> String 
         E::UnknownIssuer => {
             format!("unknown issuer: the certificate leads to none of {roots}")
         }
+        E::BadSignature => {
+            "bad signature: a certificate on the way to the root is not signed by the key of its issuer"
+                .to_owned()
+        }
         E::Other(OtherError(inner)) if inner.to_string().contains("CaUsedAsEndEntity") => {
             format!("self-signed certificate: it is a CA's own, and none of {roots}")
         }

@@ -1,0 +1,405 @@
+//! The process: builds everything once, in order, and owns its start and its stop.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, sleep};
+
+use crate::admin::{self, Pages, Port};
+use crate::config::Identity;
+use crate::config::source::watch::Watcher;
+use crate::control::{Control, Reload, Source, Taken};
+use crate::drain::{Activity, Asked, Drain, Step};
+use crate::listen;
+use crate::model::Listener;
+use crate::observe::access_log::unix_ms;
+use crate::observe::{Format, LogWriter, Readiness, Scraper};
+use crate::proxy::Phase;
+use crate::settings::{AccessLog, Settings};
+use crate::snapshot::Publisher;
+use crate::upstream::dns::{Dns, Resolve};
+use crate::upstream::guard::Guard;
+use crate::upstream::overrides::Overrides;
+use crate::upstream::tls::TlsContext;
+use crate::worker::{Command, Worker};
+
+/// How often the lanes are asked how they stand while they drain.
+const DRAIN_LOOK: Duration = Duration::from_millis(25);
+/// How long the last lines of the access log may take to be written.
+const LOG_FLUSH_WITHIN: Duration = Duration::from_secs(2);
+
+/// Runs the gateway until it is told to stop. Errors: what kept it from starting.
+pub fn run(settings: Settings, source: Source) -> Result<ExitCode, String> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())
+        .map_err(|error| format!("cannot start: {error}"))?;
+    runtime.block_on(async {
+        let app = App::start(settings, source).await?;
+        Ok(app.serve().await)
+    })
+}
+
+/// Everything that runs.
+pub struct App {
+    settings: Settings,
+    control: Control,
+    workers: Vec<Worker>,
+    listeners: Listeners,
+    readiness: Arc<Readiness>,
+    pages: Arc<Pages>,
+    log: Option<LogWriter>,
+    signals: Signals,
+    reloads: mpsc::Receiver<admin::Reload>,
+    quit: Arc<Notify>,
+}
+
+/// The signals that mean something to us.
+struct Signals {
+    hangup: Signal,
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+/// What asks for attention.
+enum Event {
+    ReadAgain(Option<admin::Reload>),
+    Stop(Asked),
+}
+
+impl App {
+    /// Starts in order: signals, the log, the configuration, the lanes, the listeners, the pages.
+    pub async fn start(settings: Settings, source: Source) -> Result<Self, String> {
+        let signals = Signals::new().map_err(|error| format!("cannot catch signals: {error}"))?;
+        let readiness = Arc::new(Readiness::default());
+        let starting = readiness.wait_for("the configuration");
+        let publisher = Publisher::default();
+        let guard = Arc::new(Guard::default());
+        let mut control = control(&settings, source, &publisher, &readiness)?;
+        let loaded = control.read()?;
+        control.take(loaded);
+
+        let log = access_log(&settings)?;
+        let workers = workers(&settings, &publisher, &guard, log.as_ref())?;
+        let mut listeners = Listeners { bound: HashMap::new(), guard };
+        listeners.follow(&control.listeners(), &workers).await.map_err(|errors| errors.join("\n"))?;
+        if listeners.bound.is_empty() {
+            listeners.wanting = Some(readiness.wait_for("a configuration with a listener"));
+            tracing::warn!("the configuration has no listener: nothing is served until it has one");
+        }
+
+        let quit = Arc::new(Notify::new());
+        let (reload, reloads) = mpsc::channel(4);
+        let pages = Arc::new(pages(&control, &readiness, &workers, reload, &quit));
+        serve_pages(settings.health, "health", Port::Health, &pages).await?;
+        serve_pages(settings.admin, "admin", Port::Admin, &pages).await?;
+        drop(starting);
+        Ok(Self { settings, control, workers, listeners, readiness, pages, log, signals, reloads, quit })
+    }
+
+    /// Serves until told to stop, then leaves in order.
+    pub async fn serve(mut self) -> ExitCode {
+        let mut watcher = match &self.control.source {
+            Source::Paths(paths) => Some(Watcher::new(paths)),
+            Source::Fixed(_) => None,
+        };
+        loop {
+            match self.next_event(watcher.as_mut()).await {
+                Event::ReadAgain(asker) => {
+                    let outcome = self.reload(watcher.as_mut()).await;
+                    if let Some(asker) = asker {
+                        // Whoever asked may have given up waiting.
+                        let _ = asker.send(outcome);
+                    }
+                }
+                Event::Stop(asked) => return self.leave(asked).await,
+            }
+        }
+    }
+
+    async fn next_event(&mut self, watcher: Option<&mut Watcher>) -> Event {
+        let changed = async {
+            match watcher {
+                Some(watcher) => watcher.next_change().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = changed => Event::ReadAgain(None),
+            _ = self.signals.hangup.recv() => Event::ReadAgain(None),
+            Some(asker) = self.reloads.recv() => Event::ReadAgain(Some(asker)),
+            () = self.quit.notified() => Event::Stop(Asked::Gently),
+            _ = self.signals.terminate.recv() => Event::Stop(Asked::Gently),
+            _ = self.signals.interrupt.recv() => Event::Stop(Asked::AtOnce),
+        }
+    }
+
+    /// Reads the configuration again; the one in force stays unless the new one can be used.
+    async fn reload(&mut self, watcher: Option<&mut Watcher>) -> Result<String, String> {
+        let kept = |why: String| {
+            tracing::error!("configuration kept: {why}");
+            Err(format!("configuration kept: {why}"))
+        };
+        let loaded = match self.control.read() {
+            Ok(loaded) => loaded,
+            Err(why) => return kept(why),
+        };
+        if let Some(watcher) = watcher {
+            watcher.follow(&loaded);
+        }
+        match self.control.take(loaded) {
+            Reload::Kept(why) => kept(why),
+            Reload::Unchanged => {
+                tracing::info!("the configuration was read again and means the same");
+                Ok("unchanged".into())
+            }
+            Reload::InForce(generation) => {
+                let wanted = self.control.listeners();
+                match self.listeners.follow(&wanted, &self.workers).await {
+                    Ok(()) => Ok(format!("configuration generation {generation} in force")),
+                    Err(errors) => {
+                        errors.iter().for_each(|error| tracing::error!("{error}"));
+                        Err(errors.join("\n"))
+                    }
+                }
+            }
+        }
+    }
+
+    /// Drains and stops. A second signal ends it at once.
+    async fn leave(mut self, asked: Asked) -> ExitCode {
+        self.readiness.drain();
+        tracing::info!("stopping: requests under way have {:?}", self.settings.drain);
+        let phase = if asked == Asked::Gently { Phase::Draining } else { Phase::Closing };
+        tell(&self.workers, || Command::Enter(phase)).await;
+        let drained = tokio::select! {
+            cut = drain(&self.workers, &self.pages.scraper, asked, self.settings.drain) => cut,
+            _ = self.signals.terminate.recv() => None,
+            _ = self.signals.interrupt.recv() => None,
+        };
+        match drained {
+            Some(0) => tracing::info!("stopped: everything under way was finished"),
+            Some(cut) => tracing::warn!("stopped: {cut} requests were cut off"),
+            None => {
+                tracing::warn!("stopped at once, as a second signal asked");
+                return ExitCode::FAILURE;
+            }
+        }
+        tell(&self.workers, || Command::Stop).await;
+        self.workers.into_iter().for_each(Worker::join);
+        if let Some(log) = self.log {
+            log.stop(LOG_FLUSH_WITHIN);
+        }
+        ExitCode::SUCCESS
+    }
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+}
+
+fn control(
+    settings: &Settings,
+    source: Source,
+    publisher: &Publisher,
+    readiness: &Arc<Readiness>,
+) -> Result<Control, String> {
+    let resolver: Arc<dyn Resolve> = Arc::new(if settings.dns_server.is_empty() {
+        Dns::system()?
+    } else {
+        Dns::with_servers(&settings.dns_server)?
+    });
+    Ok(Control {
+        source,
+        identity: Identity {
+            namespace: settings.namespace.clone(),
+            root_namespace: settings.root_namespace.clone(),
+            labels: settings.labels.clone(),
+            port_map: settings.port_map.clone(),
+            bind: settings.bind,
+        },
+        publisher: publisher.clone(),
+        tls: TlsContext::new(&further_roots(&settings.cacert)?)?,
+        resolver,
+        overrides: Arc::new(Overrides::new(&settings.resolve, &settings.connect_to)),
+        readiness: Arc::clone(readiness),
+        taken: Arc::new(Taken::default().into()),
+    })
+}
+
+fn further_roots(paths: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, String> {
+    let read = |path: &PathBuf| match std::fs::read(path) {
+        Ok(pem) => Ok((path.display().to_string(), pem)),
+        Err(error) => Err(format!("--cacert {}: {error}", path.display())),
+    };
+    paths.iter().map(read).collect()
+}
+
+fn access_log(settings: &Settings) -> Result<Option<LogWriter>, String> {
+    if settings.access_log == AccessLog::Off {
+        return Ok(None);
+    }
+    LogWriter::start(io::stdout(), settings.workers)
+        .map(Some)
+        .map_err(|error| format!("the access log's thread cannot start: {error}"))
+}
+
+fn workers(
+    settings: &Settings,
+    publisher: &Publisher,
+    guard: &Arc<Guard>,
+    log: Option<&LogWriter>,
+) -> Result<Vec<Worker>, String> {
+    let format = match settings.access_log {
+        AccessLog::Json => Format::Json,
+        AccessLog::Text | AccessLog::Off => Format::Text,
+    };
+    let start = |index| {
+        let log = log.map(|log| log.buffer(format, unix_ms));
+        Worker::start(index, publisher.clone(), Arc::clone(guard), log)
+            .map_err(|error| format!("worker {index} cannot start: {error}"))
+    };
+    (0..settings.workers).map(start).collect()
+}
+
+fn pages(
+    control: &Control,
+    readiness: &Arc<Readiness>,
+    workers: &[Worker],
+    reload: mpsc::Sender<admin::Reload>,
+    quit: &Arc<Notify>,
+) -> Pages {
+    let (taken, publisher) = (Arc::clone(&control.taken), control.publisher.clone());
+    let (seen, current) = (Arc::clone(&taken), publisher.clone());
+    let started = unix_ms() / 1000;
+    Pages {
+        readiness: Arc::clone(readiness),
+        scraper: Scraper::new(workers.iter().map(|worker| worker.scrapes.clone()).collect()),
+        facts: Box::new(move || facts(&taken.load(), publisher.current().generation, started)),
+        inspect: Box::new(move |page, query| inspect_page(&seen.load(), &current, page, query)),
+        reload,
+        quit: Arc::clone(quit),
+        started: Instant::now(),
+    }
+}
+
+async fn serve_pages(
+    address: SocketAddr,
+    what: &'static str,
+    port: Port,
+    pages: &Arc<Pages>,
+) -> Result<(), String> {
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        format!("{what}: cannot bind {address}: {error}; choose another with --{what} ADDR:PORT")
+    })?;
+    let bound = listener.local_addr().map_err(|error| format!("{what}: {error}"))?;
+    tracing::info!("{what} bound to {bound}");
+    // It serves as long as the process lives: probes want an answer while we drain, too.
+    tokio::spawn(admin::serve(listener, Arc::clone(pages), port, std::future::pending()));
+    Ok(())
+}
+
+/// What is listened on.
+struct Listeners {
+    /// By name: as planned, and where it really is.
+    bound: HashMap<String, (Listener, SocketAddr)>,
+    guard: Arc<Guard>,
+    wanting: Option<crate::observe::readiness::Pending>,
+}
+
+impl Listeners {
+    /// Binds what is new, lets go of what is no more, and leaves the rest alone. Errors: each listener
+    /// that cannot be bound, with what to do about it.
+    async fn follow(&mut self, wanted: &[Listener], workers: &[Worker]) -> Result<(), Vec<String>> {
+        let gone: Vec<String> = self
+            .bound
+            .iter()
+            .filter(|(_, (bound, _))| !wanted.contains(bound))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in gone {
+            tell(workers, || Command::Unlisten { name: name.clone() }).await;
+            tracing::info!("listener {name} is closed");
+            self.bound.remove(&name);
+        }
+        let mut errors = Vec::new();
+        for listener in wanted {
+            if self.bound.contains_key(&listener.name) {
+                continue;
+            }
+            if let Err(error) = self.open(listener, workers).await {
+                errors.push(error);
+            }
+        }
+        self.guard.set_listening(self.bound.values().map(|(_, address)| *address).collect());
+        if !self.bound.is_empty() {
+            self.wanting = None;
+        }
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+
+    async fn open(&mut self, listener: &Listener, workers: &[Worker]) -> Result<(), String> {
+        let sockets = listen::bind(listener, workers.len())?;
+        let Listener { name, port, .. } = listener;
+        let bound = match sockets.first().map(std::net::TcpListener::local_addr) {
+            Some(Ok(bound)) => bound,
+            _ => listener.bind,
+        };
+        for (worker, socket) in workers.iter().zip(sockets) {
+            let command = Command::Listen { name: name.clone(), port: *port, socket };
+            if worker.commands.send(command).await.is_err() {
+                return Err(format!("listener {name}: a lane has ended"));
+            }
+        }
+        tracing::info!("listener {name} for port {port} bound to {bound}");
+        self.bound.insert(name.clone(), (listener.clone(), bound));
+        Ok(())
+    }
+}
+
+/// Tells every lane.
+async fn tell(workers: &[Worker], command: impl Fn() -> Command) {
+    for worker in workers {
+        if worker.commands.send(command()).await.is_err() {
+            tracing::error!("a lane has ended and cannot be told {:?}", command());
+        }
+    }
+}
+
+/// Waits until what is under way has ended, or the time is over; the count of what was cut off.
+async fn drain(
+    workers: &[Worker],
+    scraper: &Scraper,
+    asked: Asked,
+    limit: Duration,
+) -> Option<u64> {
+    let mut drain = Drain::begin(asked, limit, Instant::now());
+    loop {
+        let stats = scraper.collect().await.stats;
+        let activity = Activity {
+            begun: stats.clients_accepted + stats.requests_ended() + stats.requests_active(),
+            active: stats.requests_active(),
+        };
+        match drain.step(activity, Instant::now()) {
+            Step::Wait => sleep(DRAIN_LOOK).await,
+            Step::StopAccepting => tell(workers, || Command::Enter(Phase::Closing)).await,
+            Step::Leave => return Some(0),
+            Step::Cut(active) => return Some(active),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The configuration's way into force: read, compiled, compared, published; and the names behind it
+//! kept resolved.
+//!
+//! It knows no socket and no thread: `app` binds what the plan listens on and tells the lanes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::time::timeout;
+
+use crate::config::problem::{Problem, Severity};
+use crate::config::provenance::{Outcome, Provenance};
+use crate::config::source::files::{self, Loaded};
+use crate::config::{self, Compiled, Document, Identity};
+use crate::model::{Listener, Plan};
+use crate::observe::Readiness;
+use crate::snapshot::{Publisher, Snapshot};
+use crate::upstream::dns::Resolve;
+use crate::upstream::endpoints::keep_fresh;
+use crate::upstream::overrides::Overrides;
+use crate::upstream::tls::TlsContext;
+
+/// How long readiness waits for the first answer to each name.
+const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// A configuration as it was taken, for those who ask what is in force.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// What it means.
+    pub plan: Plan,
+    /// Where each part of it came from, and what became of each object.
+    pub provenance: Provenance,
+    /// What is wrong with it.
+    pub problems: Vec<Problem>,
+}
+
+/// Where configurations come from.
+#[derive(Debug)]
+pub enum Source {
+    /// Files and directories, which may change.
+    Paths(Vec<PathBuf>),
+    /// Documents made of the command line.
+    Fixed(Vec<Document>),
+}
+
+/// What became of a configuration that was read.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Reload {
+    /// It is in force, under this generation.
+    InForce(u64),
+    /// It means what the one in force means.
+    Unchanged,
+    /// The one before stays in force, for this reason.
+    Kept(String),
+}
+
+/// Everything that turns documents into what lanes serve.
+pub struct Control {
+    /// Where documents are read.
+    pub source: Source,
+    /// Who this gateway is, for the rules that depend on it.
+    pub identity: Identity,
+    /// Where snapshots are published.
+    pub publisher: Publisher,
+    /// What all TLS origination shares.
+    pub tls: TlsContext,
+    /// Who is asked for names.
+    pub resolver: Arc<dyn Resolve>,
+    /// Names and ports that lead elsewhere.
+    pub overrides: Arc<Overrides>,
+    /// What readiness waits for.
+    pub readiness: Arc<Readiness>,
+    /// The configuration in force.
+    pub taken: Arc<ArcSwap<Taken>>,
+}
+
+impl Control {
+    /// Reads the source. Errors: what is unreadable as a whole, and why.
+    pub fn read(&self) -> Result<Loaded, String> {
+        match &self.source {
+            Source::Paths(paths) => files::load(paths).map_err(|error| error.to_string()),
+            Source::Fixed(documents) => Ok(Loaded::of(documents.clone())),
+        }
+    }
+
+    /// Compiles what was read and puts it in force, unless there is a reason not to.
+    pub fn take(&mut self, loaded: Loaded) -> Reload {
+        let Compiled { plan, provenance, mut problems } =
+            config::compile(&loaded.documents, &loaded.materials, &self.identity);
+        problems.extend(loaded.problems);
+        tell(&problems, &provenance);
+        let before = self.taken.load_full();
+        if plan.listeners.is_empty() && !before.plan.listeners.is_empty() {
+            return Reload::Kept("the new one has no listener that could be used".into());
+        }
+        let previous = self.publisher.current();
+        let unchanged = plan == before.plan && previous.generation > 0;
+        let taken = Arc::new(Taken { plan, provenance, problems });
+        self.taken.store(Arc::clone(&taken));
+        if unchanged {
+            return Reload::Unchanged;
+        }
+        let (snapshot, changes) = Snapshot::build(&taken.plan, &previous, &self.tls);
+        let generation = snapshot.generation;
+        self.follow_names(&snapshot, &previous);
+        self.publisher.publish(snapshot);
+        tracing::info!(
+            "configuration generation {generation} in force: {} listeners, {} routes, {} upstreams \
+             ({} new, {} kept, {} gone)",
+            taken.plan.listeners.len(),
+            taken.plan.routes.len(),
+            taken.plan.upstreams.len(),
+            changes.added,
+            changes.kept,
+            changes.removed,
+        );
+        Reload::InForce(generation)
+    }
+
+    /// Keeps the endpoints of each new upstream fresh, for as long as it lives.
+    fn follow_names(&self, snapshot: &Snapshot, previous: &Snapshot) {
+        for (key, upstream) in &snapshot.upstreams {
+            if previous.upstreams.contains_key(key) {
+                continue;
+            }
+            tokio::spawn(keep_fresh(
+                Arc::downgrade(upstream),
+                Arc::clone(&self.resolver),
+                Arc::clone(&self.overrides),
+            ));
+            if !upstream.endpoints.is_pending() {
+                continue;
+            }
+            let waiting = self.readiness.wait_for(format!("the addresses of {}", key.host));
+            let upstream = Arc::clone(upstream);
+            tokio::spawn(async move {
+                // A failure is an answer too; so is silence, after a while.
+                let _ = timeout(FIRST_ANSWER_WITHIN, upstream.endpoints.ready()).await;
+                drop(waiting);
+            });
+        }
+    }
+
+    /// The listeners in force.
+    pub fn listeners(&self) -> Vec<Listener> {
+        self.taken.load().plan.listeners.clone()
+    }
+}
+
+/// Logs every problem, and every object that did not apply as a whole.
+fn tell(problems: &[Problem], provenance: &Provenance) {
+    for problem in problems {
+        match problem.severity {
+            Severity::Error => tracing::error!("{problem}"),
+            Severity::Warning => tracing::warn!("{problem}"),
+            Severity::Info => tracing::info!("{problem}"),
+        }
+    }
+    for verdict in provenance.verdicts.iter().filter(|verdict| verdict.outcome != Outcome::Applied) {
+        tracing::info!("{verdict}");
+    }
+}

@@ -1,0 +1,134 @@
+//! Start and stop: readiness, SIGTERM, SIGINT, a second signal, and what happens to requests meanwhile.
+
+use crate::harness::article::{Egress, SERVICE_ENTRY};
+use crate::harness::client::h2_request;
+use crate::harness::{Client, Gateway, H2Client, Origin, Setup, until};
+
+const HOST: &str = "api.example.com";
+
+/// A gateway with one request under way, which the origin holds back.
+fn with_request_under_way(flags: &[&str]) -> (Gateway, Origin, Client) {
+    let origin = Origin::plain();
+    let gateway =
+        Setup::new(&Egress::plain(HOST).yaml()).origin(HOST, 80, &origin).flags(flags).start();
+    let mut client = gateway.client();
+    client.send("GET /hold HTTP/1.1\r\nHost: api.example.com\r\n\r\n");
+    origin.wait("the request", |seen| (!seen.requests.is_empty()).then_some(()));
+    (gateway, origin, client)
+}
+
+fn wait_unready(gateway: &Gateway) {
+    until("the gateway to be no longer ready", || {
+        (gateway.health("/healthz/ready").status == 503).then_some(())
+    });
+}
+
+#[test]
+fn sigterm_when_idle_exits_with_0() {
+    let mut gateway = Setup::new(&Egress::plain(HOST).yaml()).start();
+    gateway.signal("TERM");
+    assert_eq!(gateway.wait_exit(), 0);
+}
+
+#[test]
+fn sigterm_finishes_what_is_under_way_and_still_accepts_for_a_while() {
+    let (mut gateway, origin, mut client) = with_request_under_way(&[]);
+    let at = gateway.port(443);
+    gateway.signal("TERM");
+    wait_unready(&gateway);
+    assert_eq!(gateway.health("/healthz/live").status, 200);
+    let late = crate::harness::get(at, HOST, "/politics");
+    assert_eq!((late.status, late.field("connection")), (200, Some("close")));
+    origin.release();
+    let response = client.response();
+    assert_eq!((response.text().as_str(), response.field("connection")), ("held", Some("close")));
+    assert!(client.is_closed());
+    assert_eq!(gateway.wait_exit(), 0);
+}
+
+#[test]
+fn idle_connections_do_not_hold_up_the_end() {
+    let origin = Origin::plain();
+    let mut gateway = Setup::new(&Egress::plain(HOST).yaml()).origin(HOST, 80, &origin).start();
+    let mut client = gateway.client();
+    assert_eq!(client.get(HOST, "/").status, 200);
+    gateway.signal("TERM");
+    assert!(client.is_closed());
+    assert_eq!(gateway.wait_exit(), 0);
+}
+
+#[test]
+fn http2_clients_are_told_to_go_away_and_finish_their_streams() {
+    let origin = Origin::plain();
+    let mut gateway = Setup::new(&Egress::plain(HOST).yaml()).origin(HOST, 80, &origin).start();
+    let client = H2Client::connect(gateway.port(443));
+    let mut stream = client.open(h2_request("GET", HOST, "/hold", &[]));
+    stream.send.send_data(bytes::Bytes::new(), true).expect("an open stream");
+    origin.wait("the request", |seen| (!seen.requests.is_empty()).then_some(()));
+    gateway.signal("TERM");
+    wait_unready(&gateway);
+    origin.release();
+    assert_eq!(stream.head().0.status, 200);
+    client.wait_ended();
+    assert_eq!(gateway.wait_exit(), 0);
+}
+
+#[test]
+fn sigint_stops_accepting_at_once_and_finishes_what_is_under_way() {
+    let (mut gateway, origin, mut client) = with_request_under_way(&[]);
+    let at = gateway.port(443);
+    gateway.signal("INT");
+    until("the listener to be closed", || std::net::TcpStream::connect(at).is_err().then_some(()));
+    origin.release();
+    assert_eq!(client.response().text(), "held");
+    assert_eq!(gateway.wait_exit(), 0);
+}
+
+#[test]
+fn what_outlasts_the_drain_is_cut_and_counted() {
+    let (mut gateway, _origin, mut client) = with_request_under_way(&["--drain", "1s"]);
+    gateway.signal("TERM");
+    assert_eq!(gateway.wait_exit(), 0);
+    assert!(client.is_closed());
+    let said = gateway.wait_for_log("cut");
+    assert!(said.contains('1'), "{said}");
+}
+
+#[test]
+fn a_second_signal_exits_now() {
+    for signal in ["TERM", "INT"] {
+        let (mut gateway, _origin, mut client) = with_request_under_way(&["--drain", "60s"]);
+        gateway.signal(signal);
+        wait_unready(&gateway);
+        gateway.signal(signal);
+        gateway.wait_exit(); // at once: the drain would outlast the patience of this test
+        assert!(client.is_closed());
+    }
+}
+
+#[test]
+fn no_line_of_the_access_log_is_lost_at_the_end() {
+    let origin = Origin::plain();
+    let mut gateway = Setup::new(&Egress::plain(HOST).yaml()).origin(HOST, 80, &origin).start();
+    for number in 0..20 {
+        gateway.get(HOST, &format!("/last/{number}"));
+    }
+    gateway.signal("TERM");
+    assert_eq!(gateway.wait_exit(), 0);
+    assert_eq!(gateway.access_log().iter().filter(|line| line.contains("/last/")).count(), 20);
+}
+
+#[test]
+fn without_a_listener_it_stays_up_not_ready_and_says_why() {
+    let gateway = Setup::new(SERVICE_ENTRY).start_unready();
+    let ready = gateway.health("/healthz/ready");
+    assert_eq!(ready.status, 503);
+    assert!(ready.text().contains("listener"), "{}", ready.text());
+    assert_eq!(gateway.health("/healthz/live").status, 200);
+    gateway.wait_for_log("listener");
+    // It recovers without a restart.
+    gateway.reconfigure(&Egress::plain(HOST).yaml());
+    until("the gateway to be ready", || {
+        (gateway.health("/healthz/ready").status == 200).then_some(())
+    });
+}

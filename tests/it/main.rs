@@ -1,0 +1,21 @@
+//! Front-door tests: a real gateway process between real clients and real origins, one file for each subject.
+#![forbid(unsafe_code)]
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod article;
+mod commands;
+mod dns;
+mod errors;
+mod forms;
+mod h2;
+mod harness_itself;
+mod lifecycle;
+mod listener;
+mod observe;
+mod pools;
+mod refusals;
+mod reload;
+mod routing;
+mod tls;
