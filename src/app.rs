@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -21,7 +22,10 @@ use crate::control::{Control, Reload, Source, Taken};
 use crate::drain::{Activity, Asked, Drain, Step};
 use crate::listen;
 use crate::model::Listener;
+use crate::config::problem::Severity;
+use crate::config::provenance::Outcome;
 use crate::observe::access_log::unix_ms;
+use crate::observe::prometheus::Facts;
 use crate::observe::{Format, LogWriter, Readiness, Scraper};
 use crate::proxy::Phase;
 use crate::settings::{AccessLog, Settings};
@@ -90,7 +94,7 @@ impl App {
 
         let log = access_log(&settings)?;
         let workers = workers(&settings, &publisher, &guard, log.as_ref())?;
-        let mut listeners = Listeners { bound: HashMap::new(), guard };
+        let mut listeners = Listeners { bound: HashMap::new(), guard, wanting: None };
         listeners.follow(&control.listeners(), &workers).await.map_err(|errors| errors.join("\n"))?;
         if listeners.bound.is_empty() {
             listeners.wanting = Some(readiness.wait_for("a configuration with a listener"));
@@ -238,7 +242,7 @@ fn control(
         resolver,
         overrides: Arc::new(Overrides::new(&settings.resolve, &settings.connect_to)),
         readiness: Arc::clone(readiness),
-        taken: Arc::new(Taken::default().into()),
+        taken: Arc::new(ArcSwap::from_pointee(Taken::default())),
     })
 }
 
@@ -291,10 +295,30 @@ fn pages(
         readiness: Arc::clone(readiness),
         scraper: Scraper::new(workers.iter().map(|worker| worker.scrapes.clone()).collect()),
         facts: Box::new(move || facts(&taken.load(), publisher.current().generation, started)),
-        inspect: Box::new(move |page, query| inspect_page(&seen.load(), &current, page, query)),
+        inspect: Box::new(move |page, query| None),
         reload,
         quit: Arc::clone(quit),
         started: Instant::now(),
+    }
+}
+
+/// What the metrics page says of the configuration and the process.
+fn facts(taken: &Taken, generation: u64, started_unix_seconds: u64) -> Facts {
+    let problems = [Severity::Error, Severity::Warning, Severity::Info].map(|severity| {
+        let count = taken.problems.iter().filter(|problem| problem.severity == severity).count();
+        (severity.as_str(), count as u64)
+    });
+    let objects = [Outcome::Applied, Outcome::PartlyApplied, Outcome::Ignored].map(|outcome| {
+        let verdicts = taken.provenance.verdicts.iter();
+        (outcome.as_str(), verdicts.filter(|verdict| verdict.outcome == outcome).count() as u64)
+    });
+    Facts {
+        version: env!("CARGO_PKG_VERSION"),
+        generation,
+        problems: problems.to_vec(),
+        objects: objects.to_vec(),
+        started_unix_seconds,
+        ..Facts::default()
     }
 }
 

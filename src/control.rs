@@ -81,7 +81,7 @@ impl Control {
     pub fn read(&self) -> Result<Loaded, String> {
         match &self.source {
             Source::Paths(paths) => files::load(paths).map_err(|error| error.to_string()),
-            Source::Fixed(documents) => Ok(Loaded::of(documents.clone())),
+            Source::Fixed(documents) => Ok(Loaded { documents: documents.clone(), ..Loaded::default() }),
         }
     }
 

@@ -3,6 +3,7 @@
 //! Plain data beside the plan, never inside it, so that moving a line changes no plan. The texts are
 //! ready to print: whoever prints them need not know the configuration language they speak of.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::problem::Place;
@@ -35,6 +36,17 @@ pub enum Outcome {
     Ignored,
 }
 
+impl Outcome {
+    /// The words for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::PartlyApplied => "partly applied",
+            Self::Ignored => "ignored",
+        }
+    }
+}
+
 /// The one verdict on an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
@@ -45,6 +57,13 @@ pub struct Verdict {
     pub outcome: Outcome,
     /// Why; may be empty when all of it is applied.
     pub reasons: Vec<String>,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}", self.place, self.object, self.outcome.as_str())?;
+        if self.reasons.is_empty() { Ok(()) } else { write!(f, ": {}", self.reasons.join("; ")) }
+    }
 }
 
 /// The object and field that made something.

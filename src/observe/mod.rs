@@ -21,3 +21,8 @@ pub use readiness::Readiness;
 pub use record::{Record, Reuse, TlsFacts, Version};
 pub use scraper::Scraper;
 pub use stats::{Handshake, Stats, UpstreamEvent};
+
+/// The wall clock as the `Date` of an HTTP message (RFC 9110, section 5.6.7).
+pub fn http_date() -> String {
+    httpdate::fmt_http_date(std::time::SystemTime::now())
+}

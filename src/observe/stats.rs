@@ -175,6 +175,12 @@ impl Stats {
         self.clients_open
     }
 
+    /// Requests that have ended, over all hosts.
+    pub fn requests_ended(&self) -> u64 {
+        let named = self.requests.values().flatten();
+        named.chain(&self.unnamed).map(|outcome| outcome.count).sum()
+    }
+
     /// Requests under way now.
     pub fn requests_active(&self) -> u64 {
         self.requests_active

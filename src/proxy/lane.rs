@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::deadlines::Deadlines;
-use crate::observe::{LogBuffer, Noted, Record, RequestFacts, Stats};
+use crate::observe::{self, LogBuffer, Noted, Record, RequestFacts, Stats};
 use crate::snapshot::{Current, Snapshot};
 use crate::transport::Buffers;
 use crate::upstream::connect::Connector;
@@ -174,6 +174,11 @@ impl Lane {
         self.log.as_ref().map(|_| Noted::take(self.buffers.lend(), facts))
     }
 
+    /// A copy of the counters.
+    pub fn stats(&self) -> Stats {
+        self.stats.borrow().clone()
+    }
+
     /// Counts a finished request and writes its log line.
     pub fn observe(&self, record: &Record<'_>, noted: Option<Noted>) {
         let mut stats = self.stats.borrow_mut();
@@ -199,8 +204,8 @@ impl Lane {
     }
 
     /// What is due now and then: deadlines, dead connections, waiting log lines.
-    pub fn tick(&self, now: Instant, date: String) {
-        *self.date.borrow_mut() = date;
+    pub fn tick(&self, now: Instant) {
+        *self.date.borrow_mut() = observe::http_date();
         self.deadlines.tick(now);
         let snapshot = self.snapshot();
         let mut pools = self.pools.borrow_mut();
@@ -212,7 +217,9 @@ impl Lane {
         }
         drop(pools);
         if let Some(log) = &self.log {
-            log.borrow_mut().flush();
+            let mut log = log.borrow_mut();
+            log.flush();
+            self.stats.borrow_mut().log_lines_dropped += log.take_dropped();
         }
     }
 }

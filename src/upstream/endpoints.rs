@@ -65,6 +65,11 @@ impl EndpointSet {
         Self { known: ArcSwap::from_pointee(Known::Pending), published: Notify::new() }
     }
 
+    /// Whether no lookup has ended yet.
+    pub fn is_pending(&self) -> bool {
+        matches!(**self.known.load(), Known::Pending)
+    }
+
     /// What is known now.
     pub fn load(&self) -> Guard<Arc<Known>> {
         self.known.load()

@@ -104,12 +104,14 @@ fn parse_length(value: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn with_lines(mut head: Head, lines: &[(&str, &str)]) -> Head {
+    fn with_lines(mut head: Head, lines: Lines) -> Head {
         for (name, value) in lines {
             head.append(name.as_bytes(), value.as_bytes());
         }
         head
     }
+
+    type Lines<'a> = &'a [(&'a str, &'a str)];
 
     const CHUNKED: (&str, &str) = ("Transfer-Encoding", "Chunked");
 
@@ -117,7 +119,7 @@ mod tests {
     fn a_request_is_framed_by_one_length_or_by_chunks() {
         let max = u64::MAX.to_string();
         #[rustfmt::skip] // a table reads best as one
-        let table: [(&[(&str, &str)], _); 16] = [
+        let table: [(Lines, _); 16] = [
             (&[], Ok(Framing::Empty)),
             (&[("content-length", "0")], Ok(Framing::Empty)),
             (&[("content-length", "0012")], Ok(Framing::Length(12))),
@@ -148,7 +150,7 @@ mod tests {
         let three = ("content-length", "3");
         let zero = ("content-length", "0");
         #[rustfmt::skip] // a table reads best as one
-        let table: [(&str, u16, &[(&str, &str)], _); 24] = [
+        let table: [(&str, u16, Lines, _); 24] = [
             ("GET", 200, &[], Ok(Framing::UntilClose)),
             ("GET", 200, &[three], Ok(Framing::Length(3))),
             ("GET", 200, &[zero], Ok(Framing::Empty)),

@@ -34,6 +34,7 @@ impl Default for HeadLimits {
 
 /// What the bytes hold so far.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // lives for one match; a box would cost each head an allocation
 pub enum Parsed {
     /// Nothing wrong yet, but more bytes are needed.
     Partial,
@@ -109,11 +110,13 @@ pub fn response(
     Ok(Parsed::Complete { head, consumed })
 }
 
+type NameAndValue<'a> = (&'a [u8], &'a [u8]);
+
 /// Splits a trailer section, empty line included, into its lines.
 pub(super) fn trailer_lines(
     section: &[u8],
     lines_max: usize,
-) -> Result<Vec<(&[u8], &[u8])>, Refusal> {
+) -> Result<Vec<NameAndValue<'_>>, Refusal> {
     let mut lines = vec![httparse::EMPTY_HEADER; lines_max];
     match httparse::parse_headers(section, &mut lines) {
         Ok(httparse::Status::Complete((_, lines))) => {

@@ -129,7 +129,7 @@ impl Gateway {
 
     /// Makes a change and waits until a configuration was taken after it.
     pub fn taken_after(&self, change: impl FnOnce(&Self)) {
-        const TAKEN: &str = "in force";
+        const TAKEN: &str = "configuration generation ";
         let before = self.log_count(TAKEN);
         change(self);
         let seen = self.log.wait_for(|log| (count(log, TAKEN) > before).then_some(()));

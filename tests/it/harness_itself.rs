@@ -2,6 +2,9 @@
 
 use std::net::IpAddr;
 
+use serde_json::Value;
+
+use crate::harness::article::{Egress, everything};
 use crate::harness::client::h2_request;
 use crate::harness::{Answer, Client, Dns, H2Client, Origin, Response, Tls, certs, curl, get};
 
@@ -166,4 +169,28 @@ fn name_server_answers_as_it_was_told() {
     assert_eq!(ask("broken.example", 1).0, 2);
     assert_eq!(ask("any.invalid", 1).0, 3);
     assert_eq!(dns.asked("two.example"), 2);
+}
+
+#[test]
+fn configurations_are_what_they_look_like() {
+    let egress = Egress::tls("a.example")
+        .tls_also("sni: b.example")
+        .policy("loadBalancer: {simple: RANDOM}")
+        .rule("timeout: 1s")
+        .service("resolution: STATIC\nendpoints: [{address: 127.0.0.1}]");
+    let text = format!("{}---\n{}", everything(), egress.yaml());
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
+    let kinds: Vec<&str> =
+        documents.iter().filter_map(|document| document["kind"].as_str()).collect();
+    let own = ["Gateway", "ServiceEntry", "VirtualService", "DestinationRule"];
+    let article =
+        ["ServiceEntry", "Gateway", "DestinationRule", "VirtualService", "DestinationRule"];
+    assert_eq!(kinds, [article.as_slice(), own.as_slice()].concat());
+    assert_eq!(documents[6]["spec"]["endpoints"][0]["address"], "127.0.0.1");
+    assert_eq!(documents[7]["spec"]["http"][0]["timeout"], "1s");
+    let policy = &documents[8]["spec"]["trafficPolicy"];
+    assert_eq!(
+        (&policy["tls"]["sni"], &policy["loadBalancer"]["simple"]),
+        (&"b.example".into(), &"RANDOM".into())
+    );
 }

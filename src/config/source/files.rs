@@ -23,7 +23,7 @@ const TOTAL_BYTES_MAX: usize = 256 * 1024 * 1024;
 const MATERIAL_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Everything that was read, at one moment.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Loaded {
     /// Every document, in the order of paths, file names and lines.
     pub documents: Vec<Document>,

@@ -79,7 +79,16 @@ fn keep(
     told: &Arc<Told>,
     resolve: &[&str],
 ) -> tokio::task::JoinHandle<()> {
-    let overrides = Overrides::parse(resolve, &[]).expect("valid");
+    let rules = resolve.iter().map(|rule| {
+        let mut parts = rule.splitn(3, ':');
+        let mut part = || parts.next().expect("HOST:PORT:ADDR");
+        crate::settings::Resolve {
+            host: Host::parse(part()).expect("a host"),
+            port: part().parse().expect("a port"),
+            addresses: part().split(',').map(|ip| ip.parse().expect("an address")).collect(),
+        }
+    });
+    let overrides = Overrides::new(&rules.collect::<Vec<_>>(), &[]);
     tokio::spawn(keep_fresh(Arc::downgrade(upstream), told.clone(), Arc::new(overrides)))
 }
 

@@ -1,0 +1,216 @@
+//! What the benches measure with: a TLS origin, a gateway in this process, and a client that counts.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener as StdListener, TcpStream};
+use std::sync::Arc;
+
+use egret::model::{
+    Action, Addressing, Destination, Forward, Host, HostPattern, Listener, PathMatch, Plan, Policy,
+    Protocol, Route, Rule, Security, TlsSpec, UpstreamKey, UpstreamSpec, upstream::Roots,
+};
+use egret::snapshot::{Publisher, Snapshot};
+use egret::upstream::guard::Guard;
+use egret::upstream::tls::TlsContext;
+use egret::worker::{Command, Worker};
+use rcgen::{CertificateParams, Issuer, KeyPair};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+/// The host that every bench asks for.
+pub const HOST: &str = "edition.cnn.com";
+
+/// A TLS origin on a thread of its own: `/N` is answered with N bytes.
+pub struct Origin {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The certificate of its authority, in PEM.
+    pub ca: Vec<u8>,
+}
+
+impl Origin {
+    /// Starts one that ends with the process.
+    pub fn start() -> Self {
+        let mut params = CertificateParams::new(vec![]).expect("no names");
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let ca = params.self_signed(&key).expect("a certificate").pem().into_bytes();
+        let issuer = Issuer::new(params, key);
+        let leaf_key = KeyPair::generate().expect("a key");
+        let leaf = CertificateParams::new(vec![HOST.to_owned()]).expect("a name");
+        let leaf = leaf.signed_by(&leaf_key, &issuer).expect("a certificate");
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(leaf_key.serialize_der()));
+        let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![leaf.der().clone()], key)
+            .expect("a pair");
+        let listener = StdListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        std::thread::spawn(move || serve(listener, TlsAcceptor::from(Arc::new(config))));
+        Self { address, ca }
+    }
+}
+
+fn serve(listener: StdListener, acceptor: TlsAcceptor) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        listener.set_nonblocking(true).expect("a socket");
+        let listener = TcpListener::from_std(listener).expect("a socket");
+        loop {
+            let Ok((stream, _)) = listener.accept().await else { continue };
+            let _ = stream.set_nodelay(true);
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(stream) = acceptor.accept(stream).await else { return };
+                answer(stream).await;
+            });
+        }
+    });
+}
+
+/// Answers requests without bodies until the client leaves.
+async fn answer(mut stream: tokio_rustls::server::TlsStream<tokio::net::TcpStream>) {
+    let mut buffer = vec![0; 16 * 1024];
+    let mut filled = 0;
+    loop {
+        let Ok(count) = stream.read(&mut buffer[filled..]).await else { return };
+        if count == 0 {
+            return;
+        }
+        filled += count;
+        while let Some(end) = head_end(&buffer[..filled]) {
+            let path = buffer[..end].split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+            let size: usize =
+                std::str::from_utf8(path).ok().and_then(|path| path[1..].parse().ok()).unwrap_or(0);
+            let mut response =
+                format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {size}\r\n\r\n")
+                    .into_bytes();
+            response.resize(response.len() + size, b'x');
+            if stream.write_all(&response).await.is_err() {
+                return;
+            }
+            buffer.copy_within(end..filled, 0);
+            filled -= end;
+        }
+    }
+}
+
+fn head_end(bytes: &[u8]) -> Option<usize> {
+    bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
+}
+
+/// A gateway of one lane in this process, in front of an origin.
+pub struct Gateway {
+    /// Where it listens.
+    pub address: SocketAddr,
+    _worker: Worker,
+}
+
+impl Gateway {
+    /// Starts one that ends with the process; it routes `hosts` besides [`HOST`].
+    pub fn start(origin: &Origin, hosts: &[String]) -> Self {
+        let socket = StdListener::bind("127.0.0.1:0").expect("a port");
+        socket.set_nonblocking(true).expect("a socket");
+        let address = socket.local_addr().expect("an address");
+        let publisher = Publisher::default();
+        let tls = TlsContext::new(&[]).expect("no files");
+        let plan = plan(origin, hosts);
+        publisher.publish(Snapshot::build(&plan, &Snapshot::default(), &tls).0);
+        let worker = Worker::start(0, publisher, Arc::new(Guard::default()), None).expect("a thread");
+        let listen = Command::Listen { name: "0.0.0.0_443".into(), port: 443, socket };
+        worker.commands.blocking_send(listen).expect("a lane");
+        Self { address, _worker: worker }
+    }
+}
+
+fn plan(origin: &Origin, hosts: &[String]) -> Plan {
+    let host = Host::parse(HOST).expect("valid");
+    let tls = TlsSpec {
+        sni: None,
+        subject_alt_names: vec![],
+        service_alt_names: vec![],
+        roots: Roots::Pem { path: "ca.pem".into(), pem: origin.ca.clone().into() },
+        identity: None,
+        skip_verify: false,
+    };
+    let key = UpstreamKey {
+        name: format!("outbound|443||{HOST}"),
+        host: host.clone(),
+        port: 443,
+        security: Security::Tls(Arc::new(tls)),
+        protocol: Protocol::Negotiate,
+    };
+    let rule = Rule {
+        name: String::new(),
+        path: PathMatch::Prefix("/".into()),
+        methods: vec![],
+        action: Action::Forward(Forward::new(Destination::Upstream(0))),
+    };
+    let further = hosts.iter().map(|host| HostPattern::parse(host).expect("valid"));
+    Plan {
+        listeners: vec![Listener {
+            name: "0.0.0.0_443".into(),
+            route_table: "http.443".into(),
+            port: 443,
+            bind: "0.0.0.0:443".parse().expect("valid"),
+        }],
+        routes: vec![Route {
+            name: format!("{HOST}:443"),
+            listeners: vec![0],
+            hosts: std::iter::once(HostPattern::Exact(host)).chain(further).collect(),
+            rules: vec![rule],
+        }],
+        upstreams: vec![UpstreamSpec {
+            key,
+            policy: Policy::default(),
+            addressing: Addressing::Static(vec![origin.address]),
+        }],
+    }
+}
+
+/// A client that sends one request after another on a kept connection.
+pub struct Client {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Client {
+    /// Connects.
+    pub fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("a connection");
+        stream.set_nodelay(true).expect("a socket");
+        Self { stream, buffer: vec![0; 64 * 1024] }
+    }
+
+    /// Sends a GET and reads the whole answer; its status.
+    pub fn get(&mut self, host: &str, path: &str) -> u16 {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: bench\r\nAccept: */*\r\n\
+             Accept-Encoding: gzip\r\nX-Request-Id: 0123456789\r\n\r\n"
+        );
+        self.stream.write_all(request.as_bytes()).expect("a gateway");
+        let mut filled = 0;
+        loop {
+            filled += self.stream.read(&mut self.buffer[filled..]).expect("a gateway");
+            let Some(end) = head_end(&self.buffer[..filled]) else { continue };
+            let head = String::from_utf8_lossy(&self.buffer[..end]).to_ascii_lowercase();
+            let length: usize = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "))
+                .and_then(|length| length.parse().ok())
+                .expect("a length");
+            while filled < end + length {
+                if self.buffer.len() < end + length {
+                    self.buffer.resize(end + length, 0);
+                }
+                filled += self.stream.read(&mut self.buffer[filled..]).expect("a gateway");
+            }
+            return head[9..12].parse().expect("a status");
+        }
+    }
+}

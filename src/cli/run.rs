@@ -1,0 +1,74 @@
+//! `egret run`: the gateway itself.
+
+use std::process::ExitCode;
+
+use tracing_subscriber::EnvFilter;
+
+use super::Run;
+use crate::app;
+use crate::config::source::files;
+use crate::config::{Document, native};
+use crate::control::Source;
+use crate::settings::{self, Settings};
+
+/// The exit code of a command that was not given what it needs.
+const USAGE: u8 = 2;
+
+/// Runs until told to stop.
+pub fn run(arguments: &Run) -> ExitCode {
+    let (settings, source) = match prepare(arguments) {
+        Ok(prepared) => prepared,
+        Err(wrongs) => {
+            wrongs.iter().for_each(|wrong| eprintln!("egret run: {wrong}"));
+            return ExitCode::from(USAGE);
+        }
+    };
+    log_to_stderr(&settings.log);
+    match app::run(settings, source) {
+        Ok(code) => code,
+        Err(why) => {
+            why.lines().for_each(|line| tracing::error!("{line}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Settles settings and source. Errors: everything that is wrong with either.
+fn prepare(arguments: &Run) -> Result<(Settings, Source), Vec<String>> {
+    let paths = arguments.paths().map_err(|why| vec![why])?;
+    let documents = documents(arguments, &paths)?;
+    let (document, problems) = native::settings(&documents);
+    let environment = settings::environment(&|name| std::env::var(name).ok());
+    let merged = Settings::merge([arguments.flags.layer(), environment, document]);
+    let settings = merged.map_err(|wrongs| wrongs.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    if !problems.is_empty() {
+        return Err(problems.iter().map(ToString::to_string).collect());
+    }
+    let source = if paths.is_empty() { Source::Fixed(documents) } else { Source::Paths(paths) };
+    Ok((settings, source))
+}
+
+fn documents(
+    arguments: &Run,
+    paths: &[std::path::PathBuf],
+) -> Result<Vec<Document>, Vec<String>> {
+    match (paths.is_empty(), arguments.hosts.is_empty()) {
+        (true, _) => native::from_hosts(&arguments.hosts),
+        (false, false) => {
+            Err(vec!["--host cannot be combined with -c: put the host into the configuration".into()])
+        }
+        (false, true) => {
+            files::load(paths).map(|loaded| loaded.documents).map_err(|error| vec![error.to_string()])
+        }
+    }
+}
+
+/// The process's own log goes to standard error; standard output is the access log's.
+fn log_to_stderr(filter: &str) {
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(filter))
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .init();
+}
