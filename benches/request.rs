@@ -14,6 +14,11 @@ const RUN: Duration = Duration::from_secs(2);
 fn main() {
     let origin = Origin::start();
     let gateway = Gateway::start(&origin, &[]);
+    if let Some(n) = std::env::var("EGRET_N").ok().and_then(|n| n.parse().ok()) {
+        let mut client = Client::connect(gateway.address);
+        (0..n).for_each(|_| assert_eq!(client.get(HOST, "/1024"), 200));
+        return;
+    }
     for (name, host, path, status) in [
         ("1 KiB, keep-alive", HOST, "/1024", 200),
         ("16 KiB, keep-alive", HOST, "/16384", 200),

@@ -59,7 +59,7 @@ impl Stream {
         let (parts, recv) = request.into_parts();
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
         let mut head = Head::request(
-            buffers.lend(),
+            buffers.lend_head(),
             Version::Http2,
             parts.method.as_str().as_bytes(),
             target.as_bytes(),

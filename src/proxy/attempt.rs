@@ -14,7 +14,7 @@ use crate::observe::{Handshake, Record, Reuse, UpstreamEvent};
 use crate::transport::{Broken, Buffers, HeadError, Peer, Piece};
 use crate::upstream::connect::{self, Connected, Want};
 use crate::upstream::endpoints::{Endpoint, Endpoints, Known};
-use crate::upstream::pool::{Checkout, Key, Permit};
+use crate::upstream::pool::{Checkout, Home, Key, Permit};
 use crate::upstream::tls::{self, Alpn};
 use crate::upstream::{Upstream, balance, h1, h2};
 use crate::wire::{Framing, Head, Refusal, Version, framing};
@@ -175,9 +175,11 @@ async fn open<'s>(
     if let Some(permit) = &permit {
         permit.speaks(connected.alpn);
     }
-    let home = pool_address(endpoints.logical, &connected.endpoint);
+    let address = pool_address(endpoints.logical, &connected.endpoint);
+    let key = Key { address, ..key(order, endpoints, first) };
     match connected.alpn {
         Alpn::Http1 => {
+            let home = Home::of(key);
             let connection = Box::new(h1::Connection::new(connected, home, &lane.buffers));
             Ok(send_h1(connection, order, record, lane))
         }
@@ -186,11 +188,11 @@ async fn open<'s>(
                 Security::Plain => "http",
                 _ => "https",
             };
-            let key = Key { address: home, ..key(order, endpoints, first) };
+            let home = Home::of(key);
             let shared = h2::Shared::begin(connected, scheme).await.map_err(|broken| {
                 Failure::Handshake(format!("HTTP/2 could not begin: {broken:?}"))
             })?;
-            lane.pools.borrow_mut().share(key, shared.clone());
+            lane.pools.borrow_mut().share(home.key(), shared.clone());
             send_h2(shared, order, record).await
         }
     }

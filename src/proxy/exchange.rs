@@ -66,8 +66,6 @@ pub struct Exchange<'s> {
     pub forward: &'s Forward,
     /// To whom.
     pub upstream: &'s Arc<Upstream>,
-    /// The name its pool goes by.
-    pub pool_name: Option<Box<str>>,
     /// Whether the client asked for an upgrade.
     pub want: Want,
 }
@@ -205,7 +203,6 @@ impl Answered {
             until,
             forward: order.forward,
             upstream: order.upstream,
-            pool_name: order.upstream.server_name(order.server_name).map(Into::into),
             want: order.want,
         };
         (self.head, exchange)
@@ -298,7 +295,7 @@ fn inform(
 ) -> Result<(), Broken> {
     headers::inbound(&mut head, &Default::default());
     client.inform(&head, &lane.buffers)?;
-    lane.buffers.give_back(head.into_buffer());
+    lane.buffers.give_back_head(head.into_memory());
     match client.poll_drain(cx, &lane.buffers) {
         Poll::Ready(result) => result,
         Poll::Pending => Ok(()),

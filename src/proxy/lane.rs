@@ -132,7 +132,9 @@ impl Lane {
 
     /// Milliseconds since then.
     pub fn millis_since(&self, then: Instant) -> u32 {
-        u32::try_from(self.clock().duration_since(then).as_millis()).unwrap_or(u32::MAX)
+        // `as_millis` would divide 128 bits.
+        let passed = self.clock().duration_since(then);
+        u32::try_from(passed.as_secs() * 1000).unwrap_or(u32::MAX).saturating_add(passed.subsec_millis())
     }
 
     /// Counts a request for as long as the answer lives.

@@ -22,7 +22,6 @@ use crate::downstream::Client;
 use crate::model::Failure;
 use crate::observe::Record;
 use crate::transport::Broken;
-use crate::upstream::pool::Key;
 use crate::wire::{Framing, Head};
 
 /// Relays a response, and what is left of the upload.
@@ -41,7 +40,7 @@ pub async fn both(
     headers::inbound(&mut head, &exchange.forward.response);
     let (framing, next) = reply::frame(&mut head, exchange.framing, asked, lane);
     let begun = client.reply(&head, framing, &lane.buffers);
-    lane.buffers.give_back(head.into_buffer());
+    lane.buffers.give_back_head(head.into_memory());
     let mut download = match framing {
         Framing::Empty => Flow::without_body(),
         _ => Flow::default(),
@@ -154,11 +153,6 @@ fn check_in(exchange: Exchange<'_>, lane: &Lane) {
     if worn || !connection.is_reusable() {
         return;
     }
-    let key = Key {
-        upstream: exchange.upstream.id,
-        name: exchange.pool_name.as_deref().unwrap_or_default(),
-        address: connection.home,
-    };
     let now = lane.deadlines.now();
-    lane.pools.borrow_mut().checkin(key, connection, policy.idle_timeout, now);
+    lane.pools.borrow_mut().checkin(connection, policy.idle_timeout, now);
 }

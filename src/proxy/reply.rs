@@ -130,7 +130,7 @@ pub async fn local(
     let asked = if keep { asked } else { Asked { persistence: Persistence::Close, ..asked } };
     let (framing, next) = frame(&mut head, framing, asked, lane);
     let sent = send(client, &head, framing, body, lane).await;
-    lane.buffers.give_back(head.into_buffer());
+    lane.buffers.give_back_head(head.into_memory());
     if sent.is_ok() { next } else { Next::Abort }
 }
 
@@ -139,7 +139,7 @@ fn write(row: &Row, asked: Asked, record: &Record<'_>, lane: &Lane) -> (Head, Ve
     let status = if asked.form == Form::Grpc { 200 } else { row.status };
     let reason = http::StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason());
     let mut head = Head::response(
-        lane.buffers.lend(),
+        lane.buffers.lend_head(),
         Version::Http11,
         status,
         reason.unwrap_or_default().as_bytes(),

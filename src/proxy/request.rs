@@ -42,7 +42,7 @@ pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) ->
         Err(failure) => reply::local(client, asked, &failure, &mut record, lane).await,
     };
     lane.observe(&record, noted);
-    lane.buffers.give_back(head.into_buffer());
+    lane.buffers.give_back_head(head.into_memory());
     next
 }
 

@@ -5,6 +5,8 @@
 
 use std::cell::{RefCell, RefMut};
 
+use crate::wire::HeadMemory;
+
 /// Size of the scratch buffer: more than the largest head, and four TLS records.
 const SCRATCH_BYTES: usize = 64 * 1024 + 1024;
 /// A spare buffer's first capacity: enough for most heads.
@@ -15,10 +17,10 @@ const SPARE_BYTES_MAX: usize = 16 * 1024;
 const SPARES_MAX: usize = 512;
 
 /// One lane's buffers.
-#[derive(Debug)]
 pub struct Buffers {
     scratch: RefCell<Box<[u8]>>,
     spares: RefCell<Vec<Vec<u8>>>,
+    heads: RefCell<Vec<HeadMemory>>,
 }
 
 impl Default for Buffers {
@@ -26,6 +28,7 @@ impl Default for Buffers {
         Self {
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
             spares: RefCell::default(),
+            heads: RefCell::default(),
         }
     }
 }
@@ -49,5 +52,26 @@ impl Buffers {
             buffer.clear();
             spares.push(buffer);
         }
+    }
+
+    /// Memory for a head; give it back when done.
+    pub fn lend_head(&self) -> HeadMemory {
+        let spare = self.heads.borrow_mut().pop();
+        spare.unwrap_or_else(|| HeadMemory::with_room_for(SPARE_BYTES))
+    }
+
+    /// Takes a head's memory back.
+    pub fn give_back_head(&self, memory: HeadMemory) {
+        let mut heads = self.heads.borrow_mut();
+        let fits = (SPARE_BYTES..=SPARE_BYTES_MAX).contains(&memory.capacity());
+        if fits && heads.len() < SPARES_MAX {
+            heads.push(memory);
+        }
+    }
+}
+
+impl std::fmt::Debug for Buffers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Buffers({} spare, {} for heads)", self.spares.borrow().len(), self.heads.borrow().len())
     }
 }

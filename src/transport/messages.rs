@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::{Broken, Buffered, Buffers, Data, Peer, Piece};
 use crate::wire::body::{BodyReader, BodyWriter};
 use crate::wire::parse::{HeadLimits, Parsed};
-use crate::wire::{Framing, Head, Refusal};
+use crate::wire::{Framing, Head, HeadMemory, Refusal};
 
 /// One HTTP/1.1 connection, from either end.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub enum HeadError {
 }
 
 /// Parses a request's or a response's head.
-type ParseHead = fn(&[u8], &HeadLimits, &mut Vec<u8>) -> Result<Parsed, Refusal>;
+type ParseHead = fn(&[u8], &HeadLimits, &mut HeadMemory) -> Result<Parsed, Refusal>;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
     /// Speaks HTTP/1.1 over a stream, of which these bytes were read already.
@@ -84,11 +84,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
         limits: &HeadLimits,
         buffers: &Buffers,
     ) -> Poll<Result<Head, HeadError>> {
-        let mut memory = buffers.lend();
+        let mut memory = buffers.lend_head();
         let polled = self.poll_head_into(cx, parse, limits, &mut memory, buffers);
-        if memory.capacity() > 0 {
-            buffers.give_back(memory); // no head took it
-        }
+        buffers.give_back_head(memory); // empty, if a head took it
         polled
     }
 
@@ -97,7 +95,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
         cx: &mut Context<'_>,
         parse: ParseHead,
         limits: &HeadLimits,
-        memory: &mut Vec<u8>,
+        memory: &mut HeadMemory,
         buffers: &Buffers,
     ) -> Poll<Result<Head, HeadError>> {
         if !self.io.unread().is_empty() {

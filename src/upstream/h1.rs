@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::connect::Connected;
 use super::endpoints::Endpoint;
+use super::pool::Home;
 use super::tls::Stream;
 use crate::transport::{Buffers, HeadError, Messages};
 use crate::wire::parse::{self, HeadLimits};
@@ -17,8 +18,8 @@ use crate::wire::{Framing, Head, Persistence, fields};
 pub struct Connection {
     /// Where it leads.
     pub endpoint: Arc<Endpoint>,
-    /// The address its pool goes by.
-    pub home: SocketAddr,
+    /// The pool it belongs to.
+    pub home: Home,
     /// The gateway's own address of it.
     pub local: SocketAddr,
     /// What is read and written.
@@ -32,7 +33,7 @@ pub struct Connection {
 
 impl Connection {
     /// Takes over a fresh connection.
-    pub fn new(connected: Connected, home: SocketAddr, buffers: &Buffers) -> Self {
+    pub fn new(connected: Connected, home: Home, buffers: &Buffers) -> Self {
         Self {
             endpoint: connected.endpoint,
             home,

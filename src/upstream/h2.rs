@@ -161,7 +161,7 @@ fn head_of<B>(response: &http::Response<B>, buffers: &Buffers) -> Head {
     let status = response.status();
     let reason = status.canonical_reason().unwrap_or_default();
     let mut head =
-        Head::response(buffers.lend(), Version::Http2, status.as_u16(), reason.as_bytes());
+        Head::response(buffers.lend_head(), Version::Http2, status.as_u16(), reason.as_bytes());
     for (name, value) in response.headers() {
         head.append(name.as_str().as_bytes(), value.as_bytes());
     }

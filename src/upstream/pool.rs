@@ -32,6 +32,26 @@ pub struct Key<'k> {
     pub address: SocketAddr,
 }
 
+/// The pool that a connection belongs to: a key that it can keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Home {
+    upstream: u32,
+    name: Box<str>,
+    address: SocketAddr,
+}
+
+impl Home {
+    /// The pool of this key.
+    pub fn of(key: Key<'_>) -> Self {
+        Self { upstream: key.upstream, name: key.name.into(), address: key.address }
+    }
+
+    /// Its key.
+    pub fn key(&self) -> Key<'_> {
+        Key { upstream: self.upstream, name: &self.name, address: self.address }
+    }
+}
+
 /// What a request gets.
 #[derive(Debug)]
 pub enum Checkout {
@@ -123,7 +143,6 @@ impl Pools {
     /// Takes a connection back for `idle_timeout` at most.
     pub fn checkin(
         &mut self,
-        key: Key<'_>,
         connection: Box<h1::Connection>,
         idle_timeout: Duration,
         now: Instant,
@@ -131,7 +150,7 @@ impl Pools {
         // An origin that says how long it keeps a connection means the moment it closes it: be earlier.
         let said = connection.kept_for.map(|kept| kept.saturating_sub(Duration::from_secs(1)));
         let keep = said.map_or(idle_timeout, |said| said.min(idle_timeout));
-        self.pool(key).idle.put(connection, now + keep);
+        self.pool(connection.home.key()).idle.put(connection, now + keep);
     }
 
     /// Offers an HTTP/2 connection to all further requests.

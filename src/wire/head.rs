@@ -5,13 +5,37 @@
 
 use std::fmt;
 
-use smallvec::SmallVec;
-
 use super::Name;
 use super::line::Line;
 
-/// Lines that need no allocation; browsers send about 15, origins behind a CDN about 20.
-const LINES_INLINE: usize = 24;
+/// Room for lines that a memory begins with; browsers send about 15, origins behind a CDN about 20.
+const LINES: usize = 24;
+
+/// The memory of a head: lent to one message after another, so that a head costs no allocation and
+/// moves as a few words.
+#[derive(Default)]
+pub struct HeadMemory {
+    bytes: Vec<u8>,
+    lines: Vec<Line>,
+}
+
+impl HeadMemory {
+    /// Memory with room for a usual head of up to `bytes`.
+    pub fn with_room_for(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), lines: Vec::with_capacity(LINES) }
+    }
+
+    /// Bytes that it holds on to, in use or not.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity() + self.lines.capacity() * size_of::<Line>()
+    }
+
+    fn cleared(mut self) -> Self {
+        self.bytes.clear();
+        self.lines.clear();
+        self
+    }
+}
 
 /// The version a message came with; what the gateway writes itself is always HTTP/1.1.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,7 +54,7 @@ pub struct Head {
     buffer: Vec<u8>,
     version: Version,
     start: StartLine,
-    lines: SmallVec<[Line; LINES_INLINE]>,
+    lines: Vec<Line>,
 }
 
 enum StartLine {
@@ -46,34 +70,34 @@ struct Span {
 }
 
 impl Head {
-    /// A request without lines. `buffer` is cleared and reused.
-    pub fn request(mut buffer: Vec<u8>, version: Version, method: &[u8], target: &[u8]) -> Self {
-        buffer.clear();
+    /// A request without lines.
+    pub fn request(memory: HeadMemory, version: Version, method: &[u8], target: &[u8]) -> Self {
+        let HeadMemory { bytes: mut buffer, lines } = memory.cleared();
         let method = store(&mut buffer, method);
         let target = store(&mut buffer, target);
         Self {
             buffer,
             version,
             start: StartLine::Request { method, target },
-            lines: SmallVec::new(),
+            lines,
         }
     }
 
-    /// A response without lines. `buffer` is cleared and reused.
-    pub fn response(mut buffer: Vec<u8>, version: Version, status: u16, reason: &[u8]) -> Self {
-        buffer.clear();
+    /// A response without lines.
+    pub fn response(memory: HeadMemory, version: Version, status: u16, reason: &[u8]) -> Self {
+        let HeadMemory { bytes: mut buffer, lines } = memory.cleared();
         let reason = store(&mut buffer, reason);
         Self {
             buffer,
             version,
             start: StartLine::Response { status, reason },
-            lines: SmallVec::new(),
+            lines,
         }
     }
 
     /// Hands the memory back to whoever lent it.
-    pub fn into_buffer(self) -> Vec<u8> {
-        self.buffer
+    pub fn into_memory(self) -> HeadMemory {
+        HeadMemory { bytes: self.buffer, lines: self.lines }
     }
 
     /// The version the message came with.

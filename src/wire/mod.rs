@@ -18,7 +18,7 @@ mod tests;
 pub use chunked::Trailers;
 pub use fields::Persistence;
 pub use framing::Framing;
-pub use head::{Head, Version};
+pub use head::{Head, HeadMemory, Version};
 pub use name::Name;
 pub use parse::{HeadLimits, Parsed};
 pub use refusal::Refusal;

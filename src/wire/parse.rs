@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 
 use memchr::memchr_iter;
 
-use super::{Head, Refusal, Version};
+use super::{Head, HeadMemory, Refusal, Version};
 
 /// The most lines any limits can allow: the tokenizer's array is on the stack.
 pub const LINES_MAX: usize = 256;
@@ -44,8 +44,8 @@ pub enum Parsed {
 
 /// Reads a request head from the front of `bytes`, after any empty lines (RFC 9112, section 2.2).
 ///
-/// `buffer` is the memory for the head; it is taken only when the head is complete.
-pub fn request(bytes: &[u8], limits: &HeadLimits, buffer: &mut Vec<u8>) -> Result<Parsed, Refusal> {
+/// `memory` is taken only when the head is complete.
+pub fn request(bytes: &[u8], limits: &HeadLimits, memory: &mut HeadMemory) -> Result<Parsed, Refusal> {
     let skipped = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
     check_method(&bytes[skipped..])?;
     if !holds_head(&bytes[skipped..], limits.bytes.saturating_sub(skipped))? {
@@ -68,19 +68,19 @@ pub fn request(bytes: &[u8], limits: &HeadLimits, buffer: &mut Vec<u8>) -> Resul
         return Err(Refusal::BadRequestLine);
     };
     let (method, target) = (method.as_bytes(), target.as_bytes());
-    let mut head = Head::request(std::mem::take(buffer), version(minor), method, target);
+    let mut head = Head::request(std::mem::take(memory), version(minor), method, target);
     adopt(&mut head, &bytes[..consumed], request.headers);
     Ok(Parsed::Complete { head, consumed })
 }
 
 /// Reads a response head from the front of `bytes`; nothing may stand before it.
 ///
-/// `buffer` is the memory for the head; it is taken only when the head is complete. A reason phrase
+/// `memory` is taken only when the head is complete. A reason phrase
 /// with bytes beyond ASCII is read as empty.
 pub fn response(
     bytes: &[u8],
     limits: &HeadLimits,
-    buffer: &mut Vec<u8>,
+    memory: &mut HeadMemory,
 ) -> Result<Parsed, Refusal> {
     check_protocol(bytes)?;
     if !holds_head(bytes, limits.bytes)? {
@@ -105,7 +105,7 @@ pub fn response(
         return Err(Refusal::BadStatusLine);
     };
     let reason = response.reason.unwrap_or_default().as_bytes();
-    let mut head = Head::response(std::mem::take(buffer), version(minor), status, reason);
+    let mut head = Head::response(std::mem::take(memory), version(minor), status, reason);
     adopt(&mut head, &bytes[..consumed], response.headers);
     Ok(Parsed::Complete { head, consumed })
 }
