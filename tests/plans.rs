@@ -15,10 +15,7 @@ fn read(paths: &[PathBuf]) -> (Vec<Document>, Vec<config::Problem>) {
     for path in paths {
         let text =
             fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let name = path
-            .file_name()
-            .expect("a file has a name")
-            .to_string_lossy();
+        let name = path.file_name().expect("a file has a name").to_string_lossy();
         let (mut more, mut bad) = document::parse(&name, &text);
         documents.append(&mut more);
         problems.append(&mut bad);
@@ -30,9 +27,7 @@ fn read(paths: &[PathBuf]) -> (Vec<Document>, Vec<config::Problem>) {
 fn materials(documents: &[Document]) -> Materials {
     let load = |path: &String| {
         let file = Path::new("tests/plans/files").join(path.trim_start_matches('/'));
-        fs::read(file)
-            .map(Into::into)
-            .map_err(|error| error.kind().to_string())
+        fs::read(file).map(Into::into).map_err(|error| error.kind().to_string())
     };
     config::referenced_files(documents)
         .into_iter()
@@ -48,10 +43,7 @@ fn compile(paths: &[PathBuf]) -> Compiled {
 }
 
 fn article(files: &[&str]) -> Vec<PathBuf> {
-    files
-        .iter()
-        .map(|file| Path::new(ARTICLE).join(file).with_extension("yaml"))
-        .collect()
+    files.iter().map(|file| Path::new(ARTICLE).join(file).with_extension("yaml")).collect()
 }
 
 fn yaml_files(directory: &Path) -> Vec<PathBuf> {
@@ -61,10 +53,7 @@ fn yaml_files(directory: &Path) -> Vec<PathBuf> {
     for path in entries.map(|entry| entry.expect("readable").path()) {
         if path.is_dir() {
             files.append(&mut yaml_files(&path));
-        } else if path
-            .extension()
-            .is_some_and(|extension| extension == "yaml")
-        {
+        } else if path.extension().is_some_and(|extension| extension == "yaml") {
             files.push(path);
         }
     }
@@ -96,10 +85,7 @@ fn golden(path: &Path, actual: &str) -> Option<String> {
         return None;
     }
     let expected = fs::read_to_string(path).unwrap_or_default();
-    let differs = expected
-        .lines()
-        .zip(actual.lines())
-        .position(|(a, b)| a != b);
+    let differs = expected.lines().zip(actual.lines()).position(|(a, b)| a != b);
     (expected != actual).then(|| {
         let line = differs.unwrap_or_else(|| expected.lines().count().min(actual.lines().count()));
         let shown = |text: &str| text.lines().nth(line).unwrap_or("(end)").to_owned();
@@ -117,26 +103,13 @@ fn golden(path: &Path, actual: &str) -> Option<String> {
 fn every_example_compiles_to_its_golden_plan() {
     let mut cases: Vec<(String, Vec<PathBuf>)> = yaml_files(Path::new("tests/plans"))
         .into_iter()
-        .map(|path| {
-            (
-                path.file_stem()
-                    .expect("a name")
-                    .to_string_lossy()
-                    .into_owned(),
-                vec![path],
-            )
-        })
+        .map(|path| (path.file_stem().expect("a name").to_string_lossy().into_owned(), vec![path]))
         .collect();
     for (name, files) in [
         ("article-1-gateway", &["service-entry", "gateway"][..]),
         (
             "article-2-plain-text",
-            &[
-                "service-entry",
-                "gateway",
-                "destination-rule-gateway",
-                "virtual-service",
-            ],
+            &["service-entry", "gateway", "destination-rule-gateway", "virtual-service"],
         ),
         (
             "article-3-tls",
@@ -155,10 +128,7 @@ fn every_example_compiles_to_its_golden_plan() {
     for (name, paths) in cases {
         let compiled = compile(&paths);
         let stem = Path::new("tests/plans").join(name);
-        wrong.extend(golden(
-            &stem.with_extension("plan"),
-            &format!("{:#?}\n", compiled.plan),
-        ));
+        wrong.extend(golden(&stem.with_extension("plan"), &format!("{:#?}\n", compiled.plan)));
         wrong.extend(golden(&stem.with_extension("problems"), &told(&compiled)));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -168,17 +138,11 @@ fn every_example_compiles_to_its_golden_plan() {
 fn every_document_has_exactly_one_verdict() {
     for path in yaml_files(Path::new("tests/plans")) {
         let (documents, _) = read(std::slice::from_ref(&path));
-        let documents: Vec<Document> = documents
-            .into_iter()
-            .filter(|document| !document.is_native())
-            .collect();
+        let documents: Vec<Document> =
+            documents.into_iter().filter(|document| !document.is_native()).collect();
         let compiled = config::compile(&documents, &Materials::new(), &Identity::default());
-        let mut places: Vec<_> = compiled
-            .provenance
-            .verdicts
-            .iter()
-            .map(|verdict| verdict.place.clone())
-            .collect();
+        let mut places: Vec<_> =
+            compiled.provenance.verdicts.iter().map(|verdict| verdict.place.clone()).collect();
         let mut expected: Vec<_> = documents.iter().map(Document::place).collect();
         places.sort();
         expected.sort();
@@ -228,17 +192,11 @@ fn the_articles_routes_have_istios_names() {
         "validateClusters": false, "ignorePortInHostMatching": true, "maxDirectResponseBodySizeBytes": 1_048_576,
     }]);
     assert_eq!(without, expected);
-    let mut routed = dump::routes(&compile(&article(&[
-        "service-entry",
-        "gateway",
-        "virtual-service",
-    ])));
+    let mut routed =
+        dump::routes(&compile(&article(&["service-entry", "gateway", "virtual-service"])));
     let predicate = &mut routed[0]["virtualHosts"][0]["routes"][0]["route"]["retryPolicy"]["retryHostPredicate"]
         [0];
-    predicate
-        .as_object_mut()
-        .expect("an object")
-        .remove("typedConfig");
+    predicate.as_object_mut().expect("an object").remove("typedConfig");
     let resource = "/apis/networking.istio.io/v1alpha3/namespaces/default/virtual-service/direct-cnn-through-egress-gateway";
     let expected = serde_json::json!([{
         "name": "http.443",
@@ -279,11 +237,7 @@ fn every_example_directory_compiles_without_an_error() {
     assert!(!directories.is_empty());
     for directory in directories {
         let compiled = compile(&yaml_files(&directory));
-        assert!(
-            !config::problem::any_error(&compiled.problems),
-            "{}",
-            told(&compiled)
-        );
+        assert!(!config::problem::any_error(&compiled.problems), "{}", told(&compiled));
     }
 }
 
@@ -311,21 +265,14 @@ fn a_hundred_thousand_hosts_compile_into_one_route() {
 
 #[test]
 fn a_mapped_port_names_the_listener_and_the_gateway_port_names_the_host() {
-    for (mapped, listener, table) in [
-        (8443, "0.0.0.0_8443", "http.8443"),
-        (0, "0.0.0.0_443", "http.443"),
-    ] {
+    for (mapped, listener, table) in
+        [(8443, "0.0.0.0_8443", "http.8443"), (0, "0.0.0.0_443", "http.443")]
+    {
         let (documents, _) = read(&article(&["service-entry", "gateway", "virtual-service"]));
-        let identity = Identity {
-            port_map: [(443, mapped)].into(),
-            ..Identity::default()
-        };
+        let identity = Identity { port_map: [(443, mapped)].into(), ..Identity::default() };
         let plan = config::compile(&documents, &Materials::new(), &identity).plan;
         let one = &plan.listeners[0];
-        assert_eq!(
-            (one.name.as_str(), one.route_table.as_str()),
-            (listener, table)
-        );
+        assert_eq!((one.name.as_str(), one.route_table.as_str()), (listener, table));
         assert_eq!(
             (one.port, one.bind.port(), plan.routes[0].name.as_str()),
             (443, mapped, "edition.cnn.com:443")
@@ -343,15 +290,7 @@ fn a_list_of_many_objects_is_located_object_by_object() {
     let (documents, problems) = document::parse("list.yaml", &text);
     assert_eq!(problems, []);
     let compiled = config::compile(&documents, &Materials::new(), &Identity::default());
-    let unknown = compiled
-        .problems
-        .iter()
-        .filter(|problem| problem.code == "EG075");
+    let unknown = compiled.problems.iter().filter(|problem| problem.code == "EG075");
     let places: Vec<u32> = unknown.map(|problem| problem.place.line).collect();
-    assert_eq!(
-        places,
-        (0..5_000)
-            .map(|number| 7 + 4 * number)
-            .collect::<Vec<u32>>()
-    );
+    assert_eq!(places, (0..5_000).map(|number| 7 + 4 * number).collect::<Vec<u32>>());
 }

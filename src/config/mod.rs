@@ -67,10 +67,7 @@ pub fn compile(documents: &[Document], materials: &Materials, identity: &Identit
     istio::compile(documents, materials, identity, &mut compiled);
     native::compile(documents, materials, identity, &mut compiled);
     compiled.problems.sort_by(|a, b| a.place.cmp(&b.place));
-    compiled
-        .provenance
-        .verdicts
-        .sort_by(|a, b| a.place.cmp(&b.place));
+    compiled.provenance.verdicts.sort_by(|a, b| a.place.cmp(&b.place));
     compiled
 }
 

@@ -62,16 +62,10 @@ fn listener(listener: &Listener) -> Value {
 
 fn route_table(index: usize, listener: &Listener, plan: &Plan, provenance: &Provenance) -> Value {
     let mut hosts: Vec<(&Route, Value)> = Vec::new();
-    for (position, route) in plan
-        .routes
-        .iter()
-        .enumerate()
-        .filter(|(_, route)| route.listeners.contains(&index))
+    for (position, route) in
+        plan.routes.iter().enumerate().filter(|(_, route)| route.listeners.contains(&index))
     {
-        let origins = provenance
-            .routes
-            .get(position)
-            .map_or(&[][..], Vec::as_slice);
+        let origins = provenance.routes.get(position).map_or(&[][..], Vec::as_slice);
         hosts.push((route, virtual_host(route, origins, listener, plan)));
     }
     hosts.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
@@ -95,9 +89,8 @@ fn virtual_host(route: &Route, origins: &[Origin], listener: &Listener, plan: &P
         json!({ "name": route.name, "domains": domains, "includeRequestAttemptCount": true });
     if !route.rules.is_empty() {
         let rules = route.rules.iter().enumerate();
-        printed["routes"] = rules
-            .map(|(index, one)| rule(one, origins.get(index), listener, plan))
-            .collect();
+        printed["routes"] =
+            rules.map(|(index, one)| rule(one, origins.get(index), listener, plan)).collect();
     }
     printed
 }
@@ -185,19 +178,14 @@ fn operation(
 ) -> String {
     if let [(to, _)] = &forward.to[..] {
         let mut parts = cluster_name(to, plan).split('|').skip(1);
-        let (port, host) = (
-            parts.next().unwrap_or_default(),
-            parts.nth(1).unwrap_or_default(),
-        );
+        let (port, host) = (parts.next().unwrap_or_default(), parts.nth(1).unwrap_or_default());
         let path = match &rule.path {
             PathMatch::Exact(path) => path.clone(),
             PathMatch::Prefix(prefix) => format!("{prefix}*"),
         };
         return format!("{host}:{port}{path}");
     }
-    let name = origin
-        .and_then(|origin| origin.object.rsplit('/').next())
-        .unwrap_or_default();
+    let name = origin.and_then(|origin| origin.object.rsplit('/').next()).unwrap_or_default();
     format!("{name}:{}/*", listener.port)
 }
 
@@ -225,12 +213,9 @@ fn cluster(spec: &UpstreamSpec) -> Value {
     });
     match &spec.addressing {
         Addressing::Dns(targets) => dns(&mut printed, "STRICT_DNS", &spec.key.name, targets),
-        Addressing::LogicalDns(target) => dns(
-            &mut printed,
-            "LOGICAL_DNS",
-            &spec.key.name,
-            std::slice::from_ref(target),
-        ),
+        Addressing::LogicalDns(target) => {
+            dns(&mut printed, "LOGICAL_DNS", &spec.key.name, std::slice::from_ref(target))
+        }
         Addressing::Static(_) | Addressing::Nowhere(_) => {
             printed["type"] = json!("EDS");
             printed["edsClusterConfig"] = json!({
@@ -307,10 +292,7 @@ fn transport_socket(tls: &TlsSpec, protocol: Protocol) -> Value {
         common["combinedValidationContext"] = json!({ "defaultValidationContext": context, "validationContextSdsSecretConfig": { "name": roots } });
     }
     if let Some(identity) = &tls.identity {
-        let name = format!(
-            "file-cert:{}~{}",
-            identity.certificate_path, identity.key_path
-        );
+        let name = format!("file-cert:{}~{}", identity.certificate_path, identity.key_path);
         common["tlsCertificateSdsSecretConfigs"] = json!([{ "name": name }]);
     }
     match protocol {
@@ -336,8 +318,8 @@ fn address(address: &str, port: u16) -> Value {
 fn seconds(time: Duration) -> String {
     match time.subsec_nanos() {
         0 => format!("{}s", time.as_secs()),
-        nanos => format!("{}.{nanos:09}s", time.as_secs())
-            .replace("000000s", "s")
-            .replace("000s", "s"),
+        nanos => {
+            format!("{}.{nanos:09}s", time.as_secs()).replace("000000s", "s").replace("000s", "s")
+        }
     }
 }

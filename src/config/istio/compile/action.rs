@@ -33,45 +33,21 @@ pub fn compile(
 ) -> (Forward, Vec<Use>) {
     removed(route, field, report);
     let (to, uses) = destinations(route, field, port, known, report);
-    let mut forward = Forward {
-        to,
-        ..Forward::new(Destination::Missing(String::new()))
-    };
+    let mut forward = Forward { to, ..Forward::new(Destination::Missing(String::new())) };
     forward.timeout = timeout(route, field, report);
     forward.retry = retry(route, field, report);
     if let Some(headers) = &route.headers {
         let field = format!("{field}.headers");
-        edit(
-            &mut forward,
-            headers.request.as_ref(),
-            headers.response.as_ref(),
-            &field,
-            report,
-        );
+        edit(&mut forward, headers.request.as_ref(), headers.response.as_ref(), &field, report);
     }
     if let [only] = &route.route[..]
         && let Some(headers) = &only.headers
     {
         let field = format!("{field}.route[0].headers");
-        edit(
-            &mut forward,
-            headers.request.as_ref(),
-            headers.response.as_ref(),
-            &field,
-            report,
-        );
+        edit(&mut forward, headers.request.as_ref(), headers.response.as_ref(), &field, report);
     }
-    if let Some(authority) = route
-        .rewrite
-        .as_ref()
-        .and_then(|rewrite| rewrite.authority.as_ref())
-    {
-        rewrite_host(
-            &mut forward,
-            authority,
-            &format!("{field}.rewrite.authority"),
-            report,
-        );
+    if let Some(authority) = route.rewrite.as_ref().and_then(|rewrite| rewrite.authority.as_ref()) {
+        rewrite_host(&mut forward, authority, &format!("{field}.rewrite.authority"), report);
     }
     (forward, uses)
 }
@@ -84,36 +60,16 @@ fn removed(route: &HttpRoute, field: &str, report: &mut Report<'_>) {
             route.websocket_upgrade.is_some(),
             "leave it out: upgrades always pass",
         ),
-        (
-            "appendHeaders",
-            route.append_headers.is_some(),
-            "headers.request.add",
-        ),
-        (
-            "appendRequestHeaders",
-            route.append_request_headers.is_some(),
-            "headers.request.add",
-        ),
-        (
-            "removeRequestHeaders",
-            route.remove_request_headers.is_some(),
-            "headers.request.remove",
-        ),
-        (
-            "appendResponseHeaders",
-            route.append_response_headers.is_some(),
-            "headers.response.add",
-        ),
+        ("appendHeaders", route.append_headers.is_some(), "headers.request.add"),
+        ("appendRequestHeaders", route.append_request_headers.is_some(), "headers.request.add"),
+        ("removeRequestHeaders", route.remove_request_headers.is_some(), "headers.request.remove"),
+        ("appendResponseHeaders", route.append_response_headers.is_some(), "headers.response.add"),
         (
             "removeResponseHeaders",
             route.remove_response_headers.is_some(),
             "headers.response.remove",
         ),
-        (
-            "mirrorPercent",
-            route.mirror_percent.is_some(),
-            "mirrorPercentage",
-        ),
+        ("mirrorPercent", route.mirror_percent.is_some(), "mirrorPercentage"),
     ] {
         if present {
             report.fault(
@@ -132,19 +88,11 @@ fn removed(route: &HttpRoute, field: &str, report: &mut Report<'_>) {
         ("corsPolicy", route.cors_policy.is_some()),
     ] {
         if present {
-            report.unsupported(
-                Severity::Warning,
-                &format!("{field}.{name}"),
-                "it is not in force",
-            );
+            report.unsupported(Severity::Warning, &format!("{field}.{name}"), "it is not in force");
         }
     }
     if route.fault.is_some() {
-        report.unsupported(
-            Severity::Error,
-            &format!("{field}.fault"),
-            "no fault is injected",
-        );
+        report.unsupported(Severity::Error, &format!("{field}.fault"), "no fault is injected");
     }
 }
 
@@ -184,10 +132,7 @@ fn destinations(
         };
         if weight > 0 {
             let at = format!("{at}.destination");
-            to.push((
-                destination(&one.destination, &at, port, known, report, &mut uses),
-                weight,
-            ));
+            to.push((destination(&one.destination, &at, port, known, report, &mut uses), weight));
         }
     }
     if to.is_empty() {
@@ -199,10 +144,7 @@ fn destinations(
             message,
             "give each its share",
         );
-        to.push((
-            Destination::Missing(format!("{}: no weights", report.title())),
-            1,
-        ));
+        to.push((Destination::Missing(format!("{}: no weights", report.title())), 1));
     }
     (to, uses)
 }
@@ -214,10 +156,7 @@ fn unusable(route: &HttpRoute, field: &str, report: &mut Report<'_>) -> Option<S
         ("redirect", route.redirect.is_some()),
         ("directResponse", route.direct_response.is_some()),
         ("delegate", route.delegate.is_some()),
-        (
-            "rewrite.uri",
-            rewrite.is_some_and(|rewrite| rewrite.uri.is_some()),
-        ),
+        ("rewrite.uri", rewrite.is_some_and(|rewrite| rewrite.uri.is_some())),
         (
             "rewrite.uriRegexRewrite",
             rewrite.is_some_and(|rewrite| rewrite.uri_regex_rewrite.is_some()),
@@ -247,26 +186,10 @@ fn unusable(route: &HttpRoute, field: &str, report: &mut Report<'_>) -> Option<S
 
 fn removed_from_destination(one: &HttpRouteDestination, field: &str, report: &mut Report<'_>) {
     for (name, present, instead) in [
-        (
-            "appendRequestHeaders",
-            one.append_request_headers.is_some(),
-            "headers.request.add",
-        ),
-        (
-            "removeRequestHeaders",
-            one.remove_request_headers.is_some(),
-            "headers.request.remove",
-        ),
-        (
-            "appendResponseHeaders",
-            one.append_response_headers.is_some(),
-            "headers.response.add",
-        ),
-        (
-            "removeResponseHeaders",
-            one.remove_response_headers.is_some(),
-            "headers.response.remove",
-        ),
+        ("appendRequestHeaders", one.append_request_headers.is_some(), "headers.request.add"),
+        ("removeRequestHeaders", one.remove_request_headers.is_some(), "headers.request.remove"),
+        ("appendResponseHeaders", one.append_response_headers.is_some(), "headers.response.add"),
+        ("removeResponseHeaders", one.remove_response_headers.is_some(), "headers.response.remove"),
     ] {
         if present {
             report.fault(
@@ -299,10 +222,7 @@ fn destination(
     };
     let name = names::cluster(number, &written.subset, &host);
     if let Some(upstream) = known.cluster(number, &written.subset, &host) {
-        uses.push(Use {
-            upstream,
-            field: field.to_owned(),
-        });
+        uses.push(Use { upstream, field: field.to_owned() });
         return Destination::Upstream(upstream);
     }
     match ports {
@@ -318,13 +238,7 @@ fn destination(
         None => {
             let message = format!("{host} is unknown; requests get 503 (NC)");
             let fix = format!("add a ServiceEntry with hosts: [{host}]");
-            report.fault(
-                "EG011",
-                Severity::Error,
-                &format!("{field}.host"),
-                message,
-                fix,
-            );
+            report.fault("EG011", Severity::Error, &format!("{field}.host"), message, fix);
         }
         Some(ports) if !ports.contains(&number) => {
             let list: Vec<String> = ports.iter().map(u16::to_string).collect();
@@ -337,11 +251,8 @@ fn destination(
                     "{host} has ports [{list}] and none is named, so {number} is used; requests get 503 (NC)"
                 ),
             };
-            let at = if given.is_some() {
-                format!("{field}.port.number")
-            } else {
-                field.to_owned()
-            };
+            let at =
+                if given.is_some() { format!("{field}.port.number") } else { field.to_owned() };
             report.fault(
                 "EG010",
                 Severity::Error,
@@ -390,14 +301,8 @@ fn retry(route: &HttpRoute, field: &str, report: &mut Report<'_>) -> Retry {
     for (name, present) in [
         ("perTryTimeout", retries.per_try_timeout.is_some()),
         ("retryOn", retries.retry_on.is_some()),
-        (
-            "retryRemoteLocalities",
-            retries.retry_remote_localities.is_some(),
-        ),
-        (
-            "retryIgnorePreviousHosts",
-            retries.retry_ignore_previous_hosts.is_some(),
-        ),
+        ("retryRemoteLocalities", retries.retry_remote_localities.is_some()),
+        ("retryIgnorePreviousHosts", retries.retry_ignore_previous_hosts.is_some()),
         ("backoff", retries.backoff.is_some()),
     ] {
         if present {
@@ -408,9 +313,7 @@ fn retry(route: &HttpRoute, field: &str, report: &mut Report<'_>) -> Retry {
             );
         }
     }
-    Retry {
-        attempts: u32::try_from(retries.attempts).unwrap_or(0),
-    }
+    Retry { attempts: u32::try_from(retries.attempts).unwrap_or(0) }
 }
 
 fn edit(
@@ -430,12 +333,7 @@ fn edit(
         edits(&mut forward.request, operations, &at, report);
     }
     if let Some(operations) = response {
-        edits(
-            &mut forward.response,
-            operations,
-            &format!("{field}.response"),
-            report,
-        );
+        edits(&mut forward.response, operations, &format!("{field}.response"), report);
     }
 }
 
@@ -450,12 +348,8 @@ fn edits(
             edits.remove.push(name.clone());
         }
     }
-    edits
-        .set
-        .extend(lines(&operations.set, &format!("{field}.set"), report));
-    edits
-        .add
-        .extend(lines(&operations.add, &format!("{field}.add"), report));
+    edits.set.extend(lines(&operations.set, &format!("{field}.set"), report));
+    edits.add.extend(lines(&operations.add, &format!("{field}.add"), report));
 }
 
 fn lines(
@@ -485,10 +379,7 @@ fn lines(
         if value.contains('%') {
             report.unsupported(Severity::Warning, &at, "a % in a value is sent as it is");
         }
-        lines.push(HeaderEdit {
-            name: name.clone(),
-            value: value.clone(),
-        });
+        lines.push(HeaderEdit { name: name.clone(), value: value.clone() });
     }
     lines
 }
@@ -520,13 +411,7 @@ fn rewrite_host(forward: &mut Forward, authority: &str, field: &str, report: &mu
             let message = format!(
                 "\"{authority}\" is not a host, with or without a port; the Host stays as it is"
             );
-            report.fault(
-                "EG081",
-                Severity::Error,
-                field,
-                message,
-                "write the name alone",
-            );
+            report.fault("EG081", Severity::Error, field, message, "write the name alone");
         }
     }
 }

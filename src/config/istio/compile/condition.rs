@@ -60,10 +60,7 @@ pub fn applies(
     if !condition.source_namespace.is_empty() && condition.source_namespace != identity.namespace {
         return not_here(
             "sourceNamespace",
-            format!(
-                "match.sourceNamespace {} is not this gateway's",
-                condition.source_namespace
-            ),
+            format!("match.sourceNamespace {} is not this gateway's", condition.source_namespace),
         );
     }
     Applies::Here
@@ -91,19 +88,11 @@ pub fn compile(
     ] {
         if present {
             expressible = false;
-            report.unsupported(
-                Severity::Error,
-                &format!("{field}.{name}"),
-                "the rule is left out",
-            );
+            report.unsupported(Severity::Error, &format!("{field}.{name}"), "the rule is left out");
         }
     }
     if !condition.stat_prefix.is_empty() {
-        report.unsupported(
-            Severity::Warning,
-            &format!("{field}.statPrefix"),
-            "it is not in force",
-        );
+        report.unsupported(Severity::Warning, &format!("{field}.statPrefix"), "it is not in force");
     }
     let path = match &condition.uri {
         None => Some(PathMatch::Prefix("/".to_owned())),
@@ -122,11 +111,7 @@ fn path(uri: &StringMatch, field: &str, report: &mut Report<'_>) -> Option<PathM
         (None, Some(prefix), None) if !prefix.is_empty() => Some(PathMatch::Prefix(prefix.clone())),
         (None, None, Some(regex)) if regex == ".*" => Some(PathMatch::Prefix("/".to_owned())),
         (None, None, Some(_)) => {
-            report.unsupported(
-                Severity::Error,
-                &format!("{field}.regex"),
-                "the rule is left out",
-            );
+            report.unsupported(Severity::Error, &format!("{field}.regex"), "the rule is left out");
             None
         }
         _ => one_way(field, report),
@@ -138,16 +123,8 @@ fn methods(method: &StringMatch, field: &str, report: &mut Report<'_>) -> Option
         (Some(exact), None, None) if !exact.is_empty() => Some(vec![exact.clone()]),
         (None, None, Some(regex)) if regex == ".*" => Some(Vec::new()),
         (None, Some(_), None) | (None, None, Some(_)) => {
-            let kind = if method.prefix.is_some() {
-                "prefix"
-            } else {
-                "regex"
-            };
-            report.unsupported(
-                Severity::Error,
-                &format!("{field}.{kind}"),
-                "the rule is left out",
-            );
+            let kind = if method.prefix.is_some() { "prefix" } else { "regex" };
+            report.unsupported(Severity::Error, &format!("{field}.{kind}"), "the rule is left out");
             None
         }
         _ => one_way(field, report),
@@ -156,12 +133,6 @@ fn methods(method: &StringMatch, field: &str, report: &mut Report<'_>) -> Option
 
 fn one_way<T>(field: &str, report: &mut Report<'_>) -> Option<T> {
     let message = "exactly one of exact, prefix and regex is needed; the rule is left out";
-    report.fault(
-        "EG081",
-        Severity::Error,
-        field,
-        message,
-        "write one of them, not empty",
-    );
+    report.fault("EG081", Severity::Error, field, message, "write one of them, not empty");
     None
 }

@@ -93,11 +93,8 @@ pub fn read<'a>(
             return Err(object.report);
         }
     };
-    let visibility = names::visibility(
-        &object.spec.export_to,
-        object.namespace(),
-        &identity.namespace,
-    );
+    let visibility =
+        names::visibility(&object.spec.export_to, object.namespace(), &identity.namespace);
     let selector = match &object.spec.workload_selector {
         None => Selector::Absent,
         Some(selector)
@@ -113,9 +110,7 @@ pub fn read<'a>(
         .iter()
         .find(|fault| hides_tls(document, fault))
         .map(|fault| format!("{} {fault}: it cannot be understood", object.report.title()));
-    let Object {
-        spec, mut report, ..
-    } = object;
+    let Object { spec, mut report, .. } = object;
     if broken.is_some() {
         report.reason(
             "its hosts fail closed with 503: TLS settings may be missing from what was understood",
@@ -145,24 +140,10 @@ pub fn read<'a>(
         let traffic = subset
             .traffic_policy
             .map(|policy| read_traffic(&policy, &path, materials, &mut report));
-        subsets.push(Subset {
-            name: subset.name,
-            labels: subset.labels,
-            traffic,
-        });
+        subsets.push(Subset { name: subset.name, labels: subset.labels, traffic });
     }
     let origin = report.origin("spec.trafficPolicy");
-    Ok(Rule {
-        report,
-        origin,
-        host,
-        traffic,
-        subsets,
-        broken,
-        visibility,
-        selector,
-        chosen: false,
-    })
+    Ok(Rule { report, origin, host, traffic, subsets, broken, visibility, selector, chosen: false })
 }
 
 /// The files that the object points at.
@@ -170,19 +151,16 @@ pub fn files(document: &Document) -> Vec<String> {
     let Some(spec) = document.typed::<DestinationRule>("spec").value else {
         return Vec::new();
     };
-    let policies = spec.traffic_policy.iter().chain(
-        spec.subsets
-            .iter()
-            .filter_map(|subset| subset.traffic_policy.as_ref()),
-    );
+    let policies = spec
+        .traffic_policy
+        .iter()
+        .chain(spec.subsets.iter().filter_map(|subset| subset.traffic_policy.as_ref()));
     policies
         .flat_map(|policy| {
-            policy.tls.iter().chain(
-                policy
-                    .port_level_settings
-                    .iter()
-                    .filter_map(|port| port.tls.as_ref()),
-            )
+            policy
+                .tls
+                .iter()
+                .chain(policy.port_level_settings.iter().filter_map(|port| port.tls.as_ref()))
         })
         .flat_map(super::tls::files)
         .collect()
@@ -209,9 +187,9 @@ fn hides_tls(document: &Document, fault: &str) -> bool {
 fn has_tls(value: &Value) -> bool {
     match value {
         // No other block has a mode: `tsl: {mode: SIMPLE}` is told by it.
-        Value::Object(fields) => fields
-            .iter()
-            .any(|(name, field)| name == "tls" || name == "mode" || has_tls(field)),
+        Value::Object(fields) => {
+            fields.iter().any(|(name, field)| name == "tls" || name == "mode" || has_tls(field))
+        }
         Value::Array(entries) => entries.iter().any(has_tls),
         _ => false,
     }
@@ -229,11 +207,7 @@ fn read_traffic(
         ("retryBudget", policy.retry_budget.is_some()),
     ] {
         if present {
-            report.unsupported(
-                Severity::Error,
-                &format!("{path}.{field}"),
-                "it is not in force",
-            );
+            report.unsupported(Severity::Error, &format!("{path}.{field}"), "it is not in force");
         }
     }
     let all = policy::level(
@@ -296,9 +270,7 @@ impl<'a> Rules<'a> {
     pub fn new(mut all: Vec<Rule<'a>>, identity: &Identity) -> Self {
         let mut by_namespace: HashMap<String, HashMap<HostPattern, Vec<usize>>> = HashMap::new();
         for (index, rule) in all.iter().enumerate() {
-            let hosts = by_namespace
-                .entry(rule.report.document.namespace.clone())
-                .or_default();
+            let hosts = by_namespace.entry(rule.report.document.namespace.clone()).or_default();
             hosts.entry(rule.host.clone()).or_default().push(index);
         }
         for same_host in by_namespace.values().flat_map(HashMap::values) {
@@ -330,10 +302,7 @@ impl<'a> Rules<'a> {
             let rule = &self.all[*index];
             rule.traffic.is_some() || rule.broken.is_some()
         });
-        Choice {
-            policy: policy.or(rules.first().copied()),
-            rules,
-        }
+        Choice { policy: policy.or(rules.first().copied()), rules }
     }
 
     /// The rules of a namespace for the most specific pattern that covers the host.
@@ -344,17 +313,15 @@ impl<'a> Rules<'a> {
         admit: impl Fn(&Rule) -> bool,
     ) -> Option<Vec<usize>> {
         let hosts = self.by_namespace.get(namespace)?;
-        std::iter::once(host.clone())
-            .chain(names::wider(host))
-            .find_map(|pattern| {
-                let rules = hosts.get(&pattern)?.iter().copied();
-                let admitted: Vec<usize> = rules
-                    .filter(|index| {
-                        self.all[*index].selector != Selector::Others && admit(&self.all[*index])
-                    })
-                    .collect();
-                (!admitted.is_empty()).then_some(admitted)
-            })
+        std::iter::once(host.clone()).chain(names::wider(host)).find_map(|pattern| {
+            let rules = hosts.get(&pattern)?.iter().copied();
+            let admitted: Vec<usize> = rules
+                .filter(|index| {
+                    self.all[*index].selector != Selector::Others && admit(&self.all[*index])
+                })
+                .collect();
+            (!admitted.is_empty()).then_some(admitted)
+        })
     }
 
     /// Every rule whose host covers this one, with why it was taken or not.
@@ -364,9 +331,8 @@ impl<'a> Rules<'a> {
         service_namespace: &str,
         choice: &Choice,
     ) -> Vec<Candidate> {
-        let patterns: Vec<HostPattern> = std::iter::once(host.clone())
-            .chain(names::wider(host))
-            .collect();
+        let patterns: Vec<HostPattern> =
+            std::iter::once(host.clone()).chain(names::wider(host)).collect();
         let mut covering: Vec<usize> = self
             .by_namespace
             .values()
@@ -375,10 +341,7 @@ impl<'a> Rules<'a> {
             .copied()
             .collect();
         covering.sort_unstable();
-        covering
-            .into_iter()
-            .map(|index| self.candidate(index, service_namespace, choice))
-            .collect()
+        covering.into_iter().map(|index| self.candidate(index, service_namespace, choice)).collect()
     }
 
     fn candidate(&self, index: usize, service_namespace: &str, choice: &Choice) -> Candidate {
@@ -398,26 +361,13 @@ impl<'a> Rules<'a> {
                 "metadata.namespace: {namespace} is neither the gateway's namespace, nor the service's, nor the root namespace"
             )
         } else if rule.visibility == Visibility::Hidden {
-            format!(
-                "spec.exportTo: it is hidden from namespace {}",
-                self.namespace
-            )
+            format!("spec.exportTo: it is hidden from namespace {}", self.namespace)
         } else {
             "spec.host or metadata.namespace: a more specific host or a nearer namespace goes first"
                 .to_owned()
         };
-        let Origin {
-            object,
-            namespace,
-            place,
-            ..
-        } = rule.origin.clone();
-        Candidate {
-            object,
-            namespace,
-            place,
-            verdict,
-        }
+        let Origin { object, namespace, place, .. } = rule.origin.clone();
+        Candidate { object, namespace, place, verdict }
     }
 }
 

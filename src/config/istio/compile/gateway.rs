@@ -139,10 +139,7 @@ impl Gateways {
         let field = format!("spec.servers[{index}]");
         let Object { spec, report, .. } = object;
         let server = &spec.servers[index];
-        let owner = self
-            .servers
-            .iter()
-            .find(|open| u32::from(open.port) == server.port.number);
+        let owner = self.servers.iter().find(|open| u32::from(open.port) == server.port.number);
         let port = check_port(server, owner, &field, report)?;
         let bind = match server.bind.as_str() {
             "" => None,
@@ -173,12 +170,7 @@ impl Gateways {
             }
         };
         compiled.provenance.listeners[listener].push(report.origin(&field));
-        Some(OpenServer {
-            gateway: gateway.to_owned(),
-            port,
-            listener,
-            admitted,
-        })
+        Some(OpenServer { gateway: gateway.to_owned(), port, listener, admitted })
     }
 }
 
@@ -189,18 +181,10 @@ fn check_port(
     field: &str,
     report: &mut Report<'_>,
 ) -> Option<u16> {
-    let number = u16::try_from(server.port.number)
-        .ok()
-        .filter(|number| *number != 0);
+    let number = u16::try_from(server.port.number).ok().filter(|number| *number != 0);
     let Some(number) = number else {
         let message = "a port must be a number from 1 to 65535; the server is left out";
-        report.fault(
-            "EG082",
-            Severity::Error,
-            &format!("{field}.port.number"),
-            message,
-            "443",
-        );
+        report.fault("EG082", Severity::Error, &format!("{field}.port.number"), message, "443");
         return None;
     };
     if server.port.target_port.is_some() {
@@ -214,11 +198,7 @@ fn check_port(
         );
     }
     if server.default_endpoint.is_some() {
-        report.unsupported(
-            Severity::Warning,
-            &format!("{field}.defaultEndpoint"),
-            "routes decide",
-        );
+        report.unsupported(Severity::Warning, &format!("{field}.defaultEndpoint"), "routes decide");
     }
     let protocol = server.port.protocol.to_ascii_uppercase();
     match protocol.as_str() {
@@ -230,13 +210,7 @@ fn check_port(
                     "dropped: port {number} already has protocol HTTP from {}",
                     owner.gateway
                 );
-                report.fault(
-                    "EG016",
-                    Severity::Error,
-                    &field,
-                    message,
-                    "use another port",
-                );
+                report.fault("EG016", Severity::Error, &field, message, "use another port");
             } else {
                 let effect = format!("{protocol} servers: port {number} is not opened for it");
                 report.unsupported(Severity::Error, &field, &effect);
@@ -245,25 +219,14 @@ fn check_port(
         }
         other => {
             let fix = nearest(other, &["HTTP", "HTTP2", "GRPC", "HTTPS", "TLS", "TCP"]);
-            let message = format!(
-                "\"{}\" is not a protocol; the server is left out",
-                server.port.protocol
-            );
-            report.fault(
-                "EG081",
-                Severity::Error,
-                &format!("{field}.port.protocol"),
-                message,
-                fix,
-            );
+            let message =
+                format!("\"{}\" is not a protocol; the server is left out", server.port.protocol);
+            report.fault("EG081", Severity::Error, &format!("{field}.port.protocol"), message, fix);
             return None;
         }
     }
     if let Some(tls) = &server.tls {
-        let redirects = tls
-            .get("httpsRedirect")
-            .and_then(serde_json::Value::as_bool)
-            == Some(true);
+        let redirects = tls.get("httpsRedirect").and_then(serde_json::Value::as_bool) == Some(true);
         let effect = if redirects {
             "nobody is redirected"
         } else {
@@ -318,10 +281,7 @@ fn admitted(server: &Server, field: &str, report: &mut Report<'_>) -> Admitted {
     }
     let mut admitted = Admitted::default();
     for (namespace, list) in lists {
-        let hosts = Hosts {
-            set: PatternSet::new(list.iter().cloned()),
-            list,
-        };
+        let hosts = Hosts { set: PatternSet::new(list.iter().cloned()), list };
         match namespace {
             None => admitted.from_anywhere = hosts,
             Some(namespace) => drop(admitted.from_namespace.insert(namespace, hosts)),
@@ -355,20 +315,12 @@ fn listener(
         Some(IpAddr::V6(ip)) => (format!("[{ip}]_{shown}"), format!("http.{shown}.{ip}")),
         Some(ip) => (format!("{ip}_{shown}"), format!("http.{shown}.{ip}")),
     };
-    compiled.plan.listeners.push(Listener {
-        name,
-        route_table,
-        port,
-        bind: socket,
-    });
+    compiled.plan.listeners.push(Listener { name, route_table, port, bind: socket });
     compiled.provenance.listeners.push(Vec::new());
     Ok(compiled.plan.listeners.len() - 1)
 }
 
 fn labels(labels: &std::collections::BTreeMap<String, String>) -> String {
-    let pairs: Vec<String> = labels
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
+    let pairs: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
     pairs.join(",")
 }

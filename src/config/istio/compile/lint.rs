@@ -54,13 +54,7 @@ fn unfindable(report: &mut Report<'_>, at: &Use, world: &World<'_, '_>) {
     if why == NO_LABELS {
         let message = format!("the subset selects no endpoint of {service}; requests get 503 (UH)");
         let fix = "give an endpoint these labels";
-        report.tell(
-            "EG012",
-            Severity::Warning,
-            &format!("{field}.subset"),
-            message,
-            fix,
-        );
+        report.tell("EG012", Severity::Warning, &format!("{field}.subset"), message, fix);
     } else if why.starts_with("resolution ") {
         let message = format!("{service} says no way to find {host}: {why}; requests get 503 (UH)");
         report.tell(
@@ -75,10 +69,8 @@ fn unfindable(report: &mut Report<'_>, at: &Use, world: &World<'_, '_>) {
 
 /// EG003 and EG040: an upstream where TLS is expected and plain text is spoken.
 fn plain_text(report: &mut Report<'_>, at: &Use, rules: &mut Rules<'_>, world: &World<'_, '_>) {
-    let (spec, facts) = (
-        &world.compiled.plan.upstreams[at.upstream],
-        &world.known.facts[at.upstream],
-    );
+    let (spec, facts) =
+        (&world.compiled.plan.upstreams[at.upstream], &world.known.facts[at.upstream]);
     if spec.key.security != Security::Plain || facts.expectation != Expectation::Tls {
         return;
     }
@@ -95,24 +87,14 @@ fn plain_text(report: &mut Report<'_>, at: &Use, rules: &mut Rules<'_>, world: &
             "mode: SIMPLE",
         );
     }
-    let message = format!(
-        "{host}:{port} will be contacted WITHOUT TLS: {}",
-        why_plain(facts, rules, world)
-    );
-    report.tell(
-        "EG003",
-        Severity::Error,
-        &at.field,
-        message,
-        remedy(host, port, facts, rules),
-    );
+    let message =
+        format!("{host}:{port} will be contacted WITHOUT TLS: {}", why_plain(facts, rules, world));
+    report.tell("EG003", Severity::Error, &at.field, message, remedy(host, port, facts, rules));
 }
 
 /// Why no TLS settings are in force, with the nearest candidates.
 fn why_plain(facts: &Facts, rules: &Rules<'_>, world: &World<'_, '_>) -> String {
-    let World {
-        services, identity, ..
-    } = world;
+    let World { services, identity, .. } = world;
     if let Some(rule) = facts.choice.policy {
         return format!(
             "{}, which applies, has no tls for this port",
@@ -167,9 +149,7 @@ fn remedy(host: &str, port: u16, facts: &Facts, rules: &Rules<'_>) -> String {
 
 /// EG001: what was written for all ports and is not in force on a routed one.
 fn replaced_blocks(upstream: usize, rules: &mut Rules<'_>, world: &World<'_, '_>) {
-    let World {
-        known, compiled, ..
-    } = world;
+    let World { known, compiled, .. } = world;
     let facts = &known.facts[upstream];
     let Some(rule) = facts.choice.policy else {
         return;
@@ -184,10 +164,7 @@ fn replaced_blocks(upstream: usize, rules: &mut Rules<'_>, world: &World<'_, '_>
                 )
             }
             "loadBalancer" => continue, // the default says the same
-            "tls" => format!(
-                "tls {} is not in force on {port} (plain text is)",
-                block.text
-            ),
+            "tls" => format!("tls {} is not in force on {port} (plain text is)", block.text),
             name => format!("{name} is not in force on {port}"),
         };
         let by = facts.replaced_by.rsplit('.').next().unwrap_or_default();
@@ -206,9 +183,7 @@ fn replaced_blocks(upstream: usize, rules: &mut Rules<'_>, world: &World<'_, '_>
 
 /// EG002: TLS settings for a port that no route uses, while another port is spoken to in plain text.
 fn ports_missed(routed: &BTreeSet<usize>, rules: &mut Rules<'_>, world: &World<'_, '_>) {
-    let World {
-        known, compiled, ..
-    } = world;
+    let World { known, compiled, .. } = world;
     for (index, rule) in rules.all.iter_mut().enumerate() {
         let Some(traffic) = &rule.traffic else {
             continue;
@@ -218,10 +193,7 @@ fn ports_missed(routed: &BTreeSet<usize>, rules: &mut Rules<'_>, world: &World<'
             .filter(|upstream| known.facts[**upstream].choice.policy == Some(index))
             .map(|upstream| &compiled.plan.upstreams[*upstream])
             .collect();
-        let Some(plain) = mine
-            .iter()
-            .find(|spec| spec.key.security == Security::Plain)
-        else {
+        let Some(plain) = mine.iter().find(|spec| spec.key.security == Security::Plain) else {
             continue;
         };
         let missed: Vec<(u16, String)> = traffic
@@ -258,15 +230,13 @@ pub fn unused(rules: &mut Rules<'_>) {
         if names::is_cluster_service(&host) {
             let message = "about a service inside the cluster: applies to sidecars only; ignored by this gateway";
             rule.report.forgive();
-            rule.report
-                .tell("EG013", Severity::Info, "spec.host", message, "");
+            rule.report.tell("EG013", Severity::Info, "spec.host", message, "");
             rule.report.ignore(message);
         } else {
             let message = format!(
                 "it applies to no host of a ServiceEntry: {host} is unknown, another rule goes first, or it is not visible here"
             );
-            rule.report
-                .tell("EG011", Severity::Warning, "spec.host", message.clone(), "");
+            rule.report.tell("EG011", Severity::Warning, "spec.host", message.clone(), "");
             rule.report.ignore(message);
         }
     }

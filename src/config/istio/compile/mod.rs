@@ -33,12 +33,8 @@ pub fn compile(
     compiled: &mut Compiled,
 ) {
     let documents = in_order(documents);
-    let of = |kind: &'static str| {
-        documents
-            .iter()
-            .copied()
-            .filter(move |document| is(document, kind))
-    };
+    let of =
+        |kind: &'static str| documents.iter().copied().filter(move |document| is(document, kind));
     let mut reports: Vec<Report<'_>> = Vec::new();
 
     let mut services = keep(
@@ -62,12 +58,7 @@ pub fn compile(
         one.report_hosts(&gateways);
     }
 
-    let world = lint::World {
-        services: &services,
-        known: &known,
-        compiled,
-        identity,
-    };
+    let world = lint::World { services: &services, known: &known, compiled, identity };
     lint::used(&mut virtuals, &mut rules, &world);
     lint::unused(&mut rules);
     reports.extend(documents.iter().filter_map(|document| not_read(document)));
@@ -93,10 +84,8 @@ pub fn referenced_files(documents: &[Document]) -> Vec<String> {
 
 /// Older objects first, as istiod goes; files written by hand have no age and keep their order.
 fn in_order(documents: &[Document]) -> Vec<&Document> {
-    let mut ours: Vec<&Document> = documents
-        .iter()
-        .filter(|document| !document.is_native())
-        .collect();
+    let mut ours: Vec<&Document> =
+        documents.iter().filter(|document| !document.is_native()).collect();
     ours.sort_by(|a, b| a.created.cmp(&b.created));
     ours
 }
@@ -112,34 +101,20 @@ fn keep<'a, T>(
     read: impl Iterator<Item = Result<T, Report<'a>>>,
     reports: &mut Vec<Report<'a>>,
 ) -> Vec<T> {
-    read.filter_map(|one| one.map_err(|report| reports.push(report)).ok())
-        .collect()
+    read.filter_map(|one| one.map_err(|report| reports.push(report)).ok()).collect()
 }
 
 /// A report on an object of another kind: nothing is dropped silently.
 fn not_read(document: &Document) -> Option<Report<'_>> {
-    const READ: [&str; 4] = [
-        "Gateway",
-        "VirtualService",
-        "DestinationRule",
-        "ServiceEntry",
-    ];
+    const READ: [&str; 4] = ["Gateway", "VirtualService", "DestinationRule", "ServiceEntry"];
     if READ.iter().any(|kind| is(document, kind)) {
         return None;
     }
     let mut report = Report::new(document);
     let (kind, version) = (document.kind.as_str(), document.api_version.as_str());
     let (code, severity, message) = if kind.is_empty() || version.is_empty() {
-        let missing = if kind.is_empty() {
-            "kind"
-        } else {
-            "apiVersion"
-        };
-        (
-            "EG082",
-            Severity::Error,
-            format!("{missing} is missing; the object is ignored"),
-        )
+        let missing = if kind.is_empty() { "kind" } else { "apiVersion" };
+        ("EG082", Severity::Error, format!("{missing} is missing; the object is ignored"))
     } else if READ.contains(&kind) && (version.starts_with(GROUP) || !version.contains('/')) {
         (
             "EG081",
@@ -153,23 +128,11 @@ fn not_read(document: &Document) -> Option<Report<'_>> {
             "not supported yet: certificates are read from files; the object is ignored".to_owned(),
         )
     } else if version.starts_with(GROUP) || version.contains("istio.io/") {
-        (
-            "EG013",
-            Severity::Info,
-            format!("{kind} does not apply to this gateway; ignored"),
-        )
+        ("EG013", Severity::Info, format!("{kind} does not apply to this gateway; ignored"))
     } else {
-        (
-            "EG084",
-            Severity::Info,
-            format!("{version} {kind} is not read; ignored"),
-        )
+        ("EG084", Severity::Info, format!("{version} {kind} is not read; ignored"))
     };
-    let fix = if severity == Severity::Error {
-        "apiVersion: networking.istio.io/v1"
-    } else {
-        ""
-    };
+    let fix = if severity == Severity::Error { "apiVersion: networking.istio.io/v1" } else { "" };
     let field = if kind.is_empty() {
         ""
     } else if severity == Severity::Error {

@@ -28,10 +28,7 @@ pub fn service(host: &str, namespace: &str) -> String {
     if host.contains('.') || host == "*" || host.is_empty() {
         host.to_ascii_lowercase()
     } else {
-        format!(
-            "{}.{namespace}.svc.cluster.local",
-            host.to_ascii_lowercase()
-        )
+        format!("{}.{namespace}.svc.cluster.local", host.to_ascii_lowercase())
     }
 }
 
@@ -73,9 +70,7 @@ pub fn visibility(export_to: &[String], owner: &str, viewer: &str) -> Visibility
 
 /// Whether every wanted label is there with the wanted value.
 pub fn selects(wanted: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
-    wanted
-        .iter()
-        .all(|(name, value)| labels.get(name) == Some(value))
+    wanted.iter().all(|(name, value)| labels.get(name) == Some(value))
 }
 
 /// A host as it was written, brought to its normal form.
@@ -100,13 +95,11 @@ pub fn host_pattern(text: &str) -> Result<Normal, String> {
     };
     let bare = bare.strip_suffix('.').unwrap_or(bare);
     let pattern = HostPattern::parse(bare)?;
-    Ok(
-        if bare == text && !text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            Normal::Same(pattern)
-        } else {
-            Normal::Mended(pattern)
-        },
-    )
+    Ok(if bare == text && !text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Normal::Same(pattern)
+    } else {
+        Normal::Mended(pattern)
+    })
 }
 
 /// Many host patterns, asked which of them cover another; no asking is linear in their number.
@@ -117,9 +110,7 @@ pub struct PatternSet {
 
 impl PatternSet {
     pub fn new(patterns: impl IntoIterator<Item = HostPattern>) -> Self {
-        Self {
-            patterns: patterns.into_iter().collect(),
-        }
+        Self { patterns: patterns.into_iter().collect() }
     }
 
     /// Whether one of the patterns covers every host that this one covers.
@@ -174,11 +165,7 @@ mod tests {
             (&["them"], "a", Visibility::Hidden),
             (&["~"], "us", Visibility::Hidden),
         ] {
-            assert_eq!(
-                visibility(&to(export_to), owner, "us"),
-                seen,
-                "{export_to:?} {owner}"
-            );
+            assert_eq!(visibility(&to(export_to), owner, "us"), seen, "{export_to:?} {owner}");
         }
     }
 
@@ -197,11 +184,7 @@ mod tests {
                 Normal::Same(pattern) => (pattern, false),
                 Normal::Mended(pattern) => (pattern, true),
             };
-            assert_eq!(
-                (pattern.to_string().as_str(), was),
-                (host, mended),
-                "{text}"
-            );
+            assert_eq!((pattern.to_string().as_str(), was), (host, mended), "{text}");
         }
         assert!(
             host_pattern("a b").is_err()

@@ -25,14 +25,9 @@ impl<'a, S: DeserializeOwned> Object<'a, S> {
     pub fn read(document: &'a Document) -> Result<Self, Report<'a>> {
         let Typed { value, problems } = document.typed::<S>("spec");
         let mut report = Report::new(document);
-        let faults = problems
-            .iter()
-            .map(|problem| problem.field.clone())
-            .collect();
+        let faults = problems.iter().map(|problem| problem.field.clone()).collect();
         for problem in problems {
-            report
-                .reasons
-                .push(format!("{}: {}", problem.field, problem.message));
+            report.reasons.push(format!("{}: {}", problem.field, problem.message));
             report.partly = true;
             report.push(problem);
         }
@@ -46,11 +41,7 @@ impl<'a, S: DeserializeOwned> Object<'a, S> {
             );
         }
         match value {
-            Some(spec) => Ok(Self {
-                spec,
-                report,
-                faults,
-            }),
+            Some(spec) => Ok(Self { spec, report, faults }),
             None => {
                 report.ignore("its spec cannot be understood");
                 Err(report)
@@ -62,9 +53,7 @@ impl<'a, S: DeserializeOwned> Object<'a, S> {
 impl<S> Object<'_, S> {
     /// Whether something at the path, below or around it was left out of the spec.
     pub fn faulty_at(&self, path: &str) -> bool {
-        self.faults
-            .iter()
-            .any(|fault| is_within(fault, path) || is_within(path, fault))
+        self.faults.iter().any(|fault| is_within(fault, path) || is_within(path, fault))
     }
 
     /// The paths of what was left out.
@@ -78,8 +67,7 @@ impl<S> Object<'_, S> {
 }
 
 fn is_within(path: &str, outer: &str) -> bool {
-    path.strip_prefix(outer)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    path.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 /// What is to be said about an object.
@@ -160,13 +148,7 @@ impl<'a> Report<'a> {
 
     /// A field that is understood but not acted on yet.
     pub fn unsupported(&mut self, severity: Severity, field: &str, effect: &str) {
-        self.fault(
-            "EG083",
-            severity,
-            field,
-            format!("not supported yet; {effect}"),
-            "",
-        );
+        self.fault("EG083", severity, field, format!("not supported yet; {effect}"), "");
     }
 
     /// A reason to be shown with the verdict, whatever it is.
@@ -177,8 +159,7 @@ impl<'a> Report<'a> {
     /// Takes back what was said of values, but not of unknown fields and wrong types: the object is
     /// meant for others, who may well do what this gateway cannot.
     pub fn forgive(&mut self) {
-        self.problems
-            .retain(|problem| matches!(problem.code, "EG075" | "EG081" | "EG082"));
+        self.problems.retain(|problem| matches!(problem.code, "EG075" | "EG081" | "EG082"));
         self.reasons.clear();
     }
 
@@ -194,10 +175,7 @@ impl<'a> Report<'a> {
 
     /// How messages name the object when they speak of another.
     pub fn title(&self) -> String {
-        format!(
-            "{} {}/{}",
-            self.document.kind, self.document.namespace, self.document.name
-        )
+        format!("{} {}/{}", self.document.kind, self.document.namespace, self.document.name)
     }
 
     /// Where a part of the plan comes from.

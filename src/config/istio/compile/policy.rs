@@ -95,45 +95,23 @@ pub fn level(
     let balance = blocks.load_balancer.map(|block| {
         let field = field("loadBalancer");
         let value = balance(block, &field, report);
-        Block {
-            value,
-            text: balance_text(value).to_owned(),
-            field,
-        }
+        Block { value, text: balance_text(value).to_owned(), field }
     });
     let pool = blocks.connection_pool.map(|block| {
         let field = field("connectionPool");
-        Block {
-            value: pool(block, &field, report),
-            text: "as written".to_owned(),
-            field,
-        }
+        Block { value: pool(block, &field, report), text: "as written".to_owned(), field }
     });
     let outliers = blocks.outlier_detection.map(|_| {
         let field = field("outlierDetection");
         report.unsupported(Severity::Warning, &field, "no endpoint is ejected");
-        Block {
-            value: (),
-            text: "as written".to_owned(),
-            field,
-        }
+        Block { value: (), text: "as written".to_owned(), field }
     });
     let tls = blocks.tls.map(|block| {
         let field = field("tls");
         let text = block.mode.clone().unwrap_or_else(|| "DISABLE".to_owned());
-        Block {
-            value: tls::security(block, &field, materials, report),
-            text,
-            field,
-        }
+        Block { value: tls::security(block, &field, materials, report), text, field }
     });
-    Level {
-        path: path.to_owned(),
-        balance,
-        pool,
-        outliers,
-        tls,
-    }
+    Level { path: path.to_owned(), balance, pool, outliers, tls }
 }
 
 /// Puts together what is in force on a port: port settings replace all four blocks, absent ones
@@ -176,15 +154,7 @@ pub fn effective(traffic: Option<&Traffic>, subset: Option<&Traffic>, port: u16)
         Some(block) => (Some(block.value), block.field),
         None => (None, String::new()),
     };
-    Effective {
-        policy,
-        security,
-        tls_field,
-        upgrade,
-        lines,
-        replaced,
-        replaced_by,
-    }
+    Effective { policy, security, tls_field, upgrade, lines, replaced, replaced_by }
 }
 
 impl Level {
@@ -196,11 +166,7 @@ impl Level {
             all: &Option<Block<U>>,
         ) -> Option<Replaced> {
             let all = all.as_ref().filter(|_| own.is_none())?;
-            Some(Replaced {
-                field: all.field.clone(),
-                text: all.text.clone(),
-                block,
-            })
+            Some(Replaced { field: all.field.clone(), text: all.text.clone(), block })
         }
         [
             lost("loadBalancer", &self.balance, &all.balance),
@@ -225,9 +191,7 @@ impl Level {
 
     /// Whether TLS is originated at this level.
     pub fn originates_tls(&self) -> bool {
-        self.tls
-            .as_ref()
-            .is_some_and(|block| matches!(block.value, Security::Tls(_)))
+        self.tls.as_ref().is_some_and(|block| matches!(block.value, Security::Tls(_)))
     }
 }
 
@@ -249,11 +213,7 @@ fn balance(block: &LoadBalancer, path: &str, report: &mut Report<'_>) -> Balance
         ("warmupDurationSecs", block.warmup_duration_secs.is_some()),
     ] {
         if present {
-            report.unsupported(
-                Severity::Warning,
-                &format!("{path}.{name}"),
-                "it is not in force",
-            );
+            report.unsupported(Severity::Warning, &format!("{path}.{name}"), "it is not in force");
         }
     }
     let field = format!("{path}.simple");
@@ -289,40 +249,20 @@ fn pool(block: &ConnectionPool, path: &str, report: &mut Report<'_>) -> Pool {
     for (name, present) in [
         ("tcp.maxConnections", tcp.max_connections.is_some()),
         ("tcp.tcpKeepalive", tcp.tcp_keepalive.is_some()),
-        (
-            "tcp.maxConnectionDuration",
-            tcp.max_connection_duration.is_some(),
-        ),
+        ("tcp.maxConnectionDuration", tcp.max_connection_duration.is_some()),
         ("tcp.idleTimeout", tcp.idle_timeout.is_some()),
-        (
-            "http.http1MaxPendingRequests",
-            http.http1_max_pending_requests.is_some(),
-        ),
+        ("http.http1MaxPendingRequests", http.http1_max_pending_requests.is_some()),
         ("http.http2MaxRequests", http.http2_max_requests.is_some()),
         ("http.maxRetries", http.max_retries.is_some()),
-        (
-            "http.useClientProtocol",
-            http.use_client_protocol == Some(true),
-        ),
-        (
-            "http.maxConcurrentStreams",
-            http.max_concurrent_streams.is_some(),
-        ),
+        ("http.useClientProtocol", http.use_client_protocol == Some(true)),
+        ("http.maxConcurrentStreams", http.max_concurrent_streams.is_some()),
         ("http.http2KeepAlive", http.http2_keep_alive.is_some()),
     ] {
         if present {
-            report.unsupported(
-                Severity::Warning,
-                &format!("{path}.{name}"),
-                "it is not in force",
-            );
+            report.unsupported(Severity::Warning, &format!("{path}.{name}"), "it is not in force");
         }
     }
-    let connect_timeout = time(
-        &tcp.connect_timeout,
-        &format!("{path}.tcp.connectTimeout"),
-        report,
-    );
+    let connect_timeout = time(&tcp.connect_timeout, &format!("{path}.tcp.connectTimeout"), report);
     if connect_timeout.is_some_and(|time| time < Duration::from_secs(1)) {
         let message = "less than a second for TCP and TLS together";
         report.tell(
@@ -333,11 +273,7 @@ fn pool(block: &ConnectionPool, path: &str, report: &mut Report<'_>) -> Pool {
             "allow a few seconds",
         );
     }
-    let idle_timeout = time(
-        &http.idle_timeout,
-        &format!("{path}.http.idleTimeout"),
-        report,
-    );
+    let idle_timeout = time(&http.idle_timeout, &format!("{path}.http.idleTimeout"), report);
     if idle_timeout.is_some_and(|time| time >= Duration::from_secs(60)) {
         let message =
             "most origins close idle connections after 60 to 75 s; expect to meet closed ones";
@@ -360,17 +296,9 @@ fn pool(block: &ConnectionPool, path: &str, report: &mut Report<'_>) -> Pool {
             "leave it out",
         );
     }
-    let upgrade = upgrade(
-        http.h2_upgrade_policy.as_deref(),
-        &format!("{path}.http.h2UpgradePolicy"),
-        report,
-    );
-    Pool {
-        connect_timeout,
-        idle_timeout,
-        requests_per_connection_max,
-        upgrade,
-    }
+    let upgrade =
+        upgrade(http.h2_upgrade_policy.as_deref(), &format!("{path}.http.h2UpgradePolicy"), report);
+    Pool { connect_timeout, idle_timeout, requests_per_connection_max, upgrade }
 }
 
 fn upgrade(text: Option<&str>, field: &str, report: &mut Report<'_>) -> Option<Upgrade> {
@@ -407,13 +335,7 @@ pub fn time(text: &Option<String>, field: &str, report: &mut Report<'_>) -> Opti
             None
         }
         Err(why) => {
-            report.fault(
-                "EG081",
-                Severity::Error,
-                field,
-                why,
-                "the default is in force",
-            );
+            report.fault("EG081", Severity::Error, field, why, "the default is in force");
             None
         }
     }

@@ -29,15 +29,9 @@ pub fn build(
     virtuals.sort_by_key(|one| one.visibility);
     for listener in 0..compiled.plan.listeners.len() {
         let mut table = Table::default();
-        for server in gateways
-            .servers
-            .iter()
-            .filter(|server| server.listener == listener)
-        {
-            for (index, one) in virtuals
-                .iter_mut()
-                .enumerate()
-                .filter(|(_, one)| one.is_bound_to(server))
+        for server in gateways.servers.iter().filter(|server| server.listener == listener) {
+            for (index, one) in
+                virtuals.iter_mut().enumerate().filter(|(_, one)| one.is_bound_to(server))
             {
                 let hosts = one.hosts_on(server);
                 if hosts.is_empty() {
@@ -49,11 +43,7 @@ pub fn build(
                     Some(share) => *share,
                     None => table.take(
                         key,
-                        one.rules_on(Site {
-                            server,
-                            known,
-                            identity,
-                        }),
+                        one.rules_on(Site { server, known, identity }),
                         &mut compiled.provenance.skipped,
                     ),
                 };
@@ -118,22 +108,14 @@ impl Table {
         }
         let port = compiled.plan.listeners[listener].port;
         for (share, hosts) in groups {
-            let parts = share
-                .iter()
-                .flat_map(|index| self.contributions[*index].rules.iter().cloned());
+            let parts =
+                share.iter().flat_map(|index| self.contributions[*index].rules.iter().cloned());
             // Rules for every request go last, so that a later object's rules are reached.
             let (last, first): (Vec<_>, Vec<_>) =
                 parts.partition(|(rule, _)| takes_everything(rule));
             let (rules, origins): (Vec<Rule>, Vec<Origin>) = first.into_iter().chain(last).unzip();
-            let name = hosts
-                .first()
-                .map_or_else(String::new, |host| virtual_host(host, port));
-            compiled.plan.routes.push(Route {
-                name,
-                listeners: vec![listener],
-                hosts,
-                rules,
-            });
+            let name = hosts.first().map_or_else(String::new, |host| virtual_host(host, port));
+            compiled.plan.routes.push(Route { name, listeners: vec![listener], hosts, rules });
             compiled.provenance.routes.push(origins);
         }
     }

@@ -79,11 +79,8 @@ enum Address {
 /// Reads the object; `Err`: nothing of it applies, and the report says why.
 pub fn read<'a>(document: &'a Document, identity: &Identity) -> Result<Service<'a>, Report<'a>> {
     let mut object = Object::<ServiceEntry>::read(document)?;
-    if names::visibility(
-        &object.spec.export_to,
-        object.namespace(),
-        &identity.namespace,
-    ) == Visibility::Hidden
+    if names::visibility(&object.spec.export_to, object.namespace(), &identity.namespace)
+        == Visibility::Hidden
     {
         let message = format!(
             "exportTo hides it from namespace {}, where this gateway is",
@@ -102,23 +99,14 @@ pub fn read<'a>(document: &'a Document, identity: &Identity) -> Result<Service<'
     let hosts = hosts(&mut object);
     let ports = ports(&mut object);
     if hosts.is_empty() || ports.is_empty() {
-        object
-            .report
-            .ignore("it has no usable host or no usable port");
+        object.report.ignore("it has no usable host or no usable port");
         return Err(object.report);
     }
     let endpoints = endpoints(&mut object);
     let resolution = resolution(&mut object, &hosts, &endpoints);
     unsupported(&mut object);
     let Object { spec, report, .. } = object;
-    Ok(Service {
-        report,
-        hosts,
-        ports,
-        alt_names: spec.subject_alt_names,
-        resolution,
-        endpoints,
-    })
+    Ok(Service { report, hosts, ports, alt_names: spec.subject_alt_names, resolution, endpoints })
 }
 
 impl Service<'_> {
@@ -132,34 +120,20 @@ impl Service<'_> {
         if let Resolution::Impossible(why) = &self.resolution {
             return Addressing::Nowhere(why.clone());
         }
-        let dialled = |endpoint: &Endpoint| {
-            endpoint
-                .ports
-                .get(&port.name)
-                .copied()
-                .unwrap_or(port.target)
-        };
-        let chosen: Vec<&Endpoint> = self
-            .endpoints
-            .iter()
-            .filter(|one| names::selects(labels, &one.labels))
-            .collect();
+        let dialled =
+            |endpoint: &Endpoint| endpoint.ports.get(&port.name).copied().unwrap_or(port.target);
+        let chosen: Vec<&Endpoint> =
+            self.endpoints.iter().filter(|one| names::selects(labels, &one.labels)).collect();
         if chosen.is_empty() && (!labels.is_empty() || !self.endpoints.is_empty()) {
             return Addressing::Nowhere(NO_LABELS.to_owned());
         }
         let targets = || {
             if chosen.is_empty() {
-                return vec![Target {
-                    host: host.host.clone(),
-                    port: port.target,
-                }];
+                return vec![Target { host: host.host.clone(), port: port.target }];
             }
             chosen
                 .iter()
-                .map(|one| Target {
-                    host: one.address.host(),
-                    port: dialled(one),
-                })
+                .map(|one| Target { host: one.address.host(), port: dialled(one) })
                 .collect()
         };
         match self.resolution {
@@ -209,9 +183,10 @@ fn hosts(object: &mut Object<'_, ServiceEntry>) -> Vec<ServiceHost> {
     }
     for (index, text) in object.spec.hosts.iter().enumerate() {
         let read = match HostPattern::parse(text) {
-            Ok(HostPattern::Any) => Err(
-                "\"*\" is not a host that exists; name the hosts, or use *.example.com".to_owned(),
-            ),
+            Ok(HostPattern::Any) => {
+                Err("\"*\" is not a host that exists; name the hosts, or use *.example.com"
+                    .to_owned())
+            }
             read => read,
         };
         match read {
@@ -254,18 +229,11 @@ fn ports(object: &mut Object<'_, ServiceEntry>) -> Vec<Port> {
     }
     for (index, port) in spec.ports.iter().enumerate() {
         let field = format!("spec.ports[{index}]");
-        let (Some(number), Some(target)) = (
-            port_number(port.number),
-            port_number(port.target_port.unwrap_or(port.number)),
-        ) else {
+        let (Some(number), Some(target)) =
+            (port_number(port.number), port_number(port.target_port.unwrap_or(port.number)))
+        else {
             let message = "a port must be a number from 1 to 65535; this one is left out";
-            report.fault(
-                "EG052",
-                Severity::Error,
-                &format!("{field}.number"),
-                message,
-                "",
-            );
+            report.fault("EG052", Severity::Error, &format!("{field}.number"), message, "");
             continue;
         };
         if !numbers.insert(number) {
@@ -291,10 +259,8 @@ fn ports(object: &mut Object<'_, ServiceEntry>) -> Vec<Port> {
         }
         let application = application(&port.protocol);
         if application == Application::Opaque && !is_opaque(&port.protocol) {
-            let message = format!(
-                "\"{}\" is not a protocol that is known; taken as TCP",
-                port.protocol
-            );
+            let message =
+                format!("\"{}\" is not a protocol that is known; taken as TCP", port.protocol);
             report.tell(
                 "EG052",
                 Severity::Warning,
@@ -364,7 +330,7 @@ fn endpoint(entry: &WorkloadEntry) -> Result<Endpoint, String> {
     let text = entry.address.as_str();
     if text.starts_with("unix:") {
         return Err(
-            "not supported yet: sockets in the file system; the endpoint is left out".to_owned(),
+            "not supported yet: sockets in the file system; the endpoint is left out".to_owned()
         );
     }
     let address = match (text.parse(), Host::parse(text)) {
@@ -379,11 +345,7 @@ fn endpoint(entry: &WorkloadEntry) -> Result<Endpoint, String> {
         })?;
         ports.insert(name.clone(), number);
     }
-    Ok(Endpoint {
-        address,
-        ports,
-        labels: entry.labels.clone(),
-    })
+    Ok(Endpoint { address, ports, labels: entry.labels.clone() })
 }
 
 /// Decides where endpoints come from; an impossible one answers 503 and says why.
@@ -402,9 +364,7 @@ fn resolution(
         report.fault(code, Severity::Error, field, message.clone(), fix);
         Resolution::Impossible(message)
     };
-    let wildcard = hosts
-        .iter()
-        .find(|host| matches!(host.pattern, HostPattern::Suffix(_)));
+    let wildcard = hosts.iter().find(|host| matches!(host.pattern, HostPattern::Suffix(_)));
     match spec.resolution.as_deref() {
         // Reported where a route leads here (EG050): in a mesh NONE has its uses.
         None => Resolution::Impossible(
@@ -467,11 +427,7 @@ fn resolution(
 fn unsupported(object: &mut Object<'_, ServiceEntry>) {
     let Object { spec, report, .. } = object;
     if spec.workload_selector.is_some() {
-        report.unsupported(
-            Severity::Error,
-            "spec.workloadSelector",
-            "no endpoint comes from it",
-        );
+        report.unsupported(Severity::Error, "spec.workloadSelector", "no endpoint comes from it");
     }
     if !spec.addresses.is_empty() {
         let message = "addresses matter to sidecars only; a gateway goes by the Host";

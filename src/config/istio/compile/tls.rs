@@ -32,12 +32,7 @@ pub fn security(
         )),
         other => {
             let fix = nearest(other, &["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"]);
-            Err(fault(
-                "EG081",
-                "mode",
-                &format!("\"{other}\" is not a TLS mode"),
-                &fix,
-            ))
+            Err(fault("EG081", "mode", &format!("\"{other}\" is not a TLS mode"), &fix))
         }
     };
     match outcome {
@@ -47,10 +42,7 @@ pub fn security(
         }
         Err(fault) => {
             let field = format!("{path}.{}", fault.field);
-            let message = format!(
-                "{}; requests fail with 503, never in plain text",
-                fault.message
-            );
+            let message = format!("{}; requests fail with 503, never in plain text", fault.message);
             report.fault(fault.code, Severity::Error, &field, message, fault.fix);
             Security::Broken(format!("{} {field}: {}", report.title(), fault.message))
         }
@@ -59,18 +51,9 @@ pub fn security(
 
 /// The files that the settings point at.
 pub fn files(tls: &ClientTls) -> Vec<String> {
-    let roots = tls
-        .ca_certificates
-        .iter()
-        .filter(|path| path.as_str() != "system");
-    let paths = [&tls.client_certificate, &tls.private_key, &tls.ca_crl]
-        .into_iter()
-        .flatten();
-    roots
-        .chain(paths)
-        .filter(|path| !path.is_empty())
-        .cloned()
-        .collect()
+    let roots = tls.ca_certificates.iter().filter(|path| path.as_str() != "system");
+    let paths = [&tls.client_certificate, &tls.private_key, &tls.ca_crl].into_iter().flatten();
+    roots.chain(paths).filter(|path| !path.is_empty()).cloned().collect()
 }
 
 /// A setting that cannot be carried out.
@@ -82,12 +65,7 @@ struct Fault {
 }
 
 fn fault(code: &'static str, field: &'static str, message: &str, fix: &str) -> Fault {
-    Fault {
-        code,
-        field,
-        message: message.to_owned(),
-        fix: fix.to_owned(),
-    }
+    Fault { code, field, message: message.to_owned(), fix: fix.to_owned() }
 }
 
 fn plain(tls: &ClientTls, path: &str, report: &mut Report<'_>) -> Security {
@@ -129,36 +107,23 @@ fn spec(
     if skip_verify && (present(&tls.ca_certificates).is_some() || !tls.subject_alt_names.is_empty())
     {
         let message = "verification is switched off, but caCertificates or subjectAltNames say what to verify";
-        return Err(fault(
-            "EG032",
-            "insecureSkipVerify",
-            message,
-            "remove one or the other",
-        ));
+        return Err(fault("EG032", "insecureSkipVerify", message, "remove one or the other"));
     }
     if tls.subject_alt_names.iter().any(String::is_empty) {
-        return Err(fault(
-            "EG081",
-            "subjectAltNames",
-            "a name is empty",
-            "remove it",
-        ));
+        return Err(fault("EG081", "subjectAltNames", "a name is empty", "remove it"));
     }
     let sni = match present(&tls.sni) {
         None => None,
-        Some(name) => Some(
-            Host::parse(name)
-                .ok()
-                .filter(|host| host.ip().is_none())
-                .ok_or_else(|| {
-                    fault(
-                        "EG037",
-                        "sni",
-                        &format!("\"{name}\" is not a name that can be sent as SNI"),
-                        "write a host name",
-                    )
-                })?,
-        ),
+        Some(name) => {
+            Some(Host::parse(name).ok().filter(|host| host.ip().is_none()).ok_or_else(|| {
+                fault(
+                    "EG037",
+                    "sni",
+                    &format!("\"{name}\" is not a name that can be sent as SNI"),
+                    "write a host name",
+                )
+            })?)
+        }
     };
     Ok(TlsSpec {
         sni,
@@ -178,10 +143,7 @@ fn roots(tls: &ClientTls, materials: &Materials) -> Result<Roots, Fault> {
             let pem = pem(path, "CERTIFICATE-----", materials).map_err(|why| {
                 fault("EG035", "caCertificates", &why, "name a readable PEM file")
             })?;
-            Ok(Roots::Pem {
-                path: path.to_owned(),
-                pem,
-            })
+            Ok(Roots::Pem { path: path.to_owned(), pem })
         }
     }
 }
@@ -204,21 +166,10 @@ fn identity(tls: &ClientTls, materials: &Materials) -> Result<ClientIdentity, Fa
         ));
     };
     let Some(key_path) = present(&tls.private_key) else {
-        return Err(fault(
-            "EG033",
-            "mode",
-            "MUTUAL without privateKey",
-            "add privateKey",
-        ));
+        return Err(fault("EG033", "mode", "MUTUAL without privateKey", "add privateKey"));
     };
-    let certificate = pem(certificate_path, "CERTIFICATE-----", materials).map_err(|why| {
-        fault(
-            "EG033",
-            "clientCertificate",
-            &why,
-            "name a readable PEM file",
-        )
-    })?;
+    let certificate = pem(certificate_path, "CERTIFICATE-----", materials)
+        .map_err(|why| fault("EG033", "clientCertificate", &why, "name a readable PEM file"))?;
     let key = pem(key_path, "PRIVATE KEY-----", materials)
         .map_err(|why| fault("EG033", "privateKey", &why, "name a readable PEM file"))?;
     Ok(ClientIdentity {
@@ -237,10 +188,7 @@ fn pem(path: &str, kind: &str, materials: &Materials) -> Result<Arc<[u8]>, Strin
         None => return Err(format!("{path} was not loaded")),
     };
     if memchr::memmem::find(content, kind.as_bytes()).is_none() {
-        return Err(format!(
-            "{path} has no PEM block \"BEGIN ...{}\"",
-            kind.trim_end_matches('-')
-        ));
+        return Err(format!("{path} has no PEM block \"BEGIN ...{}\"", kind.trim_end_matches('-')));
     }
     Ok(content.clone())
 }
@@ -273,13 +221,7 @@ fn remarks(tls: &ClientTls, spec: &TlsSpec, path: &str, report: &mut Report<'_>)
     }
     if spec.identity.is_none() && (tls.client_certificate.is_some() || tls.private_key.is_some()) {
         let message = "mode SIMPLE shows no client certificate; the files are not used";
-        report.tell(
-            "EG033",
-            Severity::Warning,
-            &format!("{path}.mode"),
-            message,
-            "use MUTUAL",
-        );
+        report.tell("EG033", Severity::Warning, &format!("{path}.mode"), message, "use MUTUAL");
     }
 }
 

@@ -50,9 +50,7 @@ pub enum Expectation {
 
 impl Known {
     pub fn cluster(&self, port: u16, subset: &str, host: &str) -> Option<usize> {
-        self.clusters
-            .get(&names::cluster(port, subset, host))
-            .copied()
+        self.clusters.get(&names::cluster(port, subset, host)).copied()
     }
 
     /// The ports of a host; `None`: nobody knows it.
@@ -83,12 +81,7 @@ pub fn build(
                     continue;
                 }
                 ports.push(port.number);
-                let member = Member {
-                    index,
-                    service,
-                    host,
-                    port,
-                };
+                let member = Member { index, service, host, port };
                 member.add(None, &choice, rules, compiled, &mut known);
                 for subset in subsets(rules, &choice) {
                     member.add(Some(subset), &choice, rules, compiled, &mut known);
@@ -115,11 +108,7 @@ pub fn build(
 /// The subsets of all rules that apply, each name once.
 fn subsets<'r>(rules: &'r Rules<'_>, choice: &Choice) -> Vec<&'r Subset> {
     let mut subsets: Vec<&Subset> = Vec::new();
-    for subset in choice
-        .rules
-        .iter()
-        .flat_map(|rule| &rules.all[*rule].subsets)
-    {
+    for subset in choice.rules.iter().flat_map(|rule| &rules.all[*rule].subsets) {
         if !subsets.iter().any(|other| other.name == subset.name) {
             subsets.push(subset);
         }
@@ -144,12 +133,7 @@ impl Member<'_, '_> {
         compiled: &mut Compiled,
         known: &mut Known,
     ) {
-        let Self {
-            service,
-            host,
-            port,
-            ..
-        } = self;
+        let Self { service, host, port, .. } = self;
         let rule = choice.policy.map(|index| &rules.all[index]);
         let traffic = rule.and_then(|rule| rule.traffic.as_ref());
         let effective = policy::effective(
@@ -157,10 +141,7 @@ impl Member<'_, '_> {
             subset.and_then(|subset| subset.traffic.as_ref()),
             port.number,
         );
-        let security = match choice
-            .rules
-            .iter()
-            .find_map(|index| rules.all[*index].broken.clone())
+        let security = match choice.rules.iter().find_map(|index| rules.all[*index].broken.clone())
         {
             Some(why) => Security::Broken(why),
             None => with_alt_names(
@@ -174,14 +155,9 @@ impl Member<'_, '_> {
         let subset_name = subset.map_or("", |subset| subset.name.as_str());
         let name = names::cluster(port.number, subset_name, &host.name);
         let protocol = protocol(port.application, &security, effective.upgrade);
-        known
-            .clusters
-            .insert(name.clone(), compiled.plan.upstreams.len());
+        known.clusters.insert(name.clone(), compiled.plan.upstreams.len());
         known.facts.push(self.facts(choice, &effective));
-        compiled
-            .provenance
-            .upstreams
-            .push(self.origin(choice, rules, &effective));
+        compiled.provenance.upstreams.push(self.origin(choice, rules, &effective));
         compiled.plan.upstreams.push(UpstreamSpec {
             key: UpstreamKey {
                 name,
@@ -204,16 +180,8 @@ impl Member<'_, '_> {
             service: self.index,
             host: host.name.clone(),
             choice: choice.clone(),
-            expectation: if encrypted {
-                Expectation::Tls
-            } else {
-                Expectation::Unknown
-            },
-            disabled_at: if disabled {
-                effective.tls_field.clone()
-            } else {
-                String::new()
-            },
+            expectation: if encrypted { Expectation::Tls } else { Expectation::Unknown },
+            disabled_at: if disabled { effective.tls_field.clone() } else { String::new() },
             replaced: effective.replaced.clone(),
             replaced_by: effective.replaced_by.clone(),
             balance: policy::balance_text(effective.policy.balance),

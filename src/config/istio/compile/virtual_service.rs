@@ -3,7 +3,7 @@
 //! It does not join the rules of several objects for one host: that is `routes.rs`.
 //! Source: istio `core/gateway.go:buildGatewayHTTPRouteConfig`, `core/route/route.go`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::action::{self, Use};
@@ -58,11 +58,8 @@ pub fn read<'a>(
     identity: &Identity,
 ) -> Result<Virtual<'a>, Report<'a>> {
     let mut object = Object::<VirtualService>::read(document)?;
-    let visibility = names::visibility(
-        &object.spec.export_to,
-        object.namespace(),
-        &identity.namespace,
-    );
+    let visibility =
+        names::visibility(&object.spec.export_to, object.namespace(), &identity.namespace);
     if visibility == Visibility::Hidden {
         let message = format!(
             "exportTo hides it from namespace {}, where this gateway is",
@@ -83,22 +80,16 @@ pub fn read<'a>(
         return Err(object.report);
     }
     let hosts = hosts(&mut object);
-    for (field, entries) in [
-        ("spec.tls", object.spec.tls.len()),
-        ("spec.tcp", object.spec.tcp.len()),
-    ] {
+    for (field, entries) in
+        [("spec.tls", object.spec.tls.len()), ("spec.tcp", object.spec.tcp.len())]
+    {
         if entries > 0 {
-            object
-                .report
-                .unsupported(Severity::Error, field, "these routes are not in force");
+            object.report.unsupported(Severity::Error, field, "these routes are not in force");
         }
     }
     if hosts.is_empty() || object.spec.http.is_empty() {
-        let (field, what) = if hosts.is_empty() {
-            ("spec.hosts", "host")
-        } else {
-            ("spec.http", "http route")
-        };
+        let (field, what) =
+            if hosts.is_empty() { ("spec.hosts", "host") } else { ("spec.http", "http route") };
         if !object.faulty_at(field) && object.spec.tls.is_empty() && object.spec.tcp.is_empty() {
             object.report.fault(
                 "EG082",
@@ -111,12 +102,7 @@ pub fn read<'a>(
         object.report.ignore(format!("it has no usable {what}"));
         return Err(object.report);
     }
-    let positions = hosts
-        .iter()
-        .cloned()
-        .enumerate()
-        .map(|(index, host)| (host, index))
-        .collect();
+    let positions = hosts.iter().cloned().enumerate().map(|(index, host)| (host, index)).collect();
     let admitted = vec![false; hosts.len()];
     let mut read = Virtual {
         object,
@@ -252,11 +238,7 @@ impl Virtual<'_> {
                 common.push(host.clone());
             }
         }
-        if self
-            .hosts
-            .iter()
-            .any(|host| !matches!(host, HostPattern::Exact(_)))
-        {
+        if self.hosts.iter().any(|host| !matches!(host, HostPattern::Exact(_))) {
             for narrow in server.admitted.patterns(namespace) {
                 for index in names::wider(narrow).filter_map(|wide| self.positions.get(&wide)) {
                     self.admitted[*index] = true;
@@ -269,14 +251,10 @@ impl Virtual<'_> {
 
     /// Says which hosts no server admits.
     pub fn report_hosts(&mut self, gateways: &Gateways) {
-        let missing: Vec<usize> = (0..self.hosts.len())
-            .filter(|index| !self.admitted[*index])
-            .collect();
+        let missing: Vec<usize> =
+            (0..self.hosts.len()).filter(|index| !self.admitted[*index]).collect();
         let Some(first) = missing.first() else { return };
-        let servers = gateways
-            .servers
-            .iter()
-            .filter(|server| self.is_bound_to(server));
+        let servers = gateways.servers.iter().filter(|server| self.is_bound_to(server));
         let admitted: Vec<String> = servers
             .flat_map(|server| server.admitted.patterns(self.namespace()))
             .take(4)
@@ -317,11 +295,7 @@ impl Virtual<'_> {
     }
 
     fn rules_of(&mut self, route: &HttpRoute, field: &str, site: Site<'_>, rules: &mut Rules) {
-        let Site {
-            server,
-            known,
-            identity,
-        } = site;
+        let Site { server, known, identity } = site;
         let everything = HttpMatch::default();
         let conditions: Vec<(String, &HttpMatch, Condition)> = match &route.matches[..] {
             [] => vec![(field.to_owned(), &everything, Condition::Absent)],
@@ -342,14 +316,10 @@ impl Virtual<'_> {
         }
         let mut forward = None;
         for (at, condition, written) in conditions {
-            if let Applies::NotHere {
-                field: decided,
-                reason,
-            } = condition::applies(condition, server, self.object.namespace(), identity)
+            if let Applies::NotHere { field: decided, reason } =
+                condition::applies(condition, server, self.object.namespace(), identity)
             {
-                rules
-                    .skipped
-                    .push(self.skipped(&format!("{at}.{decided}"), server, reason));
+                rules.skipped.push(self.skipped(&format!("{at}.{decided}"), server, reason));
                 continue;
             }
             if let Some(end) = &rules.ended_by {
@@ -385,20 +355,11 @@ impl Virtual<'_> {
             if path.is_any() && methods.is_empty() {
                 rules.ended_by = Some(at.clone());
             }
-            let origin = Origin {
-                condition: written,
-                ..report.origin(&at)
-            };
+            let origin = Origin { condition: written, ..report.origin(&at) };
             self.report_same_condition(&at, &path, &methods, rules);
-            rules.rules.push((
-                Rule {
-                    name,
-                    path,
-                    methods,
-                    action: Action::Forward(action),
-                },
-                origin,
-            ));
+            rules
+                .rules
+                .push((Rule { name, path, methods, action: Action::Forward(action) }, origin));
         }
         for one in forward.into_iter().flat_map(|(_, uses)| uses) {
             if !self
@@ -427,24 +388,13 @@ impl Virtual<'_> {
             .find(|(rule, _)| rule.path == *path && rule.methods == methods);
         if let Some((_, origin)) = same {
             let message = format!("never reached: {} has the same condition", origin.field);
-            self.object.report.tell(
-                "EG070",
-                Severity::Warning,
-                at,
-                message,
-                "remove one of them",
-            );
+            self.object.report.tell("EG070", Severity::Warning, at, message, "remove one of them");
         }
     }
 
     fn skipped(&self, field: &str, server: &OpenServer, reason: String) -> Skipped {
         let origin = self.object.report.origin(field);
-        Skipped {
-            origin,
-            hosts: self.hosts.clone(),
-            port: Some(server.port),
-            reason,
-        }
+        Skipped { origin, hosts: self.hosts.clone(), port: Some(server.port), reason }
     }
 
     /// Says which conditions can hold on no server of this process at all.
@@ -496,12 +446,8 @@ impl Virtual<'_> {
             self.is_bound_to(server)
                 && (condition.gateways.is_empty() || condition.gateways.iter().any(named))
         };
-        let ports: Vec<u32> = gateways
-            .servers
-            .iter()
-            .filter(here)
-            .map(|server| u32::from(server.port))
-            .collect();
+        let ports: BTreeSet<u32> =
+            gateways.servers.iter().filter(here).map(|server| u32::from(server.port)).collect();
         if ports.is_empty() || ports.contains(&port) {
             return;
         }
@@ -524,13 +470,7 @@ impl Virtual<'_> {
             );
         } else {
             let fix = "match.port is the Gateway's port number, not the container's";
-            report.fault(
-                "EG005",
-                Severity::Error,
-                &format!("{at}.port"),
-                message,
-                fix,
-            );
+            report.fault("EG005", Severity::Error, &format!("{at}.port"), message, fix);
         }
     }
 }
