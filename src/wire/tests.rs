@@ -252,7 +252,7 @@ fn edits_keep_the_order_of_the_other_lines() {
 
 #[test]
 fn heads_are_built_from_parts_in_lent_memory() {
-    let mut head = Head::request(b"old".to_vec(), Version::Http2, b"PUT", b"/a");
+    let mut head = Head::request(HeadMemory::default(), Version::Http2, b"PUT", b"/a");
     head.append(b"host", b"b");
     assert_eq!(written(&head), "PUT /a HTTP/1.1|host: b||");
     let mut head = Head::response(head.into_memory(), Version::Http2, 201, b"");
