@@ -15,7 +15,9 @@ fn main() -> ExitCode {
     };
     match command {
         Command::Run(arguments) => cli::run::run(&arguments),
-        Command::Check(_) | Command::Explain(_) | Command::Show(_) => ExitCode::FAILURE,
+        Command::Check(arguments) => cli::check::run(&arguments),
+        Command::Explain(arguments) => cli::explain::run(&arguments),
+        Command::Show(arguments) => cli::show::run(&arguments),
         Command::Demo(arguments) => cli::demo::run(&arguments),
     }
 }

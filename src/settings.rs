@@ -72,14 +72,7 @@ pub const NAMES: [&str; 15] = [
 ];
 
 /// The knobs that take several values, separated by commas where they are one text.
-const LISTS: [&str; 6] = [
-    "port-map",
-    "dns-server",
-    "resolve",
-    "connect-to",
-    "cacert",
-    "labels",
-];
+const LISTS: [&str; 6] = ["port-map", "dns-server", "resolve", "connect-to", "cacert", "labels"];
 
 /// What one source gives, by the knob's name.
 pub type Layer = BTreeMap<&'static str, Given>;
@@ -157,46 +150,27 @@ impl Settings {
         for layer in layers.into_iter().rev() {
             given.extend(layer);
         }
-        let mut reader = Reader {
-            given,
-            wrongs: Vec::new(),
-        };
+        let mut reader = Reader { given, wrongs: Vec::new() };
         let settings = Self {
-            port_map: reader
-                .list("port-map", values::port_map)
-                .unwrap_or_default(),
-            bind: reader
-                .one("bind", values::bind)
-                .unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
+            port_map: reader.list("port-map", values::port_map).unwrap_or_default(),
+            bind: reader.one("bind", values::bind).unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
             admin: reader
                 .one("admin", values::address)
                 .unwrap_or((Ipv4Addr::LOCALHOST, 15000).into()),
             health: reader
                 .one("health", values::address)
                 .unwrap_or((Ipv4Addr::UNSPECIFIED, 15021).into()),
-            workers: reader
-                .one("workers", values::workers)
-                .unwrap_or_else(cpus::usable),
+            workers: reader.one("workers", values::workers).unwrap_or_else(cpus::usable),
             drain: reader
                 .one("drain", crate::model::duration::parse)
                 .unwrap_or(Duration::from_secs(25)),
-            dns_server: reader
-                .list("dns-server", values::dns_servers)
-                .unwrap_or_default(),
+            dns_server: reader.list("dns-server", values::dns_servers).unwrap_or_default(),
             resolve: reader.list("resolve", values::resolve).unwrap_or_default(),
-            connect_to: reader
-                .list("connect-to", values::connect_to)
-                .unwrap_or_default(),
+            connect_to: reader.list("connect-to", values::connect_to).unwrap_or_default(),
             cacert: reader.list("cacert", values::paths).unwrap_or_default(),
-            access_log: reader
-                .one("access-log", values::access_log)
-                .unwrap_or(AccessLog::Text),
-            log: reader
-                .one("log", values::log_filter)
-                .unwrap_or_else(|| "info".to_owned()),
-            labels: reader
-                .list("labels", values::labels)
-                .unwrap_or_else(default_labels),
+            access_log: reader.one("access-log", values::access_log).unwrap_or(AccessLog::Text),
+            log: reader.one("log", values::log_filter).unwrap_or_else(|| "info".to_owned()),
+            labels: reader.list("labels", values::labels).unwrap_or_else(default_labels),
             namespace: reader
                 .one("namespace", values::namespace)
                 .unwrap_or_else(|| "istio-system".to_owned()),
@@ -205,11 +179,7 @@ impl Settings {
                 .unwrap_or_else(|| "istio-system".to_owned()),
         };
         reader.find_conflicts(&settings);
-        if reader.wrongs.is_empty() {
-            Ok(settings)
-        } else {
-            Err(reader.wrongs)
-        }
+        if reader.wrongs.is_empty() { Ok(settings) } else { Err(reader.wrongs) }
     }
 }
 
@@ -238,9 +208,9 @@ impl Reader {
                 Err("it is empty; give it a value or leave it out".to_owned())
             }
             [value] => read(value),
-            [first, ..] => Err(format!(
-                "it takes one value and has several; keep one, e.g. {first}"
-            )),
+            [first, ..] => {
+                Err(format!("it takes one value and has several; keep one, e.g. {first}"))
+            }
         };
         result.map_err(|message| self.refuse(name, message)).ok()
     }
@@ -258,15 +228,10 @@ impl Reader {
                 "it has an empty value; remove the value, or leave the setting out".to_owned(),
             );
         }
-        let values: Vec<String> = values
-            .iter()
-            .filter(|value| !value.is_empty())
-            .cloned()
-            .collect();
+        let values: Vec<String> =
+            values.iter().filter(|value| !value.is_empty()).cloned().collect();
         let list = read(&values, &mut messages);
-        messages
-            .into_iter()
-            .for_each(|message| self.refuse(name, message));
+        messages.into_iter().for_each(|message| self.refuse(name, message));
         Some(list)
     }
 
@@ -275,22 +240,14 @@ impl Reader {
             Some(given) => given.source.clone(),
             None => format!("--{name}"), // a conflict with a default
         };
-        self.wrongs.push(Wrong {
-            name,
-            source,
-            message,
-        });
+        self.wrongs.push(Wrong { name, source, message });
     }
 
     /// Two sockets that cannot be bound at the same time. Port 0 conflicts with nothing.
     fn find_conflicts(&mut self, settings: &Settings) {
         let Settings { admin, health, .. } = settings;
         if overlap(*admin, *health) {
-            let name = if self.given.contains_key("health") {
-                "health"
-            } else {
-                "admin"
-            };
+            let name = if self.given.contains_key("health") { "health" } else { "admin" };
             self.refuse(name, format!("health {health} and admin {admin} are the same port; choose another for one of them"));
         }
         for (from, to) in &settings.port_map {

@@ -3,8 +3,13 @@
 //! Reads no file and runs nothing. Values of settings stay text here; `settings` reads them together
 //! with the environment's and the document's.
 
+mod admin;
+pub mod check;
 pub mod demo;
+pub mod explain;
+mod offline;
 pub mod run;
+pub mod show;
 #[cfg(test)]
 mod tests;
 
@@ -289,9 +294,7 @@ impl Flags {
             ("root-namespace", self.root_namespace.as_slice()),
         ];
         let given = given.into_iter().filter(|(_, texts)| !texts.is_empty());
-        given
-            .map(|(name, texts)| (name, Given::split(name, format!("--{name}"), texts)))
-            .collect()
+        given.map(|(name, texts)| (name, Given::split(name, format!("--{name}"), texts))).collect()
     }
 }
 
@@ -314,16 +317,8 @@ fn read_url(text: &str) -> Result<Url, String> {
     if path.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
         return Err("it has a space or a control character; percent-encode it".to_owned());
     }
-    let path = if path.starts_with('/') {
-        path.to_owned()
-    } else {
-        format!("/{path}")
-    };
-    Ok(Url {
-        scheme,
-        authority: authority.to_owned(),
-        path,
-    })
+    let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+    Ok(Url { scheme, authority: authority.to_owned(), path })
 }
 
 fn read_method(text: &str) -> Result<String, String> {
@@ -336,17 +331,10 @@ fn read_method(text: &str) -> Result<String, String> {
 fn read_header(text: &str) -> Result<Header, String> {
     let wrong = || "it is not a header line; write 'name: value'".to_owned();
     let (name, value) = text.split_once(':').ok_or_else(wrong)?;
-    if !is_token(name)
-        || value
-            .chars()
-            .any(|letter| letter.is_control() && letter != '\t')
-    {
+    if !is_token(name) || value.chars().any(|letter| letter.is_control() && letter != '\t') {
         return Err(wrong());
     }
-    Ok(Header {
-        name: name.to_owned(),
-        value: value.trim().to_owned(),
-    })
+    Ok(Header { name: name.to_owned(), value: value.trim().to_owned() })
 }
 
 /// A token of RFC 9110, section 5.6.2.

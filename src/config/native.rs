@@ -58,11 +58,7 @@ pub fn compile(
             let typed = document.typed::<File>("");
             let mut report = Report::new(document);
             report.problems.extend(typed.problems.iter().cloned());
-            Unit {
-                report,
-                typed,
-                in_force: false,
-            }
+            Unit { report, typed, in_force: false }
         })
         .collect();
     let mut upstreams = Upstreams::beside(compiled);
@@ -71,40 +67,25 @@ pub fn compile(
         unit.in_force |= listeners.define(&unit.typed, identity, &mut unit.report);
         unit.in_force |= define_upstreams(unit, materials, &mut upstreams);
     }
-    let has_routes = |unit: &Unit| {
-        unit.typed
-            .value
-            .as_ref()
-            .is_some_and(|file| !file.routes.is_empty())
-    };
+    let has_routes =
+        |unit: &Unit| unit.typed.value.as_ref().is_some_and(|file| !file.routes.is_empty());
     if let Some(unit) = units.iter().find(|unit| has_routes(unit)) {
         listeners.default_to(PORT_DEFAULT, identity, &unit.report);
     }
     let mut routes = Routes::beside(compiled);
     for unit in &mut units {
-        unit.in_force |= routes.define(
-            &unit.typed,
-            &listeners,
-            materials,
-            &mut upstreams,
-            &mut unit.report,
-        );
+        unit.in_force |=
+            routes.define(&unit.typed, &listeners, materials, &mut upstreams, &mut unit.report);
     }
-    compiled.plan = Plan {
-        listeners: listeners.plan,
-        routes: routes.plan,
-        upstreams: upstreams.specs,
-    };
+    compiled.plan =
+        Plan { listeners: listeners.plan, routes: routes.plan, upstreams: upstreams.specs };
     let made = &mut compiled.provenance;
     (made.listeners, made.routes, made.upstreams) =
         (listeners.origins, routes.origins, upstreams.origins);
     made.skipped.extend(routes.skipped);
     compiled.problems.extend(settings::settings(documents).1);
     for unit in units {
-        compiled
-            .provenance
-            .verdicts
-            .push(unit.verdict(listeners.default_note.as_deref()));
+        compiled.provenance.verdicts.push(unit.verdict(listeners.default_note.as_deref()));
         compiled.problems.extend(unit.report.problems);
     }
 }
@@ -132,11 +113,7 @@ fn add_files(value: &Value, files: &mut Vec<String>) {
                 let named = ["ca", "certificate", "key"]
                     .into_iter()
                     .filter_map(|name| field.get(name)?.as_str());
-                files.extend(
-                    named
-                        .filter(|path| *path != tls::CA_OF_SYSTEM)
-                        .map(str::to_owned),
-                );
+                files.extend(named.filter(|path| *path != tls::CA_OF_SYSTEM).map(str::to_owned));
             }
         }
         _ => {}
@@ -173,20 +150,12 @@ pub fn from_hosts(hosts: &[String]) -> Result<Vec<Document>, Vec<String>> {
     }
     let (documents, problems) = document::parse("--host", &text);
     wrongs.extend(problems.iter().map(ToString::to_string));
-    if wrongs.is_empty() {
-        Ok(documents)
-    } else {
-        Err(wrongs)
-    }
+    if wrongs.is_empty() { Ok(documents) } else { Err(wrongs) }
 }
 
 fn define_upstreams(unit: &mut Unit<'_>, materials: &Materials, upstreams: &mut Upstreams) -> bool {
     let before = upstreams.specs.len();
-    let written = unit
-        .typed
-        .value
-        .as_mut()
-        .map(|file| std::mem::take(&mut file.upstreams));
+    let written = unit.typed.value.as_mut().map(|file| std::mem::take(&mut file.upstreams));
     for (index, upstream) in written.unwrap_or_default().into_iter().enumerate() {
         let part = [format!("upstreams[{index}]")];
         let Some(name) = upstream.name.clone().filter(|name| !name.is_empty()) else {
@@ -200,22 +169,12 @@ fn define_upstreams(unit: &mut Unit<'_>, materials: &Materials, upstreams: &mut 
         };
         if name.contains("://") {
             let fix = "write a name without ://";
-            unit.report.error(
-                "EG081",
-                &format!("{}.name", part[0]),
-                "a URL cannot be a name",
-                fix,
-            );
+            unit.report.error("EG081", &format!("{}.name", part[0]), "a URL cannot be a name", fix);
             continue;
         }
         let faults = Faults::of(&unit.typed, &part[0]);
         let origin = unit.report.origin(&part[0], Condition::Absent);
-        let written = Written {
-            rule: &upstream.into_rule(),
-            parts: Parts(&part),
-            faults,
-            origin,
-        };
+        let written = Written { rule: &upstream.into_rule(), parts: Parts(&part), faults, origin };
         upstreams.define(&name, &written, materials, &mut unit.report);
     }
     upstreams.specs.len() > before
@@ -225,14 +184,10 @@ impl Unit<'_> {
     /// The one verdict on the document.
     fn verdict(&self, default_note: Option<&str>) -> Verdict {
         let document = self.report.document;
-        let errors = self
-            .report
-            .problems
-            .iter()
-            .filter(|problem| problem.severity == Severity::Error);
-        let mut reasons: Vec<String> = errors
-            .map(|problem| format!("{}: {}", problem.field, problem.message))
-            .collect();
+        let errors =
+            self.report.problems.iter().filter(|problem| problem.severity == Severity::Error);
+        let mut reasons: Vec<String> =
+            errors.map(|problem| format!("{}: {}", problem.field, problem.message)).collect();
         let has_settings = document.body.get("settings").is_some();
         let outcome = match (reasons.is_empty(), self.in_force || has_settings) {
             (true, _) => Outcome::Applied,

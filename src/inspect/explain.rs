@@ -56,11 +56,15 @@ impl fmt::Display for Explanation {
 /// Explains a request.
 ///
 /// Errors: the question is not clear (which listener?), with what to add.
-pub fn explain(question: &Question, view: &View<'_>, snapshot: &Snapshot) -> Result<Explanation, String> {
+pub fn explain(
+    question: &Question,
+    view: &View<'_>,
+    snapshot: &Snapshot,
+) -> Result<Explanation, String> {
     let mut story = Story::new();
     let Question { method, authority, target, .. } = question;
     story.step("request").line(format!("{method} {target} for {authority}"));
-    let ending = match choose_listener(question, view.plan)? {
+    let ending = match choose_listener(question, &view.compiled.plan)? {
         Knock::At(listener) => {
             let walk = Walk { question, view, snapshot, listener };
             match walk.steps(&mut story) {
@@ -140,7 +144,7 @@ impl Walk<'_> {
         let mut head = self.head()?;
         framing::request(&head)?;
         let authority = authority(&head)?;
-        let listener = &self.view.plan.listeners[self.listener];
+        let listener = &self.view.compiled.plan.listeners[self.listener];
         let found = self.snapshot.routes.find(
             (listener.bind, listener.port),
             authority.host(),
@@ -168,7 +172,7 @@ impl Walk<'_> {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
         text.push_str("\r\n");
-        match parse::request(text.as_bytes(), &HeadLimits::default(), &mut Vec::new())? {
+        match parse::request(text.as_bytes(), &HeadLimits::default(), &mut Default::default())? {
             Parsed::Complete { head, .. } => Ok(head),
             Parsed::Partial => Err(Refusal::BadRequestLine.into()),
         }
@@ -188,7 +192,8 @@ impl Walk<'_> {
                     (name.as_str(), Some(Failure::NoCluster))
                 }
                 Onward::Upstream(upstream) => {
-                    let failure = origin::upstream(self, upstream, share.as_deref(), server_name, story);
+                    let failure =
+                        origin::upstream(self, upstream, share.as_deref(), server_name, story);
                     (upstream.key.name.as_str(), failure)
                 }
             };

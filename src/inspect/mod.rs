@@ -9,23 +9,17 @@ mod show;
 mod table;
 mod yaml;
 
-#[cfg(test)]
-mod tests;
-
 use serde_json::{Value, json};
 
 use crate::config::istio::dump;
-use crate::config::native;
-use crate::config::{Problem, Provenance};
-use crate::model::Plan;
+use crate::config::{Compiled, native};
 use crate::snapshot::Snapshot;
 
 /// What there is to look at.
 #[derive(Clone, Copy)]
 pub struct View<'v> {
-    pub plan: &'v Plan,
-    pub provenance: &'v Provenance,
-    pub problems: &'v [Problem],
+    /// What the documents came to, with every problem found.
+    pub compiled: &'v Compiled,
     /// What is in force, where a gateway runs; it knows addresses and the requests under way.
     pub snapshot: Option<&'v Snapshot>,
 }
@@ -117,8 +111,8 @@ pub fn render(what: What, format: Format, view: &View<'_>) -> String {
         (What::Clusters, Format::Table) => show::clusters(view),
         (What::Endpoints, Format::Table) => show::endpoints(view),
         (What::Config, Format::Table) => show::objects(view),
-        (What::Problems, Format::Table) => problems::text(view.problems, view.provenance),
-        (What::Config, Format::Yaml) => native::render(view.plan),
+        (What::Problems, Format::Table) => problems::text(view.compiled),
+        (What::Config, Format::Yaml) => native::render(&view.compiled.plan),
         (what, Format::Yaml) => yaml::text(&value(what, view)),
         (what, Format::Json) => format!("{:#}\n", value(what, view)),
     }
@@ -126,18 +120,18 @@ pub fn render(what: What, format: Format, view: &View<'_>) -> String {
 
 fn value(what: What, view: &View<'_>) -> Value {
     match what {
-        What::Listeners => dump::listeners(view.plan, view.provenance),
-        What::Routes => dump::routes(view.plan, view.provenance),
-        What::Clusters => dump::clusters(view.plan, view.provenance),
+        What::Listeners => dump::listeners(view.compiled),
+        What::Routes => dump::routes(view.compiled),
+        What::Clusters => dump::clusters(view.compiled),
         What::Endpoints => show::endpoints_value(view),
-        What::Problems => problems::value(view.problems, view.provenance),
+        What::Problems => problems::value(view.compiled),
         What::Config => json!({
             "listeners": value(What::Listeners, view),
             "routes": value(What::Routes, view),
             "clusters": value(What::Clusters, view),
             "endpoints": value(What::Endpoints, view),
-            "objects": problems::objects(view.provenance),
-            "problems": problems::problems(view.problems),
+            "objects": problems::objects(view.compiled),
+            "problems": problems::problems(view.compiled),
         }),
     }
 }

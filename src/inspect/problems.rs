@@ -6,10 +6,11 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::config::{Outcome, Place, Problem, Provenance, Severity, Verdict};
+use crate::config::{Compiled, Outcome, Place, Problem, Severity, Verdict};
 
 /// Every problem by its place, then the verdict on each object, then the count of both.
-pub fn text(problems: &[Problem], provenance: &Provenance) -> String {
+pub fn text(compiled: &Compiled) -> String {
+    let Compiled { problems, provenance, .. } = compiled;
     let mut text = String::new();
     for problem in by_place(problems) {
         writeln!(text, "{}", line(problem)).expect("a String takes every write");
@@ -38,16 +39,16 @@ pub fn line(problem: &Problem) -> String {
 }
 
 /// `{"problems": [..], "objects": [..]}`, for programs.
-pub fn value(problems: &[Problem], provenance: &Provenance) -> Value {
-    json!({ "problems": self::problems(problems), "objects": objects(provenance) })
+pub fn value(compiled: &Compiled) -> Value {
+    json!({ "problems": problems(compiled), "objects": objects(compiled) })
 }
 
-pub(super) fn problems(problems: &[Problem]) -> Value {
-    by_place(problems).into_iter().map(problem_value).collect()
+pub(super) fn problems(compiled: &Compiled) -> Value {
+    by_place(&compiled.problems).into_iter().map(problem_value).collect()
 }
 
-pub(super) fn objects(provenance: &Provenance) -> Value {
-    provenance.verdicts.iter().map(verdict_value).collect()
+pub(super) fn objects(compiled: &Compiled) -> Value {
+    compiled.provenance.verdicts.iter().map(verdict_value).collect()
 }
 
 pub(super) fn outcome(outcome: Outcome) -> &'static str {

@@ -22,9 +22,9 @@ const HOSTS_SHOWN_MAX: usize = 3;
 
 pub(super) fn listeners(view: &View<'_>) -> String {
     let mut table = Table::new(&["NAME", "ADDRESS", "PORT", "MATCH", "DESTINATION", "FROM"]);
-    for (index, listener) in view.plan.listeners.iter().enumerate() {
+    for (index, listener) in view.compiled.plan.listeners.iter().enumerate() {
         let Listener { name, route_table, port, bind } = listener;
-        let origins = view.provenance.listeners.get(index).map_or(&[][..], Vec::as_slice);
+        let origins = view.compiled.provenance.listeners.get(index).map_or(&[][..], Vec::as_slice);
         table.row([
             name.clone(),
             bind.to_string(),
@@ -39,19 +39,20 @@ pub(super) fn listeners(view: &View<'_>) -> String {
 
 pub(super) fn routes(view: &View<'_>) -> String {
     let mut table = Table::new(&["NAME", "VHOST NAME", "DOMAINS", "MATCH", "CLUSTER", "FROM"]);
-    for (index, listener) in view.plan.listeners.iter().enumerate() {
+    for (index, listener) in view.compiled.plan.listeners.iter().enumerate() {
         let name = &listener.route_table;
         let mut empty = true;
-        for (number, route) in served_on(view.plan, index) {
+        for (number, route) in served_on(&view.compiled.plan, index) {
             empty = false;
             for (rule, found) in route.rules.iter().enumerate() {
-                let origin = view.provenance.routes.get(number).and_then(|rules| rules.get(rule));
+                let origin =
+                    view.compiled.provenance.routes.get(number).and_then(|rules| rules.get(rule));
                 table.row([
                     name.clone(),
                     route.name.clone(),
                     domains(&route.hosts),
                     condition(found),
-                    destinations(found, view.plan),
+                    destinations(found, &view.compiled.plan),
                     origin.map(from).unwrap_or_default(),
                 ]);
             }
@@ -68,9 +69,10 @@ pub(super) fn routes(view: &View<'_>) -> String {
 pub(super) fn clusters(view: &View<'_>) -> String {
     let mut table =
         Table::new(&["SERVICE FQDN", "PORT", "DIRECTION", "TYPE", "TLS", "CLUSTER", "POLICY"]);
-    for (index, upstream) in view.plan.upstreams.iter().enumerate() {
+    for (index, upstream) in view.compiled.plan.upstreams.iter().enumerate() {
         let key = &upstream.key;
-        let policy = view.provenance.upstreams.get(index).and_then(|made| made.policy.as_ref());
+        let policy =
+            view.compiled.provenance.upstreams.get(index).and_then(|made| made.policy.as_ref());
         table.row([
             key.host.to_string(),
             key.port.to_string(),
@@ -87,7 +89,7 @@ pub(super) fn clusters(view: &View<'_>) -> String {
 /// Where there is no snapshot: names and addresses as they are written.
 pub(super) fn endpoints(view: &View<'_>) -> String {
     let mut table = Table::new(&["ENDPOINT", "STATUS", "ACTIVE", "TYPE", "CLUSTER"]);
-    for upstream in &view.plan.upstreams {
+    for upstream in &view.compiled.plan.upstreams {
         for Row { endpoint, status, active } in rows(upstream, view) {
             let active = active.map_or_else(|| "-".to_owned(), |active| active.to_string());
             let kind = kind(&upstream.addressing).to_owned();
@@ -112,13 +114,13 @@ pub(super) fn endpoints_value(view: &View<'_>) -> Value {
             "endpoints": endpoints.collect::<Vec<_>>(),
         })
     };
-    view.plan.upstreams.iter().map(cluster).collect()
+    view.compiled.plan.upstreams.iter().map(cluster).collect()
 }
 
 /// What became of each object, and what there is because of them.
 pub(super) fn objects(view: &View<'_>) -> String {
     let mut table = Table::new(&["OBJECT", "VERDICT", "PLACE", "REASON"]);
-    for verdict in &view.provenance.verdicts {
+    for verdict in &view.compiled.provenance.verdicts {
         table.row([
             object(&verdict.object, &verdict.namespace),
             outcome(verdict.outcome).to_owned(),
@@ -126,7 +128,7 @@ pub(super) fn objects(view: &View<'_>) -> String {
             verdict.reasons.join("; "),
         ]);
     }
-    let Plan { listeners, routes, upstreams } = view.plan;
+    let Plan { listeners, routes, upstreams } = &view.compiled.plan;
     format!(
         "{table}\n{}, {}, {}\n",
         number(listeners.len(), "listener"),
@@ -240,12 +242,15 @@ fn rows(upstream: &UpstreamSpec, view: &View<'_>) -> Vec<Row> {
     match &**live.endpoints.load() {
         Known::Pending => written("not resolved yet".to_owned()),
         Known::Failed(failure) => written(format!("none: {}", failure.reason())),
-        Known::Ready(endpoints) => endpoints.list.iter().map(|endpoint| Row {
-            endpoint: endpoint.address.to_string(),
-            status: "ready".to_owned(),
-            active: Some(endpoint.active.load(Ordering::Relaxed)),
-        })
-        .collect(),
+        Known::Ready(endpoints) => endpoints
+            .list
+            .iter()
+            .map(|endpoint| Row {
+                endpoint: endpoint.address.to_string(),
+                status: "ready".to_owned(),
+                active: Some(endpoint.active.load(Ordering::Relaxed)),
+            })
+            .collect(),
     }
 }
 

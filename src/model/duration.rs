@@ -35,10 +35,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     while !rest.is_empty() || text.is_empty() {
         let (amount, after) = take_amount(rest).ok_or_else(wrong)?;
         let (unit, after) = take_unit(after);
-        let (_, per_unit) = UNITS
-            .iter()
-            .find(|(name, _)| *name == unit)
-            .ok_or_else(wrong)?;
+        let (_, per_unit) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
         nanoseconds += amount.whole * per_unit + amount.fraction * per_unit / amount.fraction_of;
         if nanoseconds > NANOSECONDS_MAX {
             return Err(format!(
@@ -48,10 +45,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         rest = after;
     }
     // Both fit: a hundred years are far below u64::MAX seconds, and a remainder is below a billion.
-    Ok(Duration::new(
-        (nanoseconds / 1_000_000_000) as u64,
-        (nanoseconds % 1_000_000_000) as u32,
-    ))
+    Ok(Duration::new((nanoseconds / 1_000_000_000) as u64, (nanoseconds % 1_000_000_000) as u32))
 }
 
 /// A decimal number: `whole + fraction / fraction_of`.
@@ -71,34 +65,19 @@ fn take_amount(text: &str) -> Option<(Amount, &str)> {
     if whole.is_empty() && fraction.is_empty() {
         return None;
     }
-    let number = |digits: &str| {
-        digits
-            .bytes()
-            .fold(0u128, |sum, digit| sum * 10 + u128::from(digit - b'0'))
-    };
+    let number =
+        |digits: &str| digits.bytes().fold(0u128, |sum, digit| sum * 10 + u128::from(digit - b'0'));
     let fraction_of = 10u128.pow(fraction.len() as u32); // at most 15 digits
-    Some((
-        Amount {
-            whole: number(whole),
-            fraction: number(fraction),
-            fraction_of,
-        },
-        rest,
-    ))
+    Some((Amount { whole: number(whole), fraction: number(fraction), fraction_of }, rest))
 }
 
 fn take_digits(text: &str) -> Option<(&str, &str)> {
-    let end = text
-        .bytes()
-        .position(|byte| !byte.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
     (end <= 15).then(|| text.split_at(end))
 }
 
 fn take_unit(text: &str) -> (&str, &str) {
-    let end = text
-        .bytes()
-        .position(|byte| byte.is_ascii_digit() || byte == b'.');
+    let end = text.bytes().position(|byte| byte.is_ascii_digit() || byte == b'.');
     match text.split_at(end.unwrap_or(text.len())) {
         ("µs", rest) => ("us", rest),
         split => split,
@@ -141,11 +120,7 @@ mod tests {
             ("2000µs", 2),
             ("1000000ns", 1),
         ] {
-            assert_eq!(
-                parse(text),
-                Ok(Duration::from_millis(milliseconds)),
-                "{text}"
-            );
+            assert_eq!(parse(text), Ok(Duration::from_millis(milliseconds)), "{text}");
         }
     }
 

@@ -24,9 +24,7 @@ fn read(path: impl AsRef<Path>) -> Option<String> {
 
 /// Counts the CPUs of `Cpus_allowed_list: 0-3,8` (proc(5)); `None` when the line is not there.
 fn affinity(status: &str) -> Option<usize> {
-    let list = status
-        .lines()
-        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
     let mut count = 0;
     for range in list.trim().split(',') {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
@@ -82,9 +80,7 @@ fn rounded_up(quota: u64, period: u64) -> Option<usize> {
     if period == 0 {
         return None;
     }
-    usize::try_from(quota.div_ceil(period))
-        .ok()
-        .map(|cpus| cpus.max(1))
+    usize::try_from(quota.div_ceil(period)).ok().map(|cpus| cpus.max(1))
 }
 
 #[cfg(test)]
@@ -93,13 +89,9 @@ mod tests {
 
     #[test]
     fn the_affinity_list_is_counted() {
-        for (list, count) in [
-            ("0-3", Some(4)),
-            ("0", Some(1)),
-            ("0-1,4,6-7", Some(5)),
-            ("x", None),
-            ("3-1", None),
-        ] {
+        for (list, count) in
+            [("0-3", Some(4)), ("0", Some(1)), ("0-1,4,6-7", Some(5)), ("x", None), ("3-1", None)]
+        {
             assert_eq!(
                 affinity(&format!("Name:\tegret\nCpus_allowed_list:\t{list}\n")),
                 count,
@@ -113,23 +105,12 @@ mod tests {
     fn the_smallest_quota_counts_rounded_up() {
         let files = |table: &'static [(&str, &str)]| {
             move |path: &str| {
-                table
-                    .iter()
-                    .find(|(name, _)| *name == path)
-                    .map(|(_, text)| (*text).to_owned())
+                table.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned())
             }
         };
-        type Case = (
-            &'static str,
-            &'static [(&'static str, &'static str)],
-            Option<usize>,
-        );
+        type Case = (&'static str, &'static [(&'static str, &'static str)], Option<usize>);
         let cases: [Case; 6] = [
-            (
-                "0::/",
-                &[("/sys/fs/cgroup/cpu.max", "150000 100000\n")],
-                Some(2),
-            ),
+            ("0::/", &[("/sys/fs/cgroup/cpu.max", "150000 100000\n")], Some(2)),
             ("0::/", &[("/sys/fs/cgroup/cpu.max", "max 100000\n")], None),
             (
                 "0::/a/b",

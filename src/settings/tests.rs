@@ -3,10 +3,7 @@ use super::*;
 fn layer(source: fn(&str) -> String, pairs: &[(&'static str, &str)]) -> Layer {
     let given =
         |name: &'static str, text: &str| Given::split(name, source(name), &[text.to_owned()]);
-    pairs
-        .iter()
-        .map(|(name, text)| (*name, given(name, text)))
-        .collect()
+    pairs.iter().map(|(name, text)| (*name, given(name, text))).collect()
 }
 
 fn flags(pairs: &[(&'static str, &str)]) -> Layer {
@@ -27,10 +24,7 @@ fn defaults_run() {
     assert_eq!(settings.access_log, AccessLog::Text);
     assert_eq!(settings.labels["istio"], "egressgateway");
     assert_eq!(
-        (
-            settings.namespace.as_str(),
-            settings.root_namespace.as_str()
-        ),
+        (settings.namespace.as_str(), settings.root_namespace.as_str()),
         ("istio-system", "istio-system")
     );
     assert!(settings.workers >= 1);
@@ -48,38 +42,19 @@ fn a_flag_beats_the_environment_which_beats_the_document() {
         (false, false, false, 25),
     ] {
         let layers = [
-            if flag {
-                flags(&[("drain", "10s")])
-            } else {
-                Layer::new()
-            },
-            if variable_set {
-                environment(&variable)
-            } else {
-                Layer::new()
-            },
-            if in_document {
-                document(&[("drain", "30s")])
-            } else {
-                Layer::new()
-            },
+            if flag { flags(&[("drain", "10s")]) } else { Layer::new() },
+            if variable_set { environment(&variable) } else { Layer::new() },
+            if in_document { document(&[("drain", "30s")]) } else { Layer::new() },
         ];
         let settings = Settings::merge(layers).expect("valid");
-        assert_eq!(
-            settings.drain.as_secs(),
-            expected,
-            "{flag} {variable_set} {in_document}"
-        );
+        assert_eq!(settings.drain.as_secs(), expected, "{flag} {variable_set} {in_document}");
     }
 }
 
 #[test]
 fn a_list_is_replaced_not_extended() {
-    let layers = [
-        flags(&[("port-map", "443:8443")]),
-        Layer::new(),
-        document(&[("port-map", "80:8080")]),
-    ];
+    let layers =
+        [flags(&[("port-map", "443:8443")]), Layer::new(), document(&[("port-map", "80:8080")])];
     let settings = Settings::merge(layers).expect("valid");
     assert_eq!(settings.port_map, BTreeMap::from([(443, 8443)]));
 }
@@ -94,14 +69,8 @@ fn every_variable_is_read_and_lists_are_split_at_commas() {
         ("EGRET_WORKERS", "3"),
         ("EGRET_DRAIN", "1m30s"),
         ("EGRET_DNS_SERVER", "9.9.9.9,[::1]:5353"),
-        (
-            "EGRET_RESOLVE",
-            "a.com:443:10.0.0.1,[::1],b.com:80:10.0.0.2",
-        ),
-        (
-            "EGRET_CONNECT_TO",
-            "a.com:443::8443,::1.2.3.4:,[::1]:443:[::2]:1",
-        ),
+        ("EGRET_RESOLVE", "a.com:443:10.0.0.1,[::1],b.com:80:10.0.0.2"),
+        ("EGRET_CONNECT_TO", "a.com:443::8443,::1.2.3.4:,[::1]:443:[::2]:1"),
         ("EGRET_CACERT", "/a.pem,/b.pem"),
         ("EGRET_ACCESS_LOG", "json"),
         ("EGRET_LOG", "warn,egret=debug"),
@@ -110,12 +79,8 @@ fn every_variable_is_read_and_lists_are_split_at_commas() {
         ("EGRET_ROOT_NAMESPACE", "root"),
     ];
     assert_eq!(table.len(), NAMES.len(), "a knob without a case");
-    let variable = |name: &str| {
-        table
-            .iter()
-            .find(|(key, _)| *key == name)
-            .map(|(_, text)| (*text).to_owned())
-    };
+    let variable =
+        |name: &str| table.iter().find(|(key, _)| *key == name).map(|(_, text)| (*text).to_owned());
     let read = Settings::merge([Layer::new(), environment(&variable), Layer::new()]);
     let host = |text: &str| crate::model::Host::parse(text).expect("valid");
     let ip = |text: &str| text.parse::<IpAddr>().expect("valid");
@@ -137,16 +102,8 @@ fn every_variable_is_read_and_lists_are_split_at_commas() {
             "[::1]:5353".parse().expect("valid"),
         ],
         resolve: vec![
-            Resolve {
-                host: host("a.com"),
-                port: 443,
-                addresses: vec![ip("10.0.0.1"), ip("::1")],
-            },
-            Resolve {
-                host: host("b.com"),
-                port: 80,
-                addresses: vec![ip("10.0.0.2")],
-            },
+            Resolve { host: host("a.com"), port: 443, addresses: vec![ip("10.0.0.1"), ip("::1")] },
+            Resolve { host: host("b.com"), port: 80, addresses: vec![ip("10.0.0.2")] },
         ],
         connect_to: vec![
             connect_to(Some("a.com"), Some(443), None, Some(8443)),
@@ -156,10 +113,7 @@ fn every_variable_is_read_and_lists_are_split_at_commas() {
         cacert: vec!["/a.pem".into(), "/b.pem".into()],
         access_log: AccessLog::Json,
         log: "warn,egret=debug".to_owned(),
-        labels: BTreeMap::from([
-            ("a".to_owned(), "b".to_owned()),
-            ("c".to_owned(), String::new()),
-        ]),
+        labels: BTreeMap::from([("a".to_owned(), "b".to_owned()), ("c".to_owned(), String::new())]),
         namespace: "egress".to_owned(),
         root_namespace: "root".to_owned(),
     };
@@ -171,27 +125,15 @@ fn every_wrong_value_names_itself_and_the_fix() {
     for (name, value, told) in [
         ("port-map", "443", "\"443\" is not PORT:PORT; write"),
         ("port-map", "0:8443", "\"0:8443\" is not PORT:PORT"),
-        (
-            "port-map",
-            "443:8443,443:9443",
-            "port 443 is mapped to 8443 and to 9443; keep one",
-        ),
-        (
-            "port-map",
-            "443:8443,80:8443",
-            "ports 443 and 80 are both mapped to 8443; give each",
-        ),
+        ("port-map", "443:8443,443:9443", "port 443 is mapped to 8443 and to 9443; keep one"),
+        ("port-map", "443:8443,80:8443", "ports 443 and 80 are both mapped to 8443; give each"),
         (
             "port-map",
             "443:15021",
             "443:15021 binds the port of health (0.0.0.0:15021); map 443 to another",
         ),
         ("port-map", "443:8443,", "it has an empty value; remove"),
-        (
-            "bind",
-            "localhost",
-            "\"localhost\" is not an IP address; write",
-        ),
+        ("bind", "localhost", "\"localhost\" is not an IP address; write"),
         (
             "bind",
             "127.0.0.1:443",
@@ -204,80 +146,40 @@ fn every_wrong_value_names_itself_and_the_fix() {
             "127.0.0.1:15000",
             "health 127.0.0.1:15000 and admin 127.0.0.1:15000 are the same port; choose",
         ),
-        (
-            "workers",
-            "0",
-            "\"0\" is not a number from 1 to 1024; leave it out",
-        ),
+        ("workers", "0", "\"0\" is not a number from 1 to 1024; leave it out"),
         ("workers", "many", "\"many\" is not a number"),
         ("drain", "25", "\"25\" is not a duration; write"),
         ("drain", "", "it is empty; give it a value"),
-        (
-            "dns-server",
-            "dns.google",
-            "\"dns.google\" is not ADDRESS or ADDRESS:PORT; write",
-        ),
-        (
-            "resolve",
-            "a.com:443",
-            "\"a.com:443\" is not HOST:PORT:ADDR",
-        ),
+        ("dns-server", "dns.google", "\"dns.google\" is not ADDRESS or ADDRESS:PORT; write"),
+        ("resolve", "a.com:443", "\"a.com:443\" is not HOST:PORT:ADDR"),
         ("resolve", "a.com:443:b.com", "ADDR is not an IP address"),
         ("resolve", "10.0.0.1", "\"10.0.0.1\" is not HOST:PORT:ADDR"),
-        (
-            "resolve",
-            "a.com:1:::1,a.com:1:::2",
-            "a.com:1 is given twice; write it once",
-        ),
-        (
-            "connect-to",
-            "a.com:443",
-            "\"a.com:443\" is not HOST1:PORT1:HOST2:PORT2",
-        ),
+        ("resolve", "a.com:1:::1,a.com:1:::2", "a.com:1 is given twice; write it once"),
+        ("connect-to", "a.com:443", "\"a.com:443\" is not HOST1:PORT1:HOST2:PORT2"),
         ("connect-to", "a.com:443::", "nothing would change"),
         ("connect-to", "a.com:443:b.com:0", "a port is not a number"),
-        (
-            "connect-to",
-            "a.com:443:b.com:1,a.com:443:c.com:1",
-            "same HOST1:PORT1",
-        ),
-        (
-            "access-log",
-            "yes",
-            "\"yes\" is not a form of the access log; write off, text or json",
-        ),
+        ("connect-to", "a.com:443:b.com:1,a.com:443:c.com:1", "same HOST1:PORT1"),
+        ("access-log", "yes", "\"yes\" is not a form of the access log; write off, text or json"),
         ("log", "inof", "\"inof\" is not a level; write"),
         ("log", "info,egret", "\"egret\" is not a level"),
         ("labels", "istio", "\"istio\" is not NAME=VALUE; write"),
         ("labels", "a=b,a=c", "label a is given twice; keep one"),
-        (
-            "namespace",
-            "Istio System",
-            "\"Istio System\" is not a namespace; write",
-        ),
+        ("namespace", "Istio System", "\"Istio System\" is not a namespace; write"),
         ("root-namespace", "-a", "\"-a\" is not a namespace"),
     ] {
         let wrongs = Settings::merge([flags(&[(name, value)]), Layer::new(), Layer::new()])
             .expect_err(value);
-        let [wrong] = wrongs.as_slice() else {
-            panic!("{name} {value}: {wrongs:?}")
-        };
+        let [wrong] = wrongs.as_slice() else { panic!("{name} {value}: {wrongs:?}") };
         let text = wrong.to_string();
-        assert!(
-            text.starts_with(&format!("--{name}: ")) && text.contains(told),
-            "{text}"
-        );
+        assert!(text.starts_with(&format!("--{name}: ")) && text.contains(told), "{text}");
     }
 }
 
 #[test]
 fn all_problems_are_collected_with_their_own_source() {
     let variable = |name: &str| (name == "EGRET_WORKERS").then(|| "x".to_owned());
-    let layers = [
-        flags(&[("drain", "x")]),
-        environment(&variable),
-        document(&[("access-log", "x")]),
-    ];
+    let layers =
+        [flags(&[("drain", "x")]), environment(&variable), document(&[("access-log", "x")])];
     let sources: Vec<String> = Settings::merge(layers)
         .expect_err("three wrong values")
         .into_iter()

@@ -59,9 +59,7 @@ pub(super) fn port_map(items: &[String], wrongs: &mut Vec<String>) -> BTreeMap<u
             continue;
         };
         if let Some(other) = map.get(&from) {
-            wrongs.push(format!(
-                "port {from} is mapped to {other} and to {to}; keep one of them"
-            ));
+            wrongs.push(format!("port {from} is mapped to {other} and to {to}; keep one of them"));
         } else if let Some((other, _)) = map.iter().find(|(_, taken)| **taken == to && to != 0) {
             wrongs.push(format!(
                 "ports {other} and {from} are both mapped to {to}; give each its own"
@@ -74,23 +72,18 @@ pub(super) fn port_map(items: &[String], wrongs: &mut Vec<String>) -> BTreeMap<u
 }
 
 pub(super) fn bind(text: &str) -> Result<IpAddr, String> {
-    bare(text)
-        .parse()
-        .map_err(|_| match text.parse::<SocketAddr>() {
-            Ok(address) => format!(
-                "\"{text}\" has a port; write {} alone and map ports with --port-map",
-                address.ip()
-            ),
-            Err(_) => format!("\"{text}\" is not an IP address; write one, as in 127.0.0.1 or ::"),
-        })
+    bare(text).parse().map_err(|_| match text.parse::<SocketAddr>() {
+        Ok(address) => format!(
+            "\"{text}\" has a port; write {} alone and map ports with --port-map",
+            address.ip()
+        ),
+        Err(_) => format!("\"{text}\" is not an IP address; write one, as in 127.0.0.1 or ::"),
+    })
 }
 
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| match text.parse::<IpAddr>() {
-        Ok(ip) => format!(
-            "\"{text}\" has no port; write {}",
-            SocketAddr::new(ip, 15000)
-        ),
+        Ok(ip) => format!("\"{text}\" has no port; write {}", SocketAddr::new(ip, 15000)),
         Err(_) => format!(
             "\"{text}\" is not ADDRESS:PORT; write an IP address and a port, as in 127.0.0.1:15000"
         ),
@@ -98,10 +91,7 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 pub(super) fn workers(text: &str) -> Result<usize, String> {
-    let count = text
-        .parse()
-        .ok()
-        .filter(|count| (1..=WORKERS_MAX).contains(count));
+    let count = text.parse().ok().filter(|count| (1..=WORKERS_MAX).contains(count));
     count.ok_or_else(|| {
         format!("\"{text}\" is not a number from 1 to {WORKERS_MAX}; leave it out for one worker per usable CPU")
     })
@@ -110,9 +100,7 @@ pub(super) fn workers(text: &str) -> Result<usize, String> {
 pub(super) fn dns_servers(items: &[String], wrongs: &mut Vec<String>) -> Vec<SocketAddr> {
     let mut servers = Vec::new();
     for item in items {
-        let ip = bare(item)
-            .parse::<IpAddr>()
-            .map(|ip| SocketAddr::new(ip, 53));
+        let ip = bare(item).parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
         match ip.or_else(|_| item.parse::<SocketAddr>()) {
             Ok(server) if server.port() != 0 => servers.push(server),
             _ => wrongs.push(format!("\"{item}\" is not ADDRESS or ADDRESS:PORT; write an IP address, as in 9.9.9.9 or [::1]:5353")),
@@ -136,9 +124,7 @@ pub(super) fn resolve(items: &[String], wrongs: &mut Vec<String>) -> Vec<Resolve
         let read = read_resolve(item);
         before_was_read = read.is_ok();
         match read {
-            Ok(new) => match list
-                .iter()
-                .find(|old| (&old.host, old.port) == (&new.host, new.port))
+            Ok(new) => match list.iter().find(|old| (&old.host, old.port) == (&new.host, new.port))
             {
                 Some(_) => wrongs.push(format!(
                     "{}:{} is given twice; write it once with all its addresses: {0}:{1}:ADDR,ADDR",
@@ -159,17 +145,11 @@ fn read_resolve(item: &str) -> Result<Resolve, String> {
         )
     };
     let (host, rest) = take_host(item).ok_or_else(|| wrong("something is missing"))?;
-    let (port, address) = rest
-        .split_once(':')
-        .ok_or_else(|| wrong("something is missing"))?;
+    let (port, address) = rest.split_once(':').ok_or_else(|| wrong("something is missing"))?;
     Ok(Resolve {
         host: Host::parse(host).map_err(|why| wrong(&why))?,
         port: port_number(port).ok_or_else(|| wrong("the port is not a number from 1 to 65535"))?,
-        addresses: vec![
-            bare(address)
-                .parse()
-                .map_err(|_| wrong("ADDR is not an IP address"))?,
-        ],
+        addresses: vec![bare(address).parse().map_err(|_| wrong("ADDR is not an IP address"))?],
     })
 }
 
@@ -177,11 +157,7 @@ pub(super) fn connect_to(items: &[String], wrongs: &mut Vec<String>) -> Vec<Conn
     let mut list: Vec<ConnectTo> = Vec::new();
     for item in items {
         match read_connect_to(item) {
-            Ok(new)
-                if list
-                    .iter()
-                    .any(|old| (&old.host, old.port) == (&new.host, new.port)) =>
-            {
+            Ok(new) if list.iter().any(|old| (&old.host, old.port) == (&new.host, new.port)) => {
                 wrongs.push(format!(
                     "\"{item}\" has the same HOST1:PORT1 as one before it; keep one of them"
                 ));
@@ -220,9 +196,7 @@ fn read_connect_to(item: &str) -> Result<ConnectTo, String> {
         to_port: port_of(to_port)?,
     };
     match (&read.to_host, read.to_port) {
-        (None, None) => Err(wrong(
-            "HOST2 and PORT2 are both empty, so nothing would change",
-        )),
+        (None, None) => Err(wrong("HOST2 and PORT2 are both empty, so nothing would change")),
         _ => Ok(read),
     }
 }
@@ -236,9 +210,7 @@ pub(super) fn access_log(text: &str) -> Result<AccessLog, String> {
         "off" => Ok(AccessLog::Off),
         "text" => Ok(AccessLog::Text),
         "json" => Ok(AccessLog::Json),
-        _ => Err(format!(
-            "\"{text}\" is not a form of the access log; write off, text or json"
-        )),
+        _ => Err(format!("\"{text}\" is not a form of the access log; write off, text or json")),
     }
 }
 
@@ -246,10 +218,7 @@ pub(super) fn access_log(text: &str) -> Result<AccessLog, String> {
 /// nearly always a level with a typing error, and would be taken for "everything of this target".
 pub(super) fn log_filter(text: &str) -> Result<String, String> {
     for directive in text.split(',') {
-        let level = directive
-            .rsplit_once('=')
-            .map_or(directive, |(_, level)| level)
-            .trim();
+        let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level).trim();
         if !["off", "error", "warn", "info", "debug", "trace"].contains(&level) {
             return Err(format!(
                 "\"{directive}\" is not a level; write off, error, warn, info, debug or trace, or target=level as in warn,egret=debug"
@@ -270,9 +239,9 @@ pub(super) fn labels(items: &[String], wrongs: &mut Vec<String>) -> BTreeMap<Str
                 wrongs.push(format!("label {name} is given twice; keep one of them"))
             }
             Some((name, value)) => _ = labels.insert(name.to_owned(), value.to_owned()),
-            None => wrongs.push(format!(
-                "\"{item}\" is not NAME=VALUE; write e.g. istio=egressgateway"
-            )),
+            None => {
+                wrongs.push(format!("\"{item}\" is not NAME=VALUE; write e.g. istio=egressgateway"))
+            }
         }
     }
     labels
@@ -295,17 +264,13 @@ pub(super) fn namespace(text: &str) -> Result<String, String> {
 
 /// An IP literal without its brackets.
 fn bare(text: &str) -> &str {
-    text.strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(text)
+    text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text)
 }
 
 /// Splits `host:rest`, where the host may be an IPv6 literal in brackets.
 fn take_host(text: &str) -> Option<(&str, &str)> {
     match text.strip_prefix('[') {
-        Some(_) => text
-            .split_once("]:")
-            .map(|(host, rest)| (&text[..=host.len()], rest)),
+        Some(_) => text.split_once("]:").map(|(host, rest)| (&text[..=host.len()], rest)),
         None => text.split_once(':'),
     }
 }

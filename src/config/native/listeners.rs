@@ -39,10 +39,7 @@ impl Listeners {
     ) -> bool {
         let before = self.plan.len();
         self.named |= typed.faulty_at("listeners");
-        let listeners = typed
-            .value
-            .as_ref()
-            .and_then(|file| file.listeners.as_deref());
+        let listeners = typed.value.as_ref().and_then(|file| file.listeners.as_deref());
         for (index, written) in listeners.unwrap_or_default().iter().enumerate() {
             self.named = true;
             let part = format!("listeners[{index}]");
@@ -63,8 +60,7 @@ impl Listeners {
             return;
         }
         self.plan.push(listener(port, identity));
-        self.origins
-            .push(vec![report.origin("", Condition::Absent)]);
+        self.origins.push(vec![report.origin("", Condition::Absent)]);
         self.default_note = Some(format!("no listeners are given, so port {port} is served"));
     }
 
@@ -110,12 +106,7 @@ fn read(
             return None;
         }
         None => {
-            report.error(
-                "EG082",
-                &format!("{part}.port"),
-                "it is missing",
-                "write e.g. port: 443",
-            );
+            report.error("EG082", &format!("{part}.port"), "it is missing", "write e.g. port: 443");
             return None;
         }
         Some(port) => port,
@@ -124,12 +115,7 @@ fn read(
     if let Some(text) = &written.bind {
         let Ok(bind) = text.parse::<SocketAddr>() else {
             let message = format!("\"{text}\" is not ADDRESS:PORT; the listener is ignored");
-            report.error(
-                "EG081",
-                &format!("{part}.bind"),
-                message,
-                "write e.g. 127.0.0.1:8443",
-            );
+            report.error("EG081", &format!("{part}.bind"), message, "write e.g. 127.0.0.1:8443");
             return None;
         };
         listener.bind = bind;
@@ -147,17 +133,10 @@ fn read(
 
 /// The listener of a port, bound as `--bind` and `--port-map` say.
 fn listener(port: u16, identity: &Identity) -> Listener {
-    let bind = SocketAddr::new(
-        identity.bind,
-        identity.port_map.get(&port).copied().unwrap_or(port),
-    );
+    let bind =
+        SocketAddr::new(identity.bind, identity.port_map.get(&port).copied().unwrap_or(port));
     let named_as = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), bind.port());
-    Listener {
-        name: name(named_as, port),
-        route_table: route_table(named_as, port),
-        port,
-        bind,
-    }
+    Listener { name: name(named_as, port), route_table: route_table(named_as, port), port, bind }
 }
 
 /// `0.0.0.0_443`, as Istio calls it: by the port that is bound, unless that is any free one.

@@ -27,20 +27,12 @@ pub fn render(plan: &Plan) -> String {
     let mut document = Fields::new();
     let listeners: Vec<Node> = plan.listeners.iter().map(listener).collect();
     document.push(("listeners".to_owned(), Node::List(listeners)));
-    let named = plan
-        .upstreams
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| !inline.0.contains(index));
+    let named = plan.upstreams.iter().enumerate().filter(|(index, _)| !inline.0.contains(index));
     let upstreams: Vec<Node> = named.map(|(_, spec)| upstream(spec)).collect();
     if !upstreams.is_empty() {
         document.push(("upstreams".to_owned(), Node::List(upstreams)));
     }
-    let routes: Vec<Node> = plan
-        .routes
-        .iter()
-        .map(|one| route(one, plan, &inline))
-        .collect();
+    let routes: Vec<Node> = plan.routes.iter().map(|one| route(one, plan, &inline)).collect();
     document.push(("routes".to_owned(), Node::List(routes)));
     yaml::write(&document)
 }
@@ -50,23 +42,16 @@ struct Inline(HashSet<usize>);
 
 impl Inline {
     fn of(plan: &Plan) -> Self {
-        let forwards = plan
-            .routes
-            .iter()
-            .flat_map(|route| &route.rules)
-            .map(|rule| {
-                let Action::Forward(forward) = &rule.action;
-                forward
-            });
+        let forwards = plan.routes.iter().flat_map(|route| &route.rules).map(|rule| {
+            let Action::Forward(forward) = &rule.action;
+            forward
+        });
         let (mut used, mut shared) = (HashSet::new(), HashSet::new());
         for forward in forwards {
-            let indices = forward
-                .to
-                .iter()
-                .filter_map(|(destination, _)| match destination {
-                    Destination::Upstream(index) => Some(*index),
-                    Destination::Missing(_) => None,
-                });
+            let indices = forward.to.iter().filter_map(|(destination, _)| match destination {
+                Destination::Upstream(index) => Some(*index),
+                Destination::Missing(_) => None,
+            });
             // Several destinations have in common what stands beside them, so each goes by its name.
             if let [(_, 1)] = forward.to.as_slice() {
                 used.extend(indices)
@@ -77,14 +62,7 @@ impl Inline {
         used.retain(|index| {
             let key = &plan.upstreams[*index].key;
             !shared.contains(index)
-                && key.name
-                    == cluster_name(
-                        &Target {
-                            host: key.host.clone(),
-                            port: key.port,
-                        },
-                        "",
-                    )
+                && key.name == cluster_name(&Target { host: key.host.clone(), port: key.port }, "")
         });
         Self(used)
     }
@@ -112,21 +90,11 @@ fn upstream(spec: &UpstreamSpec) -> Node {
 
 fn route(route: &Route, plan: &Plan, inline: &Inline) -> Node {
     let mut fields = Fields::new();
-    let port = route
-        .listeners
-        .first()
-        .map_or(0, |index| plan.listeners[*index].port);
-    if route
-        .hosts
-        .first()
-        .is_none_or(|host| default_name(host, port) != route.name)
-    {
+    let port = route.listeners.first().map_or(0, |index| plan.listeners[*index].port);
+    if route.hosts.first().is_none_or(|host| default_name(host, port) != route.name) {
         fields.push(text("name", &route.name));
     }
-    fields.push((
-        "hosts".to_owned(),
-        texts(route.hosts.iter().map(HostPattern::to_string)),
-    ));
+    fields.push(("hosts".to_owned(), texts(route.hosts.iter().map(HostPattern::to_string))));
     fields.extend(served_on(route, plan));
     match route.rules.as_slice() {
         [only] if only.name.is_empty() && only.path.is_any() && only.methods.is_empty() => {
@@ -145,29 +113,16 @@ fn served_on(route: &Route, plan: &Plan) -> Option<(String, Node)> {
     if route.listeners.iter().copied().eq(0..plan.listeners.len()) {
         return None;
     }
-    let served_on: Vec<&Listener> = route
-        .listeners
-        .iter()
-        .map(|index| &plan.listeners[*index])
-        .collect();
+    let served_on: Vec<&Listener> =
+        route.listeners.iter().map(|index| &plan.listeners[*index]).collect();
     let is_alone = |listener: &&Listener| {
-        plan.listeners
-            .iter()
-            .filter(|other| other.port == listener.port)
-            .count()
-            == 1
+        plan.listeners.iter().filter(|other| other.port == listener.port).count() == 1
     };
     if served_on.iter().all(is_alone) {
-        let ports = served_on
-            .iter()
-            .map(|listener| Node::Number(listener.port.into()))
-            .collect();
+        let ports = served_on.iter().map(|listener| Node::Number(listener.port.into())).collect();
         return Some(("ports".to_owned(), Node::List(ports)));
     }
-    Some((
-        "listeners".to_owned(),
-        texts(served_on.iter().map(|listener| listener.name.clone())),
-    ))
+    Some(("listeners".to_owned(), texts(served_on.iter().map(|listener| listener.name.clone()))))
 }
 
 fn rule(rule: &Rule, plan: &Plan, inline: &Inline) -> Node {
@@ -197,14 +152,7 @@ fn rule(rule: &Rule, plan: &Plan, inline: &Inline) -> Node {
 
 fn action(action: &Action, plan: &Plan, inline: &Inline) -> Fields {
     let Action::Forward(forward) = action;
-    let Forward {
-        to,
-        timeout,
-        retry,
-        rewrite_host,
-        request,
-        response,
-    } = forward;
+    let Forward { to, timeout, retry, rewrite_host, request, response } = forward;
     let mut fields = Fields::new();
     let name = |destination: &Destination| match destination {
         Destination::Upstream(index) => plan.upstreams[*index].key.name.clone(),
@@ -219,15 +167,9 @@ fn action(action: &Action, plan: &Plan, inline: &Inline) -> Fields {
         [(destination, 1)] => fields.push(text("to", name(destination))),
         shares => {
             let share = |(destination, weight): &(Destination, u32)| {
-                Node::Map(vec![
-                    text("to", name(destination)),
-                    number("weight", (*weight).into()),
-                ])
+                Node::Map(vec![text("to", name(destination)), number("weight", (*weight).into())])
             };
-            fields.push((
-                "split".to_owned(),
-                Node::List(shares.iter().map(share).collect()),
-            ));
+            fields.push(("split".to_owned(), Node::List(shares.iter().map(share).collect())));
         }
     }
     fields.extend(timeout.map(|timeout| time("timeout", timeout)));
@@ -277,11 +219,7 @@ fn url(spec: &UpstreamSpec) -> String {
 }
 
 fn bracketed(host: &Host) -> String {
-    if host.as_str().contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_string()
-    }
+    if host.as_str().contains(':') { format!("[{host}]") } else { host.to_string() }
 }
 
 /// What stands beside a `to:`; nothing that is the default.
@@ -302,12 +240,8 @@ fn options(spec: &UpstreamSpec) -> Fields {
         (Protocol::Http1, _) => fields.push(text("protocol", "http1")),
         (Protocol::Http2, _) => fields.push(text("protocol", "http2")),
     }
-    let Policy {
-        balance,
-        connect_timeout,
-        idle_timeout,
-        requests_per_connection_max,
-    } = &spec.policy;
+    let Policy { balance, connect_timeout, idle_timeout, requests_per_connection_max } =
+        &spec.policy;
     let defaults = Policy::default();
     match balance {
         Balance::LeastRequest => {}
@@ -328,24 +262,16 @@ fn options(spec: &UpstreamSpec) -> Fields {
 }
 
 fn tls_fields(tls: &TlsSpec, host: &Host) -> Fields {
-    let TlsSpec {
-        sni,
-        subject_alt_names,
-        service_alt_names,
-        roots,
-        identity,
-        skip_verify,
-    } = tls;
+    let TlsSpec { sni, subject_alt_names, service_alt_names, roots, identity, skip_verify } = tls;
     let mut fields = Fields::new();
     match sni {
         None => fields.push(text("sni", SNI_OF_REQUEST)),
         Some(sni) if sni == host => {}
         Some(sni) => fields.push(text("sni", sni.to_string())),
     }
-    for (name, names) in [
-        ("subjectAltNames", subject_alt_names),
-        ("serviceAltNames", service_alt_names),
-    ] {
+    for (name, names) in
+        [("subjectAltNames", subject_alt_names), ("serviceAltNames", service_alt_names)]
+    {
         if !names.is_empty() {
             fields.push((name.to_owned(), texts(names.iter().cloned())));
         }
@@ -366,10 +292,7 @@ fn tls_fields(tls: &TlsSpec, host: &Host) -> Fields {
 }
 
 fn addressing(spec: &UpstreamSpec) -> Fields {
-    let own = Target {
-        host: spec.key.host.clone(),
-        port: spec.key.port,
-    };
+    let own = Target { host: spec.key.host.clone(), port: spec.key.port };
     let own_address = own.host.ip();
     let endpoint = |target: &Target| format!("{}:{}", bracketed(&target.host), target.port);
     let all_addresses =

@@ -22,11 +22,7 @@ pub(super) struct Parts<'a>(pub &'a [String]);
 
 impl<'a> Report<'a> {
     pub fn new(document: &'a Document) -> Self {
-        Self {
-            document,
-            problems: Vec::new(),
-            places: document.entries(),
-        }
+        Self { document, problems: Vec::new(), places: document.entries() }
     }
 
     pub fn error(
@@ -65,14 +61,10 @@ impl<'a> Report<'a> {
         if self.problems.len() == PROBLEMS_MAX {
             let message = format!("more than {PROBLEMS_MAX} problems; the others are not listed");
             let fix = "mend these first";
-            self.problems.push(
-                self.document
-                    .problem("EG085", Severity::Error, "", message, fix),
-            );
+            self.problems.push(self.document.problem("EG085", Severity::Error, "", message, fix));
             return;
         }
-        self.problems
-            .push(self.document.problem(code, severity, field, message, fix));
+        self.problems.push(self.document.problem(code, severity, field, message, fix));
     }
 
     /// Where the field stands: in the nearest part that has it, else in the nearest part.
@@ -85,11 +77,7 @@ impl<'a> Report<'a> {
 
     /// The origin of what an entry of a list made.
     pub fn origin(&self, path: &str, condition: Condition) -> Origin {
-        let place = self
-            .places
-            .get(path)
-            .cloned()
-            .unwrap_or_else(|| self.document.place());
+        let place = self.places.get(path).cloned().unwrap_or_else(|| self.document.place());
         Origin {
             object: self.document.object().into(),
             namespace: self.document.namespace.as_str().into(),

@@ -38,21 +38,10 @@ impl Routes {
                 |origin| format!("{} ({})", origin.place, origin.object),
             ));
             for listener in &route.listeners {
-                owners.extend(
-                    route
-                        .hosts
-                        .iter()
-                        .map(|host| ((*listener, host.clone()), index)),
-                );
+                owners.extend(route.hosts.iter().map(|host| ((*listener, host.clone()), index)));
             }
         }
-        Self {
-            plan,
-            origins,
-            skipped: Vec::new(),
-            owners,
-            places,
-        }
+        Self { plan, origins, skipped: Vec::new(), owners, places }
     }
 
     /// Adds the routes of one document; whether there was any.
@@ -65,12 +54,7 @@ impl Routes {
         report: &mut Report<'_>,
     ) -> bool {
         let before = self.plan.len();
-        let mut context = Context {
-            typed,
-            materials,
-            upstreams,
-            report,
-        };
+        let mut context = Context { typed, materials, upstreams, report };
         for (index, written) in typed.value.iter().flat_map(|file| &file.routes).enumerate() {
             let part = format!("routes[{index}]");
             let Some(served_on) = served_on(written, &part, listeners, &mut context) else {
@@ -85,12 +69,7 @@ impl Routes {
                 .name
                 .clone()
                 .unwrap_or_else(|| default_name(&hosts[0], listeners.plan[served_on[0]].port));
-            self.plan.push(Route {
-                name,
-                listeners: served_on,
-                hosts,
-                rules,
-            });
+            self.plan.push(Route { name, listeners: served_on, hosts, rules });
             self.origins.push(origins);
         }
         self.plan.len() > before
@@ -114,8 +93,7 @@ impl Routes {
             );
         }
         let place = self.places.len();
-        self.places
-            .push(report.origin(part, Condition::Absent).place.to_string());
+        self.places.push(report.origin(part, Condition::Absent).place.to_string());
         let mut hosts = Vec::with_capacity(written.hosts.len());
         for (index, text) in written.hosts.iter().enumerate() {
             let field = || format!("{part}.hosts[{index}]");
@@ -142,11 +120,8 @@ impl Routes {
                 );
                 continue;
             }
-            self.owners.extend(
-                served_on
-                    .iter()
-                    .map(|listener| ((*listener, pattern.clone()), place)),
-            );
+            self.owners
+                .extend(served_on.iter().map(|listener| ((*listener, pattern.clone()), place)));
             hosts.push(pattern);
         }
         hosts
@@ -182,18 +157,11 @@ impl Routes {
         }
         let parts = [part.to_owned()];
         let has_destination = rest.to.is_some() || rest.split.is_some();
-        let faulty = ["to", "split"]
-            .iter()
-            .any(|field| context.typed.faulty_at(&format!("{part}.{field}")));
+        let faulty =
+            ["to", "split"].iter().any(|field| context.typed.faulty_at(&format!("{part}.{field}")));
         if has_destination || faulty || written.rules.is_empty() {
             let origin = context.report.origin(part, Condition::Absent);
-            rules.extend(read_rule(
-                &shapes::Rule::default(),
-                &rest,
-                &parts,
-                &origin,
-                context,
-            ));
+            rules.extend(read_rule(&shapes::Rule::default(), &rest, &parts, &origin, context));
             origins.push(origin);
         }
         (rules, origins)
@@ -209,11 +177,7 @@ pub(super) fn default_name(host: &HostPattern, port: u16) -> String {
 }
 
 fn condition(rule: &shapes::Rule) -> Condition {
-    if rule.condition.is_some() {
-        Condition::Written
-    } else {
-        Condition::Absent
-    }
+    if rule.condition.is_some() { Condition::Written } else { Condition::Absent }
 }
 
 /// The listeners of a route; `None`: there is none, so the route is ignored.
@@ -234,11 +198,8 @@ fn served_on(
     let mut served_on = Vec::new();
     for (index, port) in written.ports.iter().flatten().enumerate() {
         let before = served_on.len();
-        served_on.extend(
-            all()
-                .filter(|(_, listener)| listener.port == *port)
-                .map(|(index, _)| index),
-        );
+        served_on
+            .extend(all().filter(|(_, listener)| listener.port == *port).map(|(index, _)| index));
         if served_on.len() == before {
             let field = format!("{part}.ports[{index}]");
             report.error(
@@ -253,19 +214,11 @@ fn served_on(
         match all().find(|(_, listener)| listener.name == *name) {
             Some((found, _)) => served_on.push(found),
             None => {
-                let names: Vec<&str> = listeners
-                    .plan
-                    .iter()
-                    .map(|listener| listener.name.as_str())
-                    .collect();
+                let names: Vec<&str> =
+                    listeners.plan.iter().map(|listener| listener.name.as_str()).collect();
                 let field = format!("{part}.listeners[{index}]");
                 let fix = crate::config::nearest(name, &names);
-                report.error(
-                    "EG005",
-                    &field,
-                    format!("no listener is called \"{name}\""),
-                    fix,
-                );
+                report.error("EG005", &field, format!("no listener is called \"{name}\""), fix);
             }
         }
     }

@@ -51,47 +51,29 @@ pub(super) fn read_rule(
             return None;
         }
     }
-    let faulty_to = ["to", "split"]
-        .iter()
-        .any(|field| context.typed.faulty_at(&at(field)));
+    let faulty_to = ["to", "split"].iter().any(|field| context.typed.faulty_at(&at(field)));
     let faults = Faults::of_rule(own, context.typed, parts);
     let rule = own.clone().or(rest);
     let name = rule.name.clone().unwrap_or_default();
-    let written = Written {
-        rule: &rule,
-        parts: Parts(parts),
-        faults,
-        origin: origin.clone(),
-    };
+    let written = Written { rule: &rule, parts: Parts(parts), faults, origin: origin.clone() };
     let to = if faulty_to {
         vec![(Destination::Missing("to".to_owned()), 1)]
     } else {
         destinations(&written, context)
     };
     let report = &mut *context.report;
-    let timeout = rule
-        .timeout
-        .as_deref()
-        .and_then(|text| read_timeout(text, &written, report));
+    let timeout = rule.timeout.as_deref().and_then(|text| read_timeout(text, &written, report));
     let attempts = rule.retries.as_ref().and_then(|retries| retries.attempts);
     let headers = rule.headers.clone().unwrap_or_default();
     let forward = Forward {
         to,
         timeout,
         retry: attempts.map_or_else(Retry::default, |attempts| Retry { attempts }),
-        rewrite_host: rule
-            .host
-            .clone()
-            .and_then(|host| read_host(host, &written, report)),
+        rewrite_host: rule.host.clone().and_then(|host| read_host(host, &written, report)),
         request: edits(headers.request, "headers.request", &written, report),
         response: edits(headers.response, "headers.response", &written, report),
     };
-    Some(Rule {
-        name,
-        path,
-        methods,
-        action: Action::Forward(forward),
-    })
+    Some(Rule { name, path, methods, action: Action::Forward(forward) })
 }
 
 fn read_path(
@@ -102,14 +84,12 @@ fn read_path(
     let any = PathMatch::Prefix("/".to_owned());
     let (path, text) = match path {
         None => return Some(any),
-        Some(shapes::Path {
-            exact: Some(exact),
-            prefix: None,
-        }) => (PathMatch::Exact(exact.clone()), exact),
-        Some(shapes::Path {
-            exact: None,
-            prefix: Some(prefix),
-        }) => (PathMatch::Prefix(prefix.clone()), prefix),
+        Some(shapes::Path { exact: Some(exact), prefix: None }) => {
+            (PathMatch::Exact(exact.clone()), exact)
+        }
+        Some(shapes::Path { exact: None, prefix: Some(prefix) }) => {
+            (PathMatch::Prefix(prefix.clone()), prefix)
+        }
         Some(_) => {
             let message = "it needs exact or prefix, and one of them only, so the rule is left out";
             report.error("EG073", field, message, "write e.g. path: { prefix: /v2/ }");
@@ -154,9 +134,7 @@ fn destinations(written: &Written<'_>, context: &mut Context<'_, '_>) -> Vec<(De
             let field = report.field(parts, "to");
             refuse_options(url, written, report);
             to.push((
-                context
-                    .upstreams
-                    .destination(url, &field, written, context.materials, report),
+                context.upstreams.destination(url, &field, written, context.materials, report),
                 1,
             ));
         }
@@ -259,15 +237,9 @@ fn edits(
         let lines = lines.into_iter().filter(|(name, value)| {
             check_header(name, value, &format!("{path}.{list}.{name}"), report)
         });
-        lines
-            .map(|(name, value)| HeaderEdit { name, value })
-            .collect()
+        lines.map(|(name, value)| HeaderEdit { name, value }).collect()
     };
-    HeaderEdits {
-        remove,
-        set: lines(edits.set, "set"),
-        add: lines(edits.add, "add"),
-    }
+    HeaderEdits { remove, set: lines(edits.set, "set"), add: lines(edits.add, "add") }
 }
 
 /// Whether a header line can be written; if not, that is reported.
@@ -286,10 +258,7 @@ fn check_header(name: &str, value: &str, field: &str, report: &mut Report<'_>) -
             format!("\"{name}\" is no header name; it is left out"),
             "write letters, digits and dashes",
         );
-    } else if value
-        .bytes()
-        .any(|byte| (byte < b' ' && byte != b'\t') || byte == 0x7f)
-    {
+    } else if value.bytes().any(|byte| (byte < b' ' && byte != b'\t') || byte == 0x7f) {
         report.error(
             "EG081",
             field,

@@ -68,9 +68,8 @@ pub fn settings(documents: &[Document]) -> (Layer, Vec<Problem>) {
             )),
         }
     }
-    let wrongs = Settings::merge([layer.clone(), Layer::new(), Layer::new()])
-        .err()
-        .unwrap_or_default();
+    let wrongs =
+        Settings::merge([layer.clone(), Layer::new(), Layer::new()]).err().unwrap_or_default();
     for wrong in wrongs {
         let path = format!("settings.{}", key(wrong.name));
         problems.push(document.problem("EG081", Severity::Error, &path, wrong.message, ""));

@@ -238,13 +238,9 @@ impl Rule {
             tls: self.tls.or_else(|| rest.tls.clone()),
             protocol: self.protocol.or(rest.protocol),
             balance: self.balance.or(rest.balance),
-            connect_timeout: self
-                .connect_timeout
-                .or_else(|| rest.connect_timeout.clone()),
+            connect_timeout: self.connect_timeout.or_else(|| rest.connect_timeout.clone()),
             idle_timeout: self.idle_timeout.or_else(|| rest.idle_timeout.clone()),
-            requests_per_connection: self
-                .requests_per_connection
-                .or(rest.requests_per_connection),
+            requests_per_connection: self.requests_per_connection.or(rest.requests_per_connection),
             resolution: self.resolution.or(rest.resolution),
             endpoints: self.endpoints.or_else(|| rest.endpoints.clone()),
             no_endpoints: self.no_endpoints.or_else(|| rest.no_endpoints.clone()),

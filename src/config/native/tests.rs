@@ -13,10 +13,8 @@ const PEM: &[u8] =
 
 fn materials() -> Materials {
     let pem = |path: &str| (path.to_owned(), Ok(Arc::from(PEM)));
-    let mut materials: Materials = ["/ca.pem", "/client.pem", "/client.key"]
-        .into_iter()
-        .map(pem)
-        .collect();
+    let mut materials: Materials =
+        ["/ca.pem", "/client.pem", "/client.key"].into_iter().map(pem).collect();
     materials.insert("/text".to_owned(), Ok(Arc::from(b"hello".as_slice())));
     materials.insert("/absent".to_owned(), Err("No such file".to_owned()));
     materials
@@ -35,11 +33,7 @@ fn plan(text: &str) -> Plan {
 }
 
 fn told(text: &str) -> Vec<String> {
-    compiled(text)
-        .problems
-        .iter()
-        .map(|problem| format!("{} {problem}", problem.code))
-        .collect()
+    compiled(text).problems.iter().map(|problem| format!("{} {problem}", problem.code)).collect()
 }
 
 fn only_upstream(text: &str) -> UpstreamSpec {
@@ -63,19 +57,11 @@ fn two_lines_carry_a_host_over_verified_tls() {
     );
     assert_eq!(listener.bind.to_string(), "0.0.0.0:443");
     assert_eq!(plan.routes[0].name, "edition.cnn.com:443");
-    assert_eq!(
-        forward(&plan, 0, 0),
-        &Forward::new(Destination::Upstream(0))
-    );
+    assert_eq!(forward(&plan, 0, 0), &Forward::new(Destination::Upstream(0)));
     let spec = &plan.upstreams[0];
     assert_eq!(spec.key.name, "outbound|443||edition.cnn.com");
-    let Security::Tls(tls) = &spec.key.security else {
-        panic!("{:?}", spec.key.security)
-    };
-    assert_eq!(
-        tls.sni.as_ref().map(ToString::to_string).as_deref(),
-        Some("edition.cnn.com")
-    );
+    let Security::Tls(tls) = &spec.key.security else { panic!("{:?}", spec.key.security) };
+    assert_eq!(tls.sni.as_ref().map(ToString::to_string).as_deref(), Some("edition.cnn.com"));
     assert_eq!((&tls.roots, tls.skip_verify), (&Roots::Web, false));
 }
 
@@ -99,25 +85,11 @@ routes:
     let rule = &plan.routes[1].rules[0];
     assert_eq!(
         (&rule.path, rule.methods.as_slice()),
-        (
-            &crate::model::PathMatch::Prefix("/v2/".to_owned()),
-            &["GET".to_owned()][..]
-        )
+        (&crate::model::PathMatch::Prefix("/v2/".to_owned()), &["GET".to_owned()][..])
     );
-    assert_eq!(
-        forward(&plan, 1, 0).timeout,
-        Some(std::time::Duration::from_secs(5))
-    );
-    let Security::Tls(tls) = &plan.upstreams[1].key.security else {
-        panic!("not TLS")
-    };
-    assert_eq!(
-        tls.roots,
-        Roots::Pem {
-            path: "/ca.pem".to_owned(),
-            pem: PEM.into()
-        }
-    );
+    assert_eq!(forward(&plan, 1, 0).timeout, Some(std::time::Duration::from_secs(5)));
+    let Security::Tls(tls) = &plan.upstreams[1].key.security else { panic!("not TLS") };
+    assert_eq!(tls.roots, Roots::Pem { path: "/ca.pem".to_owned(), pem: PEM.into() });
     let identity = ClientIdentity {
         certificate_path: "/client.pem".to_owned(),
         certificate: PEM.into(),
@@ -142,16 +114,10 @@ fn what_stands_beside_rules_holds_for_each_and_for_the_rest() {
 ",
     );
     let seconds: Vec<_> = (0..3)
-        .map(|rule| {
-            forward(&plan, 0, rule)
-                .timeout
-                .map(|timeout| timeout.as_secs())
-        })
+        .map(|rule| forward(&plan, 0, rule).timeout.map(|timeout| timeout.as_secs()))
         .collect();
     assert_eq!(seconds, [Some(60), Some(1), Some(1)]);
-    let to: Vec<_> = (0..3)
-        .map(|rule| forward(&plan, 0, rule).to.clone())
-        .collect();
+    let to: Vec<_> = (0..3).map(|rule| forward(&plan, 0, rule).to.clone()).collect();
     assert_eq!(to[0], to[2]);
     assert_ne!(to[0], to[1]);
     assert_eq!(plan.upstreams.len(), 2, "a.com is shared");
@@ -169,11 +135,7 @@ fn equal_destinations_are_one_upstream_and_others_have_names_of_their_own() {
 - { hosts: [f.com], to: 'http://o.com' }
 ",
     );
-    let names: Vec<&str> = plan
-        .upstreams
-        .iter()
-        .map(|spec| spec.key.name.as_str())
-        .collect();
+    let names: Vec<&str> = plan.upstreams.iter().map(|spec| spec.key.name.as_str()).collect();
     assert_eq!(
         names,
         [
@@ -183,9 +145,7 @@ fn equal_destinations_are_one_upstream_and_others_have_names_of_their_own() {
             "outbound|80||o.com"
         ]
     );
-    let used: Vec<_> = (0..6)
-        .map(|route| forward(&plan, route, 0).to[0].0.clone())
-        .collect();
+    let used: Vec<_> = (0..6).map(|route| forward(&plan, route, 0).to[0].0.clone()).collect();
     assert_eq!(used, [0, 0, 1, 1, 2, 3].map(Destination::Upstream));
 }
 
@@ -196,14 +156,8 @@ fn endpoints_say_where_to_connect() {
         port,
     };
     for (written, expected) in [
-        (
-            "to: https://a.com",
-            Addressing::Dns(vec![endpoint("a.com", 443)]),
-        ),
-        (
-            "to: https://10.0.0.1",
-            Addressing::Static(vec!["10.0.0.1:443".parse().expect("valid")]),
-        ),
+        ("to: https://a.com", Addressing::Dns(vec![endpoint("a.com", 443)])),
+        ("to: https://10.0.0.1", Addressing::Static(vec!["10.0.0.1:443".parse().expect("valid")])),
         (
             "to: 'https://[::1]:8443'",
             Addressing::Static(vec!["[::1]:8443".parse().expect("valid")]),
@@ -224,10 +178,7 @@ fn endpoints_say_where_to_connect() {
             "to: https://a.com\n  resolution: logicalDns",
             Addressing::LogicalDns(endpoint("a.com", 443)),
         ),
-        (
-            "to: https://a.com\n  noEndpoints: closed",
-            Addressing::Nowhere("closed".to_owned()),
-        ),
+        ("to: https://a.com\n  noEndpoints: closed", Addressing::Nowhere("closed".to_owned())),
     ] {
         assert_eq!(
             only_upstream(&format!("routes:\n- hosts: [a.com]\n  {written}\n")).addressing,
@@ -346,10 +297,7 @@ fn a_route_with_a_mistake_never_does_more_than_was_asked_for() {
         let beside = format!("routes:\n- hosts: [a.com]\n  to: https://a.com\n  tls: {tls}\n");
         let inherited =
             format!("routes:\n- hosts: [a.com]\n  tls: {tls}\n  rules:\n  - to: https://a.com\n");
-        assert!(
-            broken(&security(&beside)) && broken(&security(&inherited)),
-            "{tls}"
-        );
+        assert!(broken(&security(&beside)) && broken(&security(&inherited)), "{tls}");
     }
     let rules = |rules: &str| {
         let compiled = compiled(&format!(
@@ -372,14 +320,8 @@ fn a_route_with_a_mistake_never_does_more_than_was_asked_for() {
         ["rest.com"],
         "a match not understood"
     );
-    assert_eq!(
-        rules(" [{ match: { path: { regex: a } }, to: 'https://b.com' }]"),
-        ["rest.com"]
-    );
-    assert_eq!(
-        rules(" [{ match: { methods: [G T] }, to: 'https://b.com' }]"),
-        ["rest.com"]
-    );
+    assert_eq!(rules(" [{ match: { path: { regex: a } }, to: 'https://b.com' }]"), ["rest.com"]);
+    assert_eq!(rules(" [{ match: { methods: [G T] }, to: 'https://b.com' }]"), ["rest.com"]);
     assert_eq!(
         rules(" [{ match: { path: { exact: /a } }, to: [x] }]"),
         ["missing to", "rest.com"],
@@ -389,11 +331,7 @@ fn a_route_with_a_mistake_never_does_more_than_was_asked_for() {
         rules(" [{ match: { path: { exact: /a } }, to: nowhere }]"),
         ["missing nowhere", "rest.com"]
     );
-    assert_eq!(
-        rules(" [5]"),
-        [""; 0],
-        "what is for the rest is not for everything"
-    );
+    assert_eq!(rules(" [5]"), [""; 0], "what is for the rest is not for everything");
     assert_eq!(
         rules(" []\n  ports: [x]"),
         [""; 0],
@@ -402,10 +340,7 @@ fn a_route_with_a_mistake_never_does_more_than_was_asked_for() {
     let endpoints =
         compiled("routes:\n- hosts: [a.com]\n  to: https://a.com\n  endpoints: [[x]]\n");
     assert!(
-        matches!(
-            endpoints.plan.upstreams[0].addressing,
-            Addressing::Nowhere(_)
-        ),
+        matches!(endpoints.plan.upstreams[0].addressing, Addressing::Nowhere(_)),
         "not the host's own addresses"
     );
 }
@@ -413,32 +348,16 @@ fn a_route_with_a_mistake_never_does_more_than_was_asked_for() {
 #[test]
 fn every_document_has_one_verdict() {
     for (text, outcome) in [
-        (
-            "routes: [{ hosts: [a.com], to: 'https://a.com' }]",
-            Outcome::Applied,
-        ),
-        (
-            "routes: [{ hosts: [a.com], to: 'https://a.com', x: 1 }]",
-            Outcome::PartlyApplied,
-        ),
-        (
-            "routes: [{ hosts: [], to: 'https://a.com' }]",
-            Outcome::Ignored,
-        ),
-        (
-            "listeners: [{ port: 0 }, { port: 80 }]",
-            Outcome::PartlyApplied,
-        ),
+        ("routes: [{ hosts: [a.com], to: 'https://a.com' }]", Outcome::Applied),
+        ("routes: [{ hosts: [a.com], to: 'https://a.com', x: 1 }]", Outcome::PartlyApplied),
+        ("routes: [{ hosts: [], to: 'https://a.com' }]", Outcome::Ignored),
+        ("listeners: [{ port: 0 }, { port: 80 }]", Outcome::PartlyApplied),
         ("settings: { drain: 1s }", Outcome::Applied),
         ("nonsense: 1", Outcome::Ignored),
     ] {
         let verdicts = compiled(text).provenance.verdicts;
         assert_eq!(verdicts.len(), 1);
-        assert_eq!(
-            verdicts[0].outcome, outcome,
-            "{text}: {:?}",
-            verdicts[0].reasons
-        );
+        assert_eq!(verdicts[0].outcome, outcome, "{text}: {:?}", verdicts[0].reasons);
         assert_eq!(
             verdicts[0].reasons.is_empty(),
             outcome == Outcome::Applied && !text.starts_with("routes"),
@@ -449,10 +368,7 @@ fn every_document_has_one_verdict() {
 
 #[test]
 fn listeners_of_one_document_serve_the_routes_of_another() {
-    let (first, _) = parse(
-        "a.yaml",
-        "routes: [{ hosts: [a.com], to: 'https://a.com' }]",
-    );
+    let (first, _) = parse("a.yaml", "routes: [{ hosts: [a.com], to: 'https://a.com' }]");
     let (second, _) = parse("b.yaml", "listeners: [{ port: 80 }, { port: 443 }]");
     let documents: Vec<Document> = first.into_iter().chain(second).collect();
     let identity = Identity {
@@ -461,12 +377,8 @@ fn listeners_of_one_document_serve_the_routes_of_another() {
         ..Identity::default()
     };
     let compiled = compile(&documents, &materials(), &identity);
-    let binds: Vec<String> = compiled
-        .plan
-        .listeners
-        .iter()
-        .map(|listener| listener.bind.to_string())
-        .collect();
+    let binds: Vec<String> =
+        compiled.plan.listeners.iter().map(|listener| listener.bind.to_string()).collect();
     assert_eq!(binds, ["127.0.0.1:80", "127.0.0.1:8443"]);
     assert_eq!(compiled.plan.routes[0].listeners, [0, 1]);
     assert_eq!(compiled.provenance.listeners.len(), 2);
@@ -500,20 +412,11 @@ routes:
     );
     assert_eq!(both.plan.listeners, alone.listeners);
     assert_eq!(both.plan.routes[..alone.routes.len()], alone.routes);
-    assert_eq!(
-        both.plan.upstreams[..alone.upstreams.len()],
-        alone.upstreams
-    );
+    assert_eq!(both.plan.upstreams[..alone.upstreams.len()], alone.upstreams);
     let new = &both.plan.routes[alone.routes.len()..];
-    let hosts: Vec<String> = new
-        .iter()
-        .flat_map(|route| &route.hosts)
-        .map(ToString::to_string)
-        .collect();
-    assert_eq!(
-        hosts,
-        ["own.example.com", "canary.example.com", "other.example.com"]
-    );
+    let hosts: Vec<String> =
+        new.iter().flat_map(|route| &route.hosts).map(ToString::to_string).collect();
+    assert_eq!(hosts, ["own.example.com", "canary.example.com", "other.example.com"]);
     let taken: Vec<&str> = both
         .problems
         .iter()
@@ -522,13 +425,8 @@ routes:
         .collect();
     assert_eq!(taken, ["routes[0].hosts[0]"]);
     let Action::Forward(canary) = &new[1].rules[0].action;
-    let Destination::Upstream(index) = canary.to[0].0 else {
-        panic!("{:?}", canary.to)
-    };
-    assert_eq!(
-        both.plan.upstreams[index].key.name,
-        "outbound|443||edition.cnn.com"
-    );
+    let Destination::Upstream(index) = canary.to[0].0 else { panic!("{:?}", canary.to) };
+    assert_eq!(both.plan.upstreams[index].key.name, "outbound|443||edition.cnn.com");
     assert!(index < alone.upstreams.len(), "it is the article's");
 }
 
@@ -555,12 +453,8 @@ fn hosts_on_the_command_line_need_no_file() {
     let documents = from_hosts(&hosts.map(str::to_owned)).expect("valid");
     let compiled = compile(&documents, &materials(), &Identity::default());
     assert_eq!(compiled.problems, []);
-    let names: Vec<&str> = compiled
-        .plan
-        .upstreams
-        .iter()
-        .map(|spec| spec.key.name.as_str())
-        .collect();
+    let names: Vec<&str> =
+        compiled.plan.upstreams.iter().map(|spec| spec.key.name.as_str()).collect();
     assert_eq!(
         names,
         [
@@ -570,13 +464,7 @@ fn hosts_on_the_command_line_need_no_file() {
         ]
     );
     assert_eq!(compiled.plan.listeners.len(), 1);
-    let wrong = [
-        "*.a.com",
-        "a b",
-        "https://a.com",
-        "a.com=b.com",
-        "a.com=https://b.com/x",
-    ];
+    let wrong = ["*.a.com", "a b", "https://a.com", "a.com=b.com", "a.com=https://b.com/x"];
     let wrongs = from_hosts(&wrong.map(str::to_owned)).expect_err("all are wrong");
     assert_eq!(wrongs.len(), wrong.len(), "{wrongs:?}");
     for (wrong, told) in wrong.iter().zip(&wrongs) {
@@ -619,13 +507,9 @@ fn settings_are_read_with_their_place() {
 
 #[test]
 fn a_hundred_thousand_hosts_and_ten_thousand_routes_compile_quickly() {
-    let hosts: Vec<String> = (0..100_000)
-        .map(|number| format!("h{number}.example.com"))
-        .collect();
-    let one = format!(
-        "routes:\n- to: https://origin.example.com\n  hosts: [{}]\n",
-        hosts.join(", ")
-    );
+    let hosts: Vec<String> = (0..100_000).map(|number| format!("h{number}.example.com")).collect();
+    let one =
+        format!("routes:\n- to: https://origin.example.com\n  hosts: [{}]\n", hosts.join(", "));
     let many: String = hosts[..10_000]
         .iter()
         .map(|host| format!("- hosts: [{host}]\n  to: https://{host}\n"))
@@ -635,10 +519,7 @@ fn a_hundred_thousand_hosts_and_ten_thousand_routes_compile_quickly() {
         let begin = tokio::time::Instant::now();
         let compiled = compile(&documents, &materials(), &Identity::default());
         let taken = begin.elapsed();
-        assert_eq!(
-            (compiled.plan.routes.len(), compiled.problems.len()),
-            (count, 0)
-        );
+        assert_eq!((compiled.plan.routes.len(), compiled.problems.len()), (count, 0));
         // Unoptimised and on a busy machine; quadratic work would take minutes.
         assert!(taken.as_secs() < 20, "{taken:?}");
         println!("{count} routes: {taken:?}");

@@ -40,12 +40,7 @@ pub(super) fn security(
         (Some(_), Scheme::Http) => {
             let field = report.field(written.parts, "tls");
             let message = "tls is given, but the destination is http://; requests get 503";
-            report.error(
-                "EG073",
-                &field,
-                message,
-                "write https:// in to, or remove tls",
-            );
+            report.error("EG073", &field, message, "write https:// in to, or remove tls");
             return Security::Broken("tls is given for an http:// destination".to_owned());
         }
         (Some(tls), Scheme::Https) => tls,
@@ -62,12 +57,7 @@ pub(super) fn security(
                     "the certificate of {} is NOT verified (man-in-the-middle possible)",
                     url.target.host
                 );
-                report.warning(
-                    "EG031",
-                    &field,
-                    message,
-                    "remove it, or name the issuer with ca",
-                );
+                report.warning("EG031", &field, message, "remove it, or name the issuer with ca");
             }
             Security::Tls(Arc::new(spec))
         }
@@ -160,10 +150,7 @@ fn roots(tls: &Tls, materials: &Materials) -> Result<Roots, Wrong> {
                 message,
                 fix: "name a PEM file with the issuer's certificate, or write system".to_owned(),
             })?;
-            Ok(Roots::Pem {
-                path: path.to_owned(),
-                pem,
-            })
+            Ok(Roots::Pem { path: path.to_owned(), pem })
         }
     }
 }
@@ -212,9 +199,7 @@ fn pem(path: &str, kind: &str, materials: &Materials) -> Result<Arc<[u8]>, Strin
                 line.starts_with(b"-----BEGIN ")
                     && line.ends_with(format!("{kind}-----").as_bytes())
             });
-            has_block
-                .then(|| bytes.clone())
-                .ok_or_else(|| format!("{path} has no {kind} in PEM"))
+            has_block.then(|| bytes.clone()).ok_or_else(|| format!("{path} has no {kind} in PEM"))
         }
         Some(Err(why)) => Err(format!("{path} cannot be read: {why}")),
         None => Err(format!("{path} was not read")),

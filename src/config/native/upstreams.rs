@@ -92,11 +92,8 @@ impl Upstreams {
     /// Begins with the upstreams that are there.
     pub fn beside(compiled: &mut Compiled) -> Self {
         let specs = std::mem::take(&mut compiled.plan.upstreams);
-        let by_name = specs
-            .iter()
-            .enumerate()
-            .map(|(index, spec)| (spec.key.name.clone(), index))
-            .collect();
+        let by_name =
+            specs.iter().enumerate().map(|(index, spec)| (spec.key.name.clone(), index)).collect();
         Self {
             specs,
             origins: std::mem::take(&mut compiled.provenance.upstreams),
@@ -185,19 +182,10 @@ impl Upstreams {
 
     /// The index of an equal upstream that a `to:` made, else of a new one with a name that is free.
     fn share(&mut self, mut spec: UpstreamSpec, written: &Written<'_>) -> usize {
-        let target = Target {
-            host: spec.key.host.clone(),
-            port: spec.key.port,
-        };
+        let target = Target { host: spec.key.host.clone(), port: spec.key.port };
         spec.key.name = cluster_name(&target, "");
         let usual = self.by_name.get(&spec.key.name);
-        for index in self
-            .by_target
-            .get(&target)
-            .into_iter()
-            .flatten()
-            .chain(usual)
-        {
+        for index in self.by_target.get(&target).into_iter().flatten().chain(usual) {
             let known = &self.specs[*index];
             spec.key.name.clone_from(&known.key.name);
             if *known == spec {
@@ -206,9 +194,8 @@ impl Upstreams {
         }
         let variants = (2..).map(|number: u32| cluster_name(&target, &number.to_string()));
         let mut names = std::iter::once(cluster_name(&target, "")).chain(variants);
-        spec.key.name = names
-            .find(|name| !self.by_name.contains_key(name))
-            .expect("there is no end of names");
+        spec.key.name =
+            names.find(|name| !self.by_name.contains_key(name)).expect("there is no end of names");
         let index = self.add(spec, written);
         self.by_target.entry(target).or_default().push(index);
         index
@@ -261,13 +248,7 @@ fn parse_to(text: &str) -> Result<To, String> {
             "\"{authority}\" is not a host with or without a port; write e.g. https://edition.cnn.com:8443"
         ));
     };
-    Ok(To::Url(Url {
-        scheme,
-        target: Target {
-            host,
-            port: port.unwrap_or(port_default),
-        },
-    }))
+    Ok(To::Url(Url { scheme, target: Target { host, port: port.unwrap_or(port_default) } }))
 }
 
 /// Whether a text can be the URL of a destination.
@@ -321,11 +302,7 @@ fn build(
             Some(shapes::Balance::RoundRobin) => Balance::RoundRobin,
             Some(shapes::Balance::Random) => Balance::Random,
         },
-        connect_timeout: time(
-            "connectTimeout",
-            &rule.connect_timeout,
-            defaults.connect_timeout,
-        ),
+        connect_timeout: time("connectTimeout", &rule.connect_timeout, defaults.connect_timeout),
         idle_timeout: time("idleTimeout", &rule.idle_timeout, defaults.idle_timeout),
         requests_per_connection_max: rule.requests_per_connection.filter(|count| *count != 0),
     };
@@ -333,12 +310,7 @@ fn build(
     if security == Security::Plain && url.target.port == 443 {
         let field = report.field(*parts, "to");
         let message = format!("{}:443 will be contacted WITHOUT TLS", url.target.host);
-        report.warning(
-            "EG003",
-            &field,
-            message,
-            format!("write https://{}", url.target.host),
-        );
+        report.warning("EG003", &field, message, format!("write https://{}", url.target.host));
     }
     UpstreamSpec {
         key: UpstreamKey {
@@ -411,10 +383,7 @@ fn addressing(target: &Target, written: &Written<'_>, report: &mut Report<'_>) -
 fn parse_endpoint(text: &str, port_default: u16) -> Result<Target, String> {
     // An IPv6 address without brackets has no port.
     if let Ok(host) = text.parse::<std::net::IpAddr>().map(|ip| ip.to_string()) {
-        return Ok(Target {
-            host: Host::parse(&host)?,
-            port: port_default,
-        });
+        return Ok(Target { host: Host::parse(&host)?, port: port_default });
     }
     let wrong = || format!("\"{text}\" is not ADDRESS:PORT or NAME:PORT; it is left out");
     let authority = Authority::parse(text.as_bytes()).ok_or_else(wrong)?;

@@ -24,9 +24,7 @@ pub(super) fn write(fields: &[(String, Node)]) -> String {
         match node {
             Node::List(entries) if !entries.is_empty() => {
                 text.push('\n');
-                entries
-                    .iter()
-                    .for_each(|entry| write_entry(entry, 0, &mut text));
+                entries.iter().for_each(|entry| write_entry(entry, 0, &mut text));
             }
             _ => write_value(node, 2, &mut text),
         }
@@ -72,9 +70,9 @@ fn write_value(node: &Node, indent: usize, text: &mut String) {
                 write_value(node, indent + 2, text);
             }
         }
-        Node::List(entries) => entries
-            .iter()
-            .for_each(|entry| write_entry(entry, indent - 2, text)),
+        Node::List(entries) => {
+            entries.iter().for_each(|entry| write_entry(entry, indent - 2, text))
+        }
         _ => {}
     }
 }
@@ -86,16 +84,12 @@ fn flow(node: &Node) -> String {
         Node::Number(number) => number.to_string(),
         Node::Flag(flag) => flag.to_string(),
         Node::List(entries) => {
-            format!(
-                "[{}]",
-                entries.iter().map(flow).collect::<Vec<_>>().join(", ")
-            )
+            format!("[{}]", entries.iter().map(flow).collect::<Vec<_>>().join(", "))
         }
         Node::Map(fields) if fields.is_empty() => "{}".to_owned(),
         Node::Map(fields) => {
-            let fields = fields
-                .iter()
-                .map(|(name, node)| format!("{}: {}", quoted(name), flow(node)));
+            let fields =
+                fields.iter().map(|(name, node)| format!("{}: {}", quoted(name), flow(node)));
             format!("{{ {} }}", fields.collect::<Vec<_>>().join(", "))
         }
     }
@@ -104,9 +98,8 @@ fn flow(node: &Node) -> String {
 /// A text as a YAML scalar: as it is where no reader of YAML can take it for anything else.
 pub(super) fn quoted(text: &str) -> String {
     let starts_plain = text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '/');
-    let is_plain = text
-        .chars()
-        .all(|letter| letter.is_ascii_alphanumeric() || "_-./:|".contains(letter));
+    let is_plain =
+        text.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-./:|".contains(letter));
     let is_word = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"]
         .contains(&text.to_ascii_lowercase().as_str());
     if starts_plain && is_plain && !is_word && !text.ends_with(':') {

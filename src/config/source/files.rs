@@ -68,12 +68,7 @@ pub fn load(paths: &[PathBuf]) -> Result<Loaded, Unreadable> {
     }
     let materials = read_materials(referenced_files(&documents));
     let fingerprint = fingerprint(&files, &materials);
-    Ok(Loaded {
-        documents,
-        materials,
-        problems,
-        fingerprint,
-    })
+    Ok(Loaded { documents, materials, problems, fingerprint })
 }
 
 /// The fingerprint that `load` would give, were the documents to point at these materials.
@@ -83,10 +78,7 @@ pub(super) fn current_fingerprint(
     paths: &[PathBuf],
     materials: &[String],
 ) -> Result<u64, Unreadable> {
-    Ok(fingerprint(
-        &read_files(paths)?,
-        &read_materials(materials.to_vec()),
-    ))
+    Ok(fingerprint(&read_files(paths)?, &read_materials(materials.to_vec())))
 }
 
 fn fingerprint(files: &[File], materials: &Materials) -> u64 {
@@ -118,11 +110,7 @@ impl Refusal {
         Problem {
             code: self.code,
             severity: Severity::Error,
-            place: Place {
-                file: path.to_string_lossy().into(),
-                line: 1,
-                column: 1,
-            },
+            place: Place { file: path.to_string_lossy().into(), line: 1, column: 1 },
             object: "file".to_owned(),
             field: String::new(),
             message: self.message.clone(),
@@ -135,10 +123,8 @@ fn read_files(paths: &[PathBuf]) -> Result<Vec<File>, Unreadable> {
     let mut files = Vec::new();
     let mut bytes_left = TOTAL_BYTES_MAX;
     for path in paths {
-        let unreadable = |error: std::io::Error| Unreadable {
-            path: path.clone(),
-            reason: error.to_string(),
-        };
+        let unreadable =
+            |error: std::io::Error| Unreadable { path: path.clone(), reason: error.to_string() };
         if fs::metadata(path).map_err(unreadable)?.is_dir() {
             let names = directory(path).map_err(unreadable)?;
             for (index, name) in names.into_iter().enumerate() {
@@ -154,21 +140,10 @@ fn read_files(paths: &[PathBuf]) -> Result<Vec<File>, Unreadable> {
             }
         } else {
             let text = read_text(path, &mut bytes_left);
-            if let Err(Refusal {
-                code: "EG092",
-                message,
-                ..
-            }) = text
-            {
-                return Err(Unreadable {
-                    path: path.clone(),
-                    reason: message,
-                });
+            if let Err(Refusal { code: "EG092", message, .. }) = text {
+                return Err(Unreadable { path: path.clone(), reason: message });
             }
-            files.push(File {
-                path: path.clone(),
-                text,
-            });
+            files.push(File { path: path.clone(), text });
         }
     }
     Ok(files)
@@ -180,9 +155,7 @@ fn directory(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(path)? {
         let name = entry?.path();
-        let hidden = name
-            .file_name()
-            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let hidden = name.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
         let extension = name.extension().and_then(|extension| extension.to_str());
         if !hidden && matches!(extension, Some("yaml" | "yml" | "json")) && !name.is_dir() {
             names.push(name);
@@ -262,14 +235,8 @@ fn read_bytes(path: &Path, limit: usize) -> Result<Vec<u8>, ReadFailure> {
     }
     let mut bytes = Vec::new();
     let file = fs::File::open(path).map_err(failed)?;
-    file.take(limit as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
-    if bytes.len() > limit {
-        Err(ReadFailure::TooLong(limit))
-    } else {
-        Ok(bytes)
-    }
+    file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() > limit { Err(ReadFailure::TooLong(limit)) } else { Ok(bytes) }
 }
 
 #[cfg(test)]
@@ -279,28 +246,15 @@ mod tests {
     #[test]
     fn a_directory_is_read_in_name_order_without_what_is_hidden_or_something_else() {
         let root = tempfile::tempdir().expect("a temporary directory");
-        for name in [
-            "b.yml",
-            "a.yaml",
-            "c.json",
-            ".hidden.yaml",
-            "notes.txt",
-            "a.yaml~",
-        ] {
-            fs::write(
-                root.path().join(name),
-                format!("{{kind: K, metadata: {{name: {name:?}}}}}"),
-            )
-            .expect("written");
+        for name in ["b.yml", "a.yaml", "c.json", ".hidden.yaml", "notes.txt", "a.yaml~"] {
+            fs::write(root.path().join(name), format!("{{kind: K, metadata: {{name: {name:?}}}}}"))
+                .expect("written");
         }
         fs::create_dir(root.path().join("d.yaml")).expect("a directory");
         let single = root.path().join("notes.txt");
         let loaded = load(&[root.path().to_owned(), single]).expect("readable");
-        let names: Vec<&str> = loaded
-            .documents
-            .iter()
-            .map(|document| document.name.as_str())
-            .collect();
+        let names: Vec<&str> =
+            loaded.documents.iter().map(|document| document.name.as_str()).collect();
         assert_eq!(
             names,
             ["a.yaml", "b.yml", "c.json", "notes.txt"],
@@ -357,10 +311,8 @@ mod tests {
 
     #[test]
     fn a_material_that_cannot_be_read_says_what_its_path_is_relative_to() {
-        let materials = read_materials(vec![
-            "/nowhere/ca.pem".to_owned(),
-            "nowhere/ca.pem".to_owned(),
-        ]);
+        let materials =
+            read_materials(vec!["/nowhere/ca.pem".to_owned(), "nowhere/ca.pem".to_owned()]);
         let why = |name: &str| materials[name].clone().expect_err("absent");
         assert!(!why("/nowhere/ca.pem").contains("working directory"));
         assert!(

@@ -170,10 +170,7 @@ impl Watcher {
 async fn quiet(hints: &Notify) {
     let end = Instant::now() + BURST_MAX;
     while Instant::now() < end {
-        if timeout_at(end.min(Instant::now() + QUIET), hints.notified())
-            .await
-            .is_err()
-        {
+        if timeout_at(end.min(Instant::now() + QUIET), hints.notified()).await.is_err() {
             return;
         }
     }
@@ -192,13 +189,8 @@ fn is_hint(kind: EventKind) -> bool {
 /// linked to, and of every link on the way.
 fn add_directories(path: &Path, directories: &mut BTreeSet<PathBuf>) {
     let mut add = |directory: Option<&Path>| {
-        let directory = directory.map(|path| {
-            if path.as_os_str().is_empty() {
-                Path::new(".")
-            } else {
-                path
-            }
-        });
+        let directory =
+            directory.map(|path| if path.as_os_str().is_empty() { Path::new(".") } else { path });
         // One name for each directory: two names would share one watch, and removing one ends both.
         directories.extend(directory.and_then(|directory| directory.canonicalize().ok()));
     };
@@ -213,12 +205,7 @@ fn add_directories(path: &Path, directories: &mut BTreeSet<PathBuf>) {
     // The files of a directory may be links that lead elsewhere.
     for entry in path.read_dir().into_iter().flatten().flatten() {
         if entry.path().is_symlink() {
-            add(entry
-                .path()
-                .canonicalize()
-                .ok()
-                .as_deref()
-                .and_then(Path::parent));
+            add(entry.path().canonicalize().ok().as_deref().and_then(Path::parent));
         }
     }
 }

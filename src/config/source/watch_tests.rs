@@ -54,21 +54,14 @@ async fn the_swap_of_a_mounted_config_map_is_seen() {
     let root = directory();
     let generation = |name: &str, kind: &str| {
         fs::create_dir(root.path().join(name)).expect("created");
-        fs::write(
-            root.path().join(name).join("a.yaml"),
-            format!("kind: {kind}"),
-        )
-        .expect("written");
+        fs::write(root.path().join(name).join("a.yaml"), format!("kind: {kind}")).expect("written");
     };
     generation("..2024_01", "A");
     symlink("..2024_01", root.path().join("..data")).expect("linked");
     symlink("..data/a.yaml", root.path().join("a.yaml")).expect("linked");
     let paths = [root.path().to_owned()];
     let mut watcher = watcher(&paths);
-    for (new, old, kind) in [
-        ("..2024_02", "..2024_01", "B"),
-        ("..2024_03", "..2024_02", "C"),
-    ] {
+    for (new, old, kind) in [("..2024_02", "..2024_01", "B"), ("..2024_03", "..2024_02", "C")] {
         generation(new, kind);
         symlink(new, root.path().join("..data_tmp")).expect("linked");
         fs::rename(root.path().join("..data_tmp"), root.path().join("..data")).expect("swapped");
@@ -81,11 +74,8 @@ async fn the_swap_of_a_mounted_config_map_is_seen() {
 #[tokio::test]
 async fn a_directory_replaced_as_a_whole_is_seen_and_watched_again() {
     let root = directory();
-    let (one, two, link) = (
-        root.path().join("one"),
-        root.path().join("two"),
-        root.path().join("current"),
-    );
+    let (one, two, link) =
+        (root.path().join("one"), root.path().join("two"), root.path().join("current"));
     for (path, kind) in [(&one, "A"), (&two, "B")] {
         fs::create_dir(path).expect("created");
         fs::write(path.join("a.yaml"), format!("kind: {kind}")).expect("written");
@@ -112,9 +102,7 @@ async fn a_file_that_documents_point_at_is_watched() {
     let paths = [root.path().to_owned()];
     let mut loaded = load(&paths).expect("readable");
     let name = certificate.to_string_lossy().into_owned();
-    loaded
-        .materials
-        .insert(name.clone(), Ok(b"one".as_slice().into()));
+    loaded.materials.insert(name.clone(), Ok(b"one".as_slice().into()));
     loaded.fingerprint = current_fingerprint(&paths, &[name]).expect("readable");
     let mut watcher = Watcher::new(&paths);
     watcher.follow(&loaded);
@@ -128,10 +116,7 @@ async fn asking_returns_without_any_change() {
     let root = directory();
     let mut watcher = watcher(&[root.path().to_owned()]);
     watcher.asker().ask();
-    assert_eq!(
-        timeout(SEEN_MAX, watcher.next_change()).await,
-        Ok(Change::Asked)
-    );
+    assert_eq!(timeout(SEEN_MAX, watcher.next_change()).await, Ok(Change::Asked));
 }
 
 #[tokio::test]

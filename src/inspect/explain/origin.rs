@@ -18,9 +18,9 @@ pub(super) fn upstream(
     story: &mut Story,
 ) -> Option<Failure> {
     let key = &upstream.key;
-    let plan = walk.view.plan;
+    let plan = &walk.view.compiled.plan;
     let index = plan.upstreams.iter().position(|spec| spec.key == *key);
-    let made = index.and_then(|index| walk.view.provenance.upstreams.get(index));
+    let made = index.and_then(|index| walk.view.compiled.provenance.upstreams.get(index));
     let service = made.map(|made| story.origin(&made.service));
     story
         .step("destination")
@@ -34,7 +34,11 @@ pub(super) fn upstream(
     no_endpoint.or(no_tls)
 }
 
-fn policy(made: Option<&crate::config::provenance::UpstreamOrigin>, policy: &Policy, story: &mut Story) {
+fn policy(
+    made: Option<&crate::config::provenance::UpstreamOrigin>,
+    policy: &Policy,
+    story: &mut Story,
+) {
     let mut lines = Vec::new();
     if let Some(made) = made {
         match &made.policy {

@@ -82,6 +82,7 @@ impl Story {
     pub(super) fn problems(&mut self, view: &View<'_>) {
         let everything = self.failed == Some(Failure::NoRoute);
         let told: Vec<String> = view
+            .compiled
             .problems
             .iter()
             .filter(|problem| problem.severity > Severity::Info)

@@ -70,10 +70,7 @@ fn tls() -> impl Strategy<Value = TlsSpec> {
     let roots = prop_oneof![
         Just(Roots::Web),
         Just(Roots::System),
-        Just(Roots::Pem {
-            path: "/ca.pem".to_owned(),
-            pem: PEM.into()
-        })
+        Just(Roots::Pem { path: "/ca.pem".to_owned(), pem: PEM.into() })
     ];
     let identity = option::of(Just(ClientIdentity {
         certificate_path: "/client.pem".to_owned(),
@@ -81,36 +78,28 @@ fn tls() -> impl Strategy<Value = TlsSpec> {
         key_path: "/client.key".to_owned(),
         key: PEM.into(),
     }));
-    (
-        option::of(host()),
-        names(),
-        names(),
-        roots,
-        identity,
-        prop::bool::weighted(0.2),
+    (option::of(host()), names(), names(), roots, identity, prop::bool::weighted(0.2)).prop_map(
+        |(sni, subject_alt_names, service_alt_names, roots, identity, skip_verify)| {
+            match skip_verify {
+                true => TlsSpec {
+                    sni,
+                    subject_alt_names: vec![],
+                    service_alt_names: vec![],
+                    roots: Roots::Web,
+                    identity,
+                    skip_verify,
+                },
+                false => TlsSpec {
+                    sni,
+                    subject_alt_names,
+                    service_alt_names,
+                    roots,
+                    identity,
+                    skip_verify,
+                },
+            }
+        },
     )
-        .prop_map(
-            |(sni, subject_alt_names, service_alt_names, roots, identity, skip_verify)| {
-                match skip_verify {
-                    true => TlsSpec {
-                        sni,
-                        subject_alt_names: vec![],
-                        service_alt_names: vec![],
-                        roots: Roots::Web,
-                        identity,
-                        skip_verify,
-                    },
-                    false => TlsSpec {
-                        sni,
-                        subject_alt_names,
-                        service_alt_names,
-                        roots,
-                        identity,
-                        skip_verify,
-                    },
-                }
-            },
-        )
 }
 
 fn security() -> impl Strategy<Value = Security> {
@@ -134,11 +123,8 @@ fn addressing() -> impl Strategy<Value = Option<Addressing>> {
 }
 
 fn policy() -> impl Strategy<Value = Policy> {
-    let balance = prop_oneof![
-        Just(Balance::LeastRequest),
-        Just(Balance::RoundRobin),
-        Just(Balance::Random)
-    ];
+    let balance =
+        prop_oneof![Just(Balance::LeastRequest), Just(Balance::RoundRobin), Just(Balance::Random)];
     let policy = (balance, duration(), duration(), option::of(1u32..)).prop_map(
         |(balance, connect_timeout, idle_timeout, requests_per_connection_max)| Policy {
             balance,
@@ -151,41 +137,21 @@ fn policy() -> impl Strategy<Value = Policy> {
 }
 
 fn upstream() -> impl Strategy<Value = UpstreamSpec> {
-    let protocol = prop_oneof![
-        Just(Protocol::Negotiate),
-        Just(Protocol::Http1),
-        Just(Protocol::Http2)
-    ];
+    let protocol =
+        prop_oneof![Just(Protocol::Negotiate), Just(Protocol::Http1), Just(Protocol::Http2)];
     let variant = prop_oneof![3 => Just(String::new()), 1 => "[a-z]{1,3}"];
-    (
-        target(),
-        variant,
-        security(),
-        protocol,
-        policy(),
-        addressing(),
+    (target(), variant, security(), protocol, policy(), addressing()).prop_map(
+        |(target, variant, security, protocol, policy, addressing)| {
+            let own = match target.host.ip() {
+                Some(ip) => Addressing::Static(vec![SocketAddr::new(ip, target.port)]),
+                None => Addressing::Dns(vec![target.clone()]),
+            };
+            let name = format!("outbound|{}|{variant}|{}", target.port, target.host);
+            let key =
+                UpstreamKey { name, host: target.host, port: target.port, security, protocol };
+            UpstreamSpec { key, policy, addressing: addressing.unwrap_or(own) }
+        },
     )
-        .prop_map(
-            |(target, variant, security, protocol, policy, addressing)| {
-                let own = match target.host.ip() {
-                    Some(ip) => Addressing::Static(vec![SocketAddr::new(ip, target.port)]),
-                    None => Addressing::Dns(vec![target.clone()]),
-                };
-                let name = format!("outbound|{}|{variant}|{}", target.port, target.host);
-                let key = UpstreamKey {
-                    name,
-                    host: target.host,
-                    port: target.port,
-                    security,
-                    protocol,
-                };
-                UpstreamSpec {
-                    key,
-                    policy,
-                    addressing: addressing.unwrap_or(own),
-                }
-            },
-        )
 }
 
 fn edits() -> impl Strategy<Value = HeaderEdits> {
@@ -193,10 +159,7 @@ fn edits() -> impl Strategy<Value = HeaderEdits> {
         btree_map("[a-z][a-z0-9_-]{1,5}", "[!-~]([ -~]{0,6}[!-~])?|", 0..3).prop_map(|lines| {
             lines
                 .into_iter()
-                .map(|(name, value)| HeaderEdit {
-                    name: format!("x-{name}"),
-                    value,
-                })
+                .map(|(name, value)| HeaderEdit { name: format!("x-{name}"), value })
                 .collect()
         })
     };
@@ -221,10 +184,8 @@ fn rule(upstreams: usize) -> impl Strategy<Value = Rule> {
         "/[ -~]{0,8}".prop_map(PathMatch::Prefix),
         "/[ -~]{0,8}".prop_map(PathMatch::Exact),
     ];
-    let rewrite = option::of(prop_oneof![
-        Just("api.example.com".to_owned()),
-        Just("[::1]:8443".to_owned())
-    ]);
+    let rewrite =
+        option::of(prop_oneof![Just("api.example.com".to_owned()), Just("[::1]:8443".to_owned())]);
     let name = prop_oneof![Just(String::new()), awkward()];
     (
         name,
@@ -255,18 +216,9 @@ fn rule(upstreams: usize) -> impl Strategy<Value = Rule> {
 }
 
 fn listeners() -> impl Strategy<Value = Vec<Listener>> {
-    let listener = (
-        1u16..,
-        option::of(1024u16..),
-        prop::bool::ANY,
-        option::of("[a-z]{1,5}"),
-    )
+    let listener = (1u16.., option::of(1024u16..), prop::bool::ANY, option::of("[a-z]{1,5}"))
         .prop_map(|(port, mapped, is_local, name)| {
-            let ip = if is_local {
-                [127, 0, 0, 1]
-            } else {
-                [0, 0, 0, 0]
-            };
+            let ip = if is_local { [127, 0, 0, 1] } else { [0, 0, 0, 0] };
             Listener {
                 name: name.unwrap_or_else(|| format!("0.0.0.0_{port}")),
                 route_table: format!("http.{port}"),
@@ -286,10 +238,8 @@ fn listeners() -> impl Strategy<Value = Vec<Listener>> {
 fn any_plan() -> impl Strategy<Value = Plan> {
     (listeners(), vec(upstream(), 1..5)).prop_flat_map(|(listeners, upstreams)| {
         let mut names = BTreeSet::new();
-        let upstreams: Vec<UpstreamSpec> = upstreams
-            .into_iter()
-            .filter(|spec| names.insert(spec.key.name.clone()))
-            .collect();
+        let upstreams: Vec<UpstreamSpec> =
+            upstreams.into_iter().filter(|spec| names.insert(spec.key.name.clone())).collect();
         let count = listeners.len();
         let served_on = vec(0..count, 1..=count).prop_map(|mut served_on| {
             served_on.sort();
@@ -297,32 +247,18 @@ fn any_plan() -> impl Strategy<Value = Plan> {
             served_on
         });
         let name = option::of(awkward());
-        let route = (
-            name,
-            served_on,
-            vec(pattern(), 1..4),
-            vec(rule(upstreams.len()), 1..4),
-        );
+        let route = (name, served_on, vec(pattern(), 1..4), vec(rule(upstreams.len()), 1..4));
         (Just(listeners), Just(upstreams), vec(route, 0..4)).prop_map(
             |(listeners, upstreams, routes)| {
                 let mut taken = BTreeSet::new();
-                let mut plan = Plan {
-                    listeners,
-                    routes: Vec::new(),
-                    upstreams,
-                };
+                let mut plan = Plan { listeners, routes: Vec::new(), upstreams };
                 for (name, served_on, mut hosts, rules) in routes {
                     hosts.retain(|host| taken.insert(host.clone()));
                     if let Some(first) = hosts.first() {
                         let name = name.unwrap_or_else(|| {
                             format!("{first}:{}", plan.listeners[served_on[0]].port)
                         });
-                        plan.routes.push(Route {
-                            name,
-                            listeners: served_on,
-                            hosts,
-                            rules,
-                        });
+                        plan.routes.push(Route { name, listeners: served_on, hosts, rules });
                     }
                 }
                 plan
@@ -339,10 +275,8 @@ pub(super) fn sorted(mut plan: Plan) -> Plan {
         let Action::Forward(forward) = &mut rule.action;
         for (destination, _) in &mut forward.to {
             if let Destination::Upstream(index) = destination {
-                *index = order
-                    .iter()
-                    .position(|old| old == index)
-                    .expect("every index is in the order");
+                *index =
+                    order.iter().position(|old| old == index).expect("every index is in the order");
             }
         }
     }
