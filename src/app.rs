@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +15,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
 
 use crate::admin::{self, Pages, Port};
-use crate::config::Identity;
+use crate::config::{Document, Identity};
 use crate::config::source::watch::Watcher;
 use crate::control::{Control, Reload, Source, Taken};
 use crate::drain::{Activity, Asked, Drain, Step};
@@ -41,14 +40,24 @@ const DRAIN_LOOK: Duration = Duration::from_millis(25);
 /// How long the last lines of the access log may take to be written.
 const LOG_FLUSH_WITHIN: Duration = Duration::from_secs(2);
 
+/// What a gateway is started with.
+pub struct Start {
+    /// Ports, threads, names.
+    pub settings: Settings,
+    /// Where its configuration comes from.
+    pub source: Source,
+    /// Roots trusted besides the usual ones: a name for messages, and PEM.
+    pub further_roots: Vec<(String, Vec<u8>)>,
+}
+
 /// Runs the gateway until it is told to stop. Errors: what kept it from starting.
-pub fn run(settings: Settings, source: Source) -> Result<ExitCode, String> {
+pub fn run(start: Start) -> Result<ExitCode, String> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())
         .map_err(|error| format!("cannot start: {error}"))?;
     runtime.block_on(async {
-        let app = App::start(settings, source).await?;
+        let app = App::start(start).await?;
         Ok(app.serve().await)
     })
 }
@@ -82,13 +91,14 @@ enum Event {
 
 impl App {
     /// Starts in order: signals, the log, the configuration, the lanes, the listeners, the pages.
-    pub async fn start(settings: Settings, source: Source) -> Result<Self, String> {
+    pub async fn start(start: Start) -> Result<Self, String> {
+        let Start { settings, source, further_roots } = start;
         let signals = Signals::new().map_err(|error| format!("cannot catch signals: {error}"))?;
         let readiness = Arc::new(Readiness::default());
         let starting = readiness.wait_for("the configuration");
         let publisher = Publisher::default();
         let guard = Arc::new(Guard::default());
-        let mut control = control(&settings, source, &publisher, &readiness)?;
+        let mut control = control(&settings, source, &further_roots, &publisher, &readiness)?;
         let loaded = control.read()?;
         control.take(loaded);
 
@@ -128,6 +138,18 @@ impl App {
                 Event::Stop(asked) => return self.leave(asked).await,
             }
         }
+    }
+
+    /// Puts other documents in force, as a reload would.
+    pub async fn replace(&mut self, documents: Vec<Document>) -> Result<String, String> {
+        self.control.source = Source::Fixed(documents);
+        self.reload(None).await
+    }
+
+    /// Where the listener for a port of the configuration is bound.
+    pub fn bound(&self, port: u16) -> Option<SocketAddr> {
+        let mut bound = self.listeners.bound.values();
+        bound.find(|(listener, _)| listener.port == port).map(|(_, address)| *address)
     }
 
     async fn next_event(&mut self, watcher: Option<&mut Watcher>) -> Event {
@@ -220,6 +242,7 @@ impl Signals {
 fn control(
     settings: &Settings,
     source: Source,
+    further_roots: &[(String, Vec<u8>)],
     publisher: &Publisher,
     readiness: &Arc<Readiness>,
 ) -> Result<Control, String> {
@@ -238,20 +261,12 @@ fn control(
             bind: settings.bind,
         },
         publisher: publisher.clone(),
-        tls: TlsContext::new(&further_roots(&settings.cacert)?)?,
+        tls: TlsContext::new(further_roots)?,
         resolver,
         overrides: Arc::new(Overrides::new(&settings.resolve, &settings.connect_to)),
         readiness: Arc::clone(readiness),
         taken: Arc::new(ArcSwap::from_pointee(Taken::default())),
     })
-}
-
-fn further_roots(paths: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, String> {
-    let read = |path: &PathBuf| match std::fs::read(path) {
-        Ok(pem) => Ok((path.display().to_string(), pem)),
-        Err(error) => Err(format!("--cacert {}: {error}", path.display())),
-    };
-    paths.iter().map(read).collect()
 }
 
 fn access_log(settings: &Settings) -> Result<Option<LogWriter>, String> {

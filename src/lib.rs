@@ -7,6 +7,7 @@ pub mod config;
 pub mod control;
 pub mod downstream;
 pub mod drain;
+pub mod inspect;
 pub mod listen;
 pub mod model;
 pub mod observe;

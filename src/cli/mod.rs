@@ -3,6 +3,13 @@
 //! Reads no file and runs nothing. Values of settings stay text here; `settings` reads them together
 //! with the environment's and the document's.
 
+mod admin;
+pub mod check;
+pub mod demo;
+pub mod explain;
+mod offline;
+pub mod run;
+pub mod show;
 #[cfg(test)]
 mod tests;
 

@@ -1,11 +1,12 @@
 //! `egret run`: the gateway itself.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use tracing_subscriber::EnvFilter;
 
 use super::Run;
-use crate::app;
+use crate::app::{self, Start};
 use crate::config::source::files;
 use crate::config::{Document, native};
 use crate::control::Source;
@@ -24,7 +25,9 @@ pub fn run(arguments: &Run) -> ExitCode {
         }
     };
     log_to_stderr(&settings.log);
-    match app::run(settings, source) {
+    let started = further_roots(&settings.cacert)
+        .and_then(|further_roots| app::run(Start { settings, source, further_roots }));
+    match started {
         Ok(code) => code,
         Err(why) => {
             why.lines().for_each(|line| tracing::error!("{line}"));
@@ -50,7 +53,7 @@ fn prepare(arguments: &Run) -> Result<(Settings, Source), Vec<String>> {
 
 fn documents(
     arguments: &Run,
-    paths: &[std::path::PathBuf],
+    paths: &[PathBuf],
 ) -> Result<Vec<Document>, Vec<String>> {
     match (paths.is_empty(), arguments.hosts.is_empty()) {
         (true, _) => native::from_hosts(&arguments.hosts),
@@ -61,6 +64,15 @@ fn documents(
             files::load(paths).map(|loaded| loaded.documents).map_err(|error| vec![error.to_string()])
         }
     }
+}
+
+/// Reads what `--cacert` names. Errors: which file, and why.
+fn further_roots(paths: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, String> {
+    let read = |path: &PathBuf| match std::fs::read(path) {
+        Ok(pem) => Ok((path.display().to_string(), pem)),
+        Err(error) => Err(format!("--cacert {}: {error}", path.display())),
+    };
+    paths.iter().map(read).collect()
 }
 
 /// The process's own log goes to standard error; standard output is the access log's.

@@ -5,10 +5,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use granit_parser::{Event, Marker, Parser};
+use granit_parser::Marker;
 use serde_json::{Map, Value};
 
 use super::problem::{Place, Problem, Severity};
+use walk::{Entry, Walk};
+
+mod walk;
 
 /// The longest text that is read as one file.
 pub const TEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -49,10 +52,8 @@ pub fn parse(file: &str, text: &str) -> (Vec<Document>, Vec<Problem>) {
     let file: Arc<str> = file.into();
     let (mut documents, mut problems) = (Vec::new(), Vec::new());
     if text.len() > TEXT_BYTES_MAX {
-        let message = format!(
-            "the file has {} bytes; at most {TEXT_BYTES_MAX} are read",
-            text.len()
-        );
+        let message =
+            format!("the file has {} bytes; at most {TEXT_BYTES_MAX} are read", text.len());
         problems.push(unreadable(&file, 1, 1, "EG085", message));
         return (documents, problems);
     }
@@ -84,23 +85,15 @@ pub fn parse(file: &str, text: &str) -> (Vec<Document>, Vec<Problem>) {
 
 impl Document {
     fn new(file: &Arc<str>, text: Arc<str>, line: u32, root: String, body: Value) -> Self {
-        let string = |path: &str| {
-            body.pointer(path)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
+        let string =
+            |path: &str| body.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
         let namespace = string("/metadata/namespace");
         Self {
             file: file.clone(),
             api_version: string("/apiVersion"),
             kind: string("/kind"),
             name: string("/metadata/name"),
-            namespace: if namespace.is_empty() {
-                "default".to_owned()
-            } else {
-                namespace
-            },
+            namespace: if namespace.is_empty() { "default".to_owned() } else { namespace },
             created: string("/metadata/creationTimestamp"),
             text,
             line,
@@ -116,11 +109,7 @@ impl Document {
 
     /// How messages name the object: `Gateway/istio-egressgateway`, or `file` for Egret's own form.
     pub fn object(&self) -> String {
-        if self.is_native() {
-            "file".to_owned()
-        } else {
-            format!("{}/{}", self.kind, self.name)
-        }
+        if self.is_native() { "file".to_owned() } else { format!("{}/{}", self.kind, self.name) }
     }
 
     /// Where the object begins.
@@ -145,7 +134,7 @@ impl Document {
     /// Where every mapping that is an entry of a list begins, by its path (`routes[2].rules[0]`): one
     /// pass, for when many places are needed.
     pub fn entries(&self) -> HashMap<String, Place> {
-        let mut walk = Walk { parser: Parser::new_from_str(&self.text), found: None };
+        let mut walk = Walk::new(&self.text);
         let mut places = HashMap::new();
         let mut add = |path: &str, mark: Marker| {
             let path = path.strip_prefix(&self.root).unwrap_or(path);
@@ -164,6 +153,15 @@ impl Document {
             }
         }
         places
+    }
+
+    /// The value at a path; `None` if absent.
+    pub fn value(&self, path: &str) -> Option<&Value> {
+        let steps = path.split(['.', '[']).filter(|step| !step.is_empty());
+        steps.fold(Some(&self.body), |value, step| match step.strip_suffix(']') {
+            Some(index) => value?.get(index.parse::<usize>().ok()?),
+            None => value?.get(step),
+        })
     }
 
     /// A problem with the value at a path.
@@ -192,10 +190,7 @@ impl Document {
             (root, "") => root.to_owned(),
             (root, path) => format!("{root}.{path}"),
         };
-        let mut walk = Walk {
-            parser: Parser::new_from_str(&self.text),
-            found: None,
-        };
+        let mut walk = Walk::new(&self.text);
         // The text has been parsed before: an error can only mean that the rest is not needed.
         let _ = walk.document(&whole);
         let place = |mark: Marker| Place {
@@ -204,24 +199,13 @@ impl Document {
             column: mark.col() as u32 + 1,
         };
         match walk.found {
-            Some((key, value)) if value.line() > key.line() => Spot {
-                key: place(key),
-                value: place(key),
-            },
-            Some((key, value)) => Spot {
-                key: place(key),
-                value: place(value),
-            },
+            Some((key, value)) if value.line() > key.line() => {
+                Spot { key: place(key), value: place(key) }
+            }
+            Some((key, value)) => Spot { key: place(key), value: place(value) },
             None => {
-                let start = Place {
-                    file: self.file.clone(),
-                    line: self.line,
-                    column: 1,
-                };
-                Spot {
-                    key: start.clone(),
-                    value: start,
-                }
+                let start = Place { file: self.file.clone(), line: self.line, column: 1 };
+                Spot { key: start.clone(), value: start }
             }
         }
     }
@@ -231,137 +215,6 @@ impl Document {
 struct Spot {
     key: Place,
     value: Place,
-}
-
-/// A walk down the parser's events along a path.
-struct Walk<'text> {
-    parser: Parser<'text, granit_parser::StrInput<'text>>,
-    /// Key and value of the deepest part of the path that was met.
-    found: Option<(Marker, Marker)>,
-}
-
-impl<'text> Walk<'text> {
-    fn document(&mut self, path: &str) -> Option<()> {
-        loop {
-            let (event, start) = self.next()?;
-            if event.is_node() {
-                self.found = Some((start, start));
-                return self.node(&event, path);
-            }
-        }
-    }
-
-    /// Goes on below a node that has just begun. `None`: the path ends here, or the text does.
-    fn node(&mut self, event: &Event<'text>, path: &str) -> Option<()> {
-        let path = path.strip_prefix('.').unwrap_or(path);
-        if path.is_empty() {
-            return None;
-        }
-        match event {
-            Event::MappingStart(..) => self.mapping(path),
-            Event::SequenceStart(..) => self.sequence(path),
-            _ => None,
-        }
-    }
-
-    fn mapping(&mut self, path: &str) -> Option<()> {
-        loop {
-            let (key, key_start) = self.next()?;
-            if matches!(key, Event::MappingEnd) {
-                return None;
-            }
-            // Keys may have dots in them, so the path is compared with the key, not split at dots.
-            let rest = key.scalar().and_then(|(name, _)| path.strip_prefix(name));
-            let rest = rest.filter(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
-            self.skip(&key)?;
-            let (value, value_start) = self.next()?;
-            match rest {
-                Some(rest) => {
-                    self.found = Some((key_start, value_start));
-                    return self.node(&value, rest);
-                }
-                None => self.skip(&value)?,
-            }
-        }
-    }
-
-    fn sequence(&mut self, path: &str) -> Option<()> {
-        let (index, rest) = path.strip_prefix('[')?.split_once(']')?;
-        let index: usize = index.parse().ok()?;
-        for position in 0.. {
-            let (entry, start) = self.next()?;
-            if matches!(entry, Event::SequenceEnd) {
-                return None;
-            }
-            if position == index {
-                self.found = Some((start, start));
-                return self.node(&entry, rest);
-            }
-            self.skip(&entry)?;
-        }
-        None
-    }
-
-    /// Calls `add` for every mapping in a list at or below a node that has just begun.
-    fn entries(
-        &mut self,
-        event: &Event<'text>,
-        path: &mut String,
-        add: &mut impl FnMut(&str, Marker),
-    ) -> Option<()> {
-        let length = path.len();
-        let mut index = 0;
-        loop {
-            let (first, start) = match nesting(event) {
-                1 => self.next()?,
-                _ => return Some(()),
-            };
-            let node = match (event, &first) {
-                (_, Event::MappingEnd | Event::SequenceEnd) => return Some(()),
-                (Event::MappingStart(..), key) => {
-                    if let Some((name, _)) = key.scalar() {
-                        path.push('.');
-                        path.push_str(name);
-                    }
-                    self.skip(key)?;
-                    self.next()?.0
-                }
-                _ => {
-                    path.push_str(&format!("[{index}]"));
-                    index += 1;
-                    first
-                }
-            };
-            if matches!((event, &node), (Event::SequenceStart(..), Event::MappingStart(..))) {
-                add(path.trim_start_matches('.'), start);
-            }
-            self.entries(&node, path, add)?;
-            path.truncate(length);
-        }
-    }
-
-    /// Passes over the rest of a node that has just begun.
-    fn skip(&mut self, event: &Event<'text>) -> Option<()> {
-        let mut depth = nesting(event);
-        while depth > 0 {
-            depth += nesting(&self.next()?.0);
-        }
-        Some(())
-    }
-
-    fn next(&mut self) -> Option<(Event<'text>, Marker)> {
-        let (event, span) = self.parser.next_event()?.ok()?;
-        Some((event, span.start))
-    }
-}
-
-/// How an event changes the depth.
-fn nesting(event: &Event<'_>) -> i32 {
-    match event {
-        Event::MappingStart(..) | Event::SequenceStart(..) => 1,
-        Event::MappingEnd | Event::SequenceEnd => -1,
-        _ => 0,
-    }
 }
 
 /// Splits a stream at its `---` and `...` lines; each piece with the number of its first line.
@@ -403,6 +256,8 @@ fn read(piece: &str) -> Result<Value, ReadError> {
             max_anchors: 10_000,
             max_aliases: 10_000,
         },
+        // `y`, `no` and `on` are texts, as in YAML 1.2.
+        strict_booleans: true,
         with_snippet: false,
     };
     let mut value: Value =
@@ -426,15 +281,10 @@ fn without_position(message: &str) -> String {
     let line = message.lines().next().unwrap_or_default();
     let end = line.find(" at line ").unwrap_or(line.len());
     let start = match line.strip_prefix("error: line ") {
-        Some(rest) => rest
-            .find(": ")
-            .map_or(0, |colon| line.len() - rest.len() + colon + 2),
+        Some(rest) => rest.find(": ").map_or(0, |colon| line.len() - rest.len() + colon + 2),
         None => 0,
     };
-    line.get(start..end.max(start))
-        .unwrap_or(line)
-        .trim()
-        .to_owned()
+    line.get(start..end.max(start)).unwrap_or(line).trim().to_owned()
 }
 
 fn drop_nulls(value: &mut Value) {
@@ -452,23 +302,14 @@ fn drop_nulls(value: &mut Value) {
 fn unfold(mut whole: Document, documents: &mut Vec<Document>, problems: &mut Vec<Problem>) {
     if !whole.body.is_object() {
         let message = "the document is not a mapping of fields";
-        problems.push(unreadable(
-            &whole.file,
-            whole.line,
-            1,
-            "EG080",
-            message.to_owned(),
-        ));
+        problems.push(unreadable(&whole.file, whole.line, 1, "EG080", message.to_owned()));
         return;
     }
     if whole.kind != "List" && !(whole.kind.ends_with("List") && whole.body.get("items").is_some())
     {
         return documents.push(whole);
     }
-    let items = whole
-        .body
-        .as_object_mut()
-        .and_then(|fields| fields.remove("items"));
+    let items = whole.body.as_object_mut().and_then(|fields| fields.remove("items"));
     let Some(Value::Array(items)) = items else {
         return problems.push(whole.problem(
             "EG080",
@@ -478,14 +319,32 @@ fn unfold(mut whole: Document, documents: &mut Vec<Document>, problems: &mut Vec
             "",
         ));
     };
+    let texts = if whole.root.is_empty() { item_texts(&whole.text) } else { Vec::new() };
     for (index, item) in items.into_iter().enumerate() {
-        let root = match whole.root.as_str() {
-            "" => format!("items[{index}]"),
-            outer => format!("{outer}.items[{index}]"),
+        let item = match texts.get(index) {
+            Some((line, text)) => {
+                let line = whole.line - 1 + line;
+                Document::new(&whole.file, text.as_str().into(), line, String::new(), item)
+            }
+            None => {
+                let root = format!("{}.items[{index}]", whole.root);
+                let root = root.trim_start_matches('.').to_owned();
+                Document::new(&whole.file, whole.text.clone(), whole.line, root, item)
+            }
         };
-        let item = Document::new(&whole.file, whole.text.clone(), whole.line, root, item);
         unfold(item, documents, problems);
     }
+}
+
+/// The text of each entry of `items`, with its line and at its column: to locate something in a list
+/// of 100,000 objects, only its own text is parsed.
+fn item_texts(text: &str) -> Vec<(u32, String)> {
+    let mut walk = Walk::new(text);
+    let item = |entry: &Entry| {
+        let own = text.get(entry.bytes.clone()?)?;
+        Some((entry.start.line() as u32, " ".repeat(entry.start.col()) + own))
+    };
+    walk.entries_of("items").iter().map(item).collect::<Option<_>>().unwrap_or_default()
 }
 
 fn unreadable(
@@ -498,11 +357,7 @@ fn unreadable(
     Problem {
         code,
         severity: Severity::Error,
-        place: Place {
-            file: file.clone(),
-            line,
-            column,
-        },
+        place: Place { file: file.clone(), line, column },
         object: "document".to_owned(),
         field: String::new(),
         message,

@@ -7,6 +7,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 pub mod document;
+pub mod istio;
+pub mod native;
 pub mod problem;
 pub mod provenance;
 pub mod source;
@@ -61,12 +63,19 @@ pub struct Compiled {
 
 /// Makes the best plan of the documents, with a verdict on each and every problem found.
 pub fn compile(documents: &[Document], materials: &Materials, identity: &Identity) -> Compiled {
-    let _ = (documents, materials, identity);
-    Compiled::default()
+    let mut compiled = Compiled::default();
+    istio::compile(documents, materials, identity, &mut compiled);
+    native::compile(documents, materials, identity, &mut compiled);
+    compiled.problems.sort_by(|a, b| a.place.cmp(&b.place));
+    compiled.provenance.verdicts.sort_by(|a, b| a.place.cmp(&b.place));
+    compiled
 }
 
 /// The paths of every file that a document points at, each once.
 pub fn referenced_files(documents: &[Document]) -> Vec<String> {
-    let _ = documents;
-    Vec::new()
+    let mut files = istio::referenced_files(documents);
+    files.extend(native::referenced_files(documents));
+    files.sort_unstable();
+    files.dedup();
+    files
 }

@@ -85,9 +85,7 @@ impl fmt::Display for Problem {
 
 /// Whether any problem is an error.
 pub fn any_error(problems: &[Problem]) -> bool {
-    problems
-        .iter()
-        .any(|problem| problem.severity == Severity::Error)
+    problems.iter().any(|problem| problem.severity == Severity::Error)
 }
 
 /// Every code with its subject. Codes are never given another meaning.
@@ -103,7 +101,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("EG009", "hosts that the gateway does not admit"),
     ("EG010", "a destination port that the service does not have"),
     ("EG011", "a host that is not known"),
-    ("EG012", "a subset that is not declared or selects nothing"),
+    ("EG012", "a part of a service that is not declared or has no endpoint"),
     ("EG013", "meant for sidecars or other software, not for this gateway"),
     ("EG014", "a second policy for the same host"),
     ("EG015", "a policy that this gateway may not see"),

@@ -107,7 +107,7 @@ pub struct UpstreamOrigin {
     pub service: Origin,
     /// What says how it is called; `None`: all defaults.
     pub policy: Option<Origin>,
-    /// Every policy that was considered, with the verdict, e.g. `DestinationRule/default/a: chosen: ..`.
+    /// Every policy that was considered, with the verdict.
     pub candidates: Vec<Candidate>,
     /// The policy in force, a line each, e.g. `tls: SIMPLE (spec.trafficPolicy.portLevelSettings[0].tls)`.
     pub effective: Vec<String>,

@@ -35,8 +35,7 @@ impl<T> Typed<T> {
 
 /// Whether a path is another or lies below it.
 fn is_within(path: &str, outer: &str) -> bool {
-    path.strip_prefix(outer)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    path.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 impl Document {
@@ -45,19 +44,13 @@ impl Document {
     pub fn typed<T: DeserializeOwned>(&self, field: &str) -> Typed<T> {
         let mut value = match field {
             "" => Cow::Borrowed(&self.body),
-            field => self
-                .body
-                .get(field)
-                .map_or_else(|| Cow::Owned(empty()), Cow::Borrowed),
+            field => self.body.get(field).map_or_else(|| Cow::Owned(empty()), Cow::Borrowed),
         };
         let mut problems = Vec::new();
         while problems.len() < FAULTS_MAX {
             let error = match serde_path_to_error::deserialize::<_, T>(value.as_ref()) {
                 Ok(value) => {
-                    return Typed {
-                        value: Some(value),
-                        problems,
-                    };
+                    return Typed { value: Some(value), problems };
                 }
                 Err(error) => error,
             };
@@ -67,10 +60,7 @@ impl Document {
                 break;
             }
         }
-        Typed {
-            value: None,
-            problems,
-        }
+        Typed { value: None, problems }
     }
 
     fn fault(&self, path: &str, message: &str) -> Problem {
@@ -81,9 +71,7 @@ impl Document {
             let path = if path.rsplit(['.', ']']).next() == Some(unknown) {
                 path.to_owned()
             } else {
-                format!("{path}.{unknown}")
-                    .trim_start_matches('.')
-                    .to_owned()
+                format!("{path}.{unknown}").trim_start_matches('.').to_owned()
             };
             let mut problem = self.problem(
                 "EG075",
@@ -97,21 +85,9 @@ impl Document {
         }
         if message.starts_with("missing field") {
             let fix = "add it".to_owned();
-            return self.problem(
-                "EG082",
-                Severity::Error,
-                path,
-                message.replace('`', "\""),
-                fix,
-            );
+            return self.problem("EG082", Severity::Error, path, message.replace('`', "\""), fix);
         }
-        self.problem(
-            "EG081",
-            Severity::Error,
-            path,
-            message.replace('`', "\""),
-            "",
-        )
+        self.problem("EG081", Severity::Error, path, message.replace('`', "\""), "")
     }
 }
 
@@ -163,10 +139,7 @@ fn display(field: &str, path: &[&Segment]) -> String {
 /// Removes the innermost field on the path, so that the rest can be understood. Entries of lists are
 /// not removed on their own: the places of those after them would shift.
 fn prune(value: &mut Value, path: &[&Segment]) -> bool {
-    let Some(last) = path
-        .iter()
-        .rposition(|segment| matches!(segment, Segment::Map { .. }))
-    else {
+    let Some(last) = path.iter().rposition(|segment| matches!(segment, Segment::Map { .. })) else {
         return false;
     };
     let mut at = value;
@@ -231,10 +204,7 @@ mod tests {
         let value = typed.value.as_ref().expect("the rest applies");
         assert_eq!((value.name.as_str(), value.port), ("a", 0));
         assert_eq!(
-            (
-                value.inner[0].hosts.as_slice(),
-                value.inner[1].mode.as_str()
-            ),
+            (value.inner[0].hosts.as_slice(), value.inner[1].mode.as_str()),
             (&["x".to_owned()][..], "m")
         );
         assert!(typed.faulty_at("spec.inner[0]") && typed.faulty_at("spec.inner[0].mode.x"));

@@ -111,7 +111,7 @@ impl Lane {
             swept: Cell::new(0),
             current: RefCell::new((current, snapshot)),
             log: log.map(RefCell::new),
-            date: RefCell::default(),
+            date: RefCell::new(observe::http_date()),
         })
     }
 

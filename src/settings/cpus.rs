@@ -42,7 +42,9 @@ fn quota(groups: &str, read: &dyn Fn(&str) -> Option<String>) -> Option<usize> {
     let mut smallest: Option<usize> = None;
     for line in groups.lines() {
         let mut parts = line.splitn(3, ':').skip(1);
-        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
+        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else {
+            continue;
+        };
         let limit_of = |group: &str| match controllers {
             "" => version_2(&read(&format!("/sys/fs/cgroup{group}/cpu.max"))?),
             _ if controllers.split(',').any(|name| name == "cpu") => version_1(

@@ -32,10 +32,8 @@ listeners:
 fn a_stream_becomes_documents_and_lists_are_unfolded() {
     let (documents, problems) = parse("egress.yaml", TWO);
     assert_eq!(problems, []);
-    let told: Vec<String> = documents
-        .iter()
-        .map(|d| format!("{} {} {}", d.object(), d.namespace, d.place()))
-        .collect();
+    let told: Vec<String> =
+        documents.iter().map(|d| format!("{} {} {}", d.object(), d.namespace, d.place())).collect();
     assert_eq!(
         told,
         [
@@ -62,16 +60,9 @@ fn a_value_is_located_by_its_path_and_else_its_nearest_parent() {
         (2, "metadata.name", "e:20:21"),
         (3, "listeners[0].port", "e:24:9"),
     ] {
-        assert_eq!(
-            documents[document].locate(path).to_string(),
-            place,
-            "{path}"
-        );
+        assert_eq!(documents[document].locate(path).to_string(), place, "{path}");
     }
-    assert_eq!(
-        documents[0].locate_key("spec.servers[0].hosts").to_string(),
-        "e:9:5"
-    );
+    assert_eq!(documents[0].locate_key("spec.servers[0].hosts").to_string(), "e:9:5");
 }
 
 #[test]
@@ -87,20 +78,11 @@ fn a_broken_document_is_one_problem_and_the_others_go_on() {
         let (documents, problems) = parse("b.yaml", &text);
         let kinds: Vec<&str> = documents.iter().map(|d| d.kind.as_str()).collect();
         assert_eq!(kinds, ["First", "Last"], "{broken}");
-        let [problem] = &problems[..] else {
-            panic!("{broken}: {problems:?}")
-        };
-        assert_eq!(
-            (problem.code, problem.severity),
-            ("EG080", Severity::Error),
-            "{broken}"
-        );
+        let [problem] = &problems[..] else { panic!("{broken}: {problems:?}") };
+        assert_eq!((problem.code, problem.severity), ("EG080", Severity::Error), "{broken}");
         let near = problem.place.line.abs_diff(line) <= 1;
         assert!(near && column > 0, "{broken}: {problem}");
-        assert!(
-            !problem.message.contains(" line ") && !problem.message.is_empty(),
-            "{problem}"
-        );
+        assert!(!problem.message.contains(" line ") && !problem.message.is_empty(), "{problem}");
     }
 }
 
@@ -121,10 +103,7 @@ fn json_is_read_and_located_too() {
     let (documents, problems) = parse("o.json", text);
     assert_eq!(problems, []);
     assert_eq!(documents[0].object(), "A/one");
-    assert_eq!(
-        documents[0].locate("metadata.name").to_string(),
-        "o.json:4:38"
-    );
+    assert_eq!(documents[0].locate("metadata.name").to_string(), "o.json:4:38");
 }
 
 #[test]
@@ -135,14 +114,8 @@ fn a_hundred_thousand_hosts_in_one_document_load() {
     }
     let (documents, problems) = parse("many.yaml", &text);
     assert_eq!(problems, []);
-    assert_eq!(
-        documents[0].body["spec"]["hosts"].as_array().map(Vec::len),
-        Some(100_000)
-    );
-    assert_eq!(
-        documents[0].locate("spec.hosts[99999]").to_string(),
-        "many.yaml:100003:5"
-    );
+    assert_eq!(documents[0].body["spec"]["hosts"].as_array().map(Vec::len), Some(100_000));
+    assert_eq!(documents[0].locate("spec.hosts[99999]").to_string(), "many.yaml:100003:5");
 }
 
 #[test]

@@ -139,7 +139,9 @@ impl Watcher {
     }
 
     fn watch_directories(&mut self) {
-        let Some(notifier) = &mut self.notifier else { return };
+        let Some(notifier) = &mut self.notifier else {
+            return;
+        };
         let materials = self.materials.iter().map(Path::new);
         let mut wanted = BTreeSet::new();
         for path in self.paths.iter().map(PathBuf::as_path).chain(materials) {

@@ -1,0 +1,62 @@
+//! `egret explain`: what would happen to a request, and why.
+
+use std::process::ExitCode;
+
+use super::{Explain, Header, Scheme, Url, offline};
+use crate::inspect::View;
+use crate::inspect::explain::{self, Ending, Explanation, Question};
+use crate::snapshot::Snapshot;
+use crate::upstream::tls::TlsContext;
+
+/// Exits 0 when the request would be forwarded, 1 when it would not, 2 when that cannot be told.
+pub fn run(arguments: &Explain) -> ExitCode {
+    if arguments.url.scheme == Scheme::Https {
+        return offline::finish("explain", &client_speaks_tls(&arguments.url), ExitCode::FAILURE);
+    }
+    match explained(arguments) {
+        Ok(explanation) => {
+            let code = match explanation.ending {
+                Ending::Forwarded => ExitCode::SUCCESS,
+                Ending::NotForwarded => ExitCode::FAILURE,
+            };
+            offline::finish("explain", &explanation.to_string(), code)
+        }
+        Err(why) => offline::usage("explain", &why),
+    }
+}
+
+fn explained(arguments: &Explain) -> Result<Explanation, String> {
+    let offline = offline::load(&arguments.config)?;
+    let mut roots = Vec::new();
+    for path in &offline.settings.cacert {
+        let pem = std::fs::read(path).map_err(|error| {
+            format!("cacert {}: {error}; name a file in PEM that can be read", path.display())
+        })?;
+        roots.push((path.display().to_string(), pem));
+    }
+    let tls = TlsContext::new(&roots)?;
+    let (snapshot, _) = Snapshot::build(&offline.compiled.plan, &Snapshot::default(), &tls);
+    let question = Question {
+        method: arguments.method.clone(),
+        authority: arguments.url.authority.clone(),
+        target: arguments.url.path.clone(),
+        headers: arguments.headers.iter().map(pair).collect(),
+        port: arguments.port,
+    };
+    let view = View { compiled: &offline.compiled, snapshot: None };
+    explain::explain(&question, &view, &snapshot)
+}
+
+fn pair(header: &Header) -> (String, String) {
+    (header.name.clone(), header.value.clone())
+}
+
+/// Listeners take plain HTTP: a client that is told `https` begins with TLS, and gets nowhere.
+fn client_speaks_tls(url: &Url) -> String {
+    let Url { authority, path, .. } = url;
+    format!(
+        "not forwarded: for https:// the client itself begins with TLS, and the gateway's listeners take plain HTTP\n\
+         let the application call http://{authority}{path}: the gateway adds TLS\n\
+         to see how: egret explain http://{authority}{path}\n"
+    )
+}

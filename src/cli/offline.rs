@@ -1,0 +1,80 @@
+//! A configuration read and compiled once, for the commands that only look at it, and what they print.
+//!
+//! It binds nothing and looks up no name.
+
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+
+use super::Config;
+use crate::config::source::files;
+use crate::config::{self, Compiled, Document, Identity, native};
+use crate::settings::{self, Layer, Settings};
+
+/// The exit code of a command that was not given what it needs.
+const USAGE: u8 = 2;
+
+/// A configuration, and the settings it is judged by.
+pub(super) struct Offline {
+    /// With the problems of reading among the others.
+    pub compiled: Compiled,
+    pub settings: Settings,
+}
+
+/// Reads and compiles. Errors: what is missing or unreadable, with the fix.
+pub(super) fn load(config: &Config) -> Result<Offline, String> {
+    let paths = config.paths_or_default()?;
+    let loaded = files::load(&paths).map_err(|error| {
+        format!("{error}; name a file or a directory that can be read with -c PATH")
+    })?;
+    let settings = settings(&loaded.documents)?;
+    let identity = Identity {
+        namespace: settings.namespace.clone(),
+        root_namespace: settings.root_namespace.clone(),
+        labels: settings.labels.clone(),
+        port_map: settings.port_map.clone(),
+        bind: settings.bind,
+    };
+    let mut compiled = config::compile(&loaded.documents, &loaded.materials, &identity);
+    compiled.problems.extend(loaded.problems);
+    Ok(Offline { compiled, settings })
+}
+
+/// The environment's settings, then the document's. Errors: what is wrong in the environment; what is
+/// wrong in a document is a problem of the configuration, and the default holds.
+fn settings(documents: &[Document]) -> Result<Settings, String> {
+    let environment = settings::environment(&|name| std::env::var(name).ok());
+    let alone = Settings::merge([environment.clone(), Layer::new(), Layer::new()])
+        .map_err(|wrongs| wrongs.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+    let (mut document, _) = native::settings(documents);
+    match Settings::merge([Layer::new(), environment.clone(), document.clone()]) {
+        Ok(settings) => return Ok(settings),
+        Err(wrongs) => wrongs.iter().for_each(|wrong| _ = document.remove(wrong.name)),
+    }
+    Ok(Settings::merge([Layer::new(), environment, document]).unwrap_or(alone))
+}
+
+/// Prints a command's result. A reader that goes away early (`| head`) is no failure.
+pub(super) fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Prints a result and ends with this code, or says why it cannot be printed.
+pub(super) fn finish(command: &str, text: &str, code: ExitCode) -> ExitCode {
+    match print(text) {
+        Ok(()) => code,
+        Err(error) => {
+            eprintln!("egret {command}: cannot write to standard output: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says what kept a command from its work.
+pub(super) fn usage(command: &str, why: &str) -> ExitCode {
+    why.lines().for_each(|line| eprintln!("egret {command}: {line}"));
+    ExitCode::from(USAGE)
+}

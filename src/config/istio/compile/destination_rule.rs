@@ -1,0 +1,396 @@
+//! A `DestinationRule` becomes policies, and for each host the one set of rules that applies is chosen.
+//!
+//! It does not know which hosts exist. Source: istio `push_context.go:destinationRule`,
+//! `destination_rule.go`, `util.go:GetPortLevelTrafficPolicy`.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::Value;
+
+use super::names::{self, Visibility};
+use super::object::{Object, Report};
+use super::policy::{self, Level};
+use crate::config::istio::destination_rule::{DestinationRule, TrafficPolicy};
+use crate::config::provenance::{Candidate, Origin};
+use crate::config::{Document, Identity, Materials, Severity};
+use crate::model::HostPattern;
+
+/// One object, understood.
+pub struct Rule<'a> {
+    pub report: Report<'a>,
+    pub host: HostPattern,
+    pub traffic: Option<Traffic>,
+    pub subsets: Vec<Subset>,
+    /// Why the TLS settings cannot be trusted to be all that was written: everything fails closed.
+    pub broken: Option<String>,
+    visibility: Visibility,
+    selector: Selector,
+    pub origin: Origin,
+    /// Whether it was the choice for any host.
+    pub chosen: bool,
+}
+
+/// A traffic policy: for all ports, and what replaces it for one.
+#[derive(Default)]
+pub struct Traffic {
+    pub all: Level,
+    pub ports: BTreeMap<u16, Level>,
+}
+
+/// A named part of a host.
+pub struct Subset {
+    pub name: String,
+    pub labels: BTreeMap<String, String>,
+    pub traffic: Option<Traffic>,
+}
+
+/// Whether a rule is meant for some workloads alone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Selector {
+    Absent,
+    ThisGateway,
+    Others,
+}
+
+/// The rules of a set of documents, found by namespace and host.
+pub struct Rules<'a> {
+    pub all: Vec<Rule<'a>>,
+    by_namespace: HashMap<String, HashMap<HostPattern, Vec<usize>>>,
+    namespace: String,
+    root_namespace: String,
+}
+
+/// The rules that apply to a host: one has the policy, all have their subsets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Choice {
+    pub policy: Option<usize>,
+    pub rules: Vec<usize>,
+}
+
+/// Reads the object; `Err`: nothing of it applies, and the report says why.
+pub fn read<'a>(
+    document: &'a Document,
+    materials: &Materials,
+    identity: &Identity,
+) -> Result<Rule<'a>, Report<'a>> {
+    let mut object = Object::<DestinationRule>::read(document)?;
+    let host = names::service(&object.spec.host, object.namespace());
+    let host = match HostPattern::parse(&host) {
+        Ok(host) if !object.spec.host.is_empty() => host,
+        failed => {
+            let why = failed
+                .err()
+                .filter(|_| !object.spec.host.is_empty())
+                .unwrap_or("host is missing".to_owned());
+            object.report.fault(
+                "EG082",
+                Severity::Error,
+                "spec.host",
+                why,
+                "name the host it is about",
+            );
+            object.report.ignore("it names no host");
+            return Err(object.report);
+        }
+    };
+    let visibility =
+        names::visibility(&object.spec.export_to, object.namespace(), &identity.namespace);
+    let selector = match &object.spec.workload_selector {
+        None => Selector::Absent,
+        Some(selector)
+            if object.namespace() == identity.namespace
+                && names::selects(&selector.match_labels, &identity.labels) =>
+        {
+            Selector::ThisGateway
+        }
+        Some(_) => Selector::Others,
+    };
+    let broken = object
+        .faults()
+        .iter()
+        .find(|fault| hides_tls(document, fault))
+        .map(|fault| format!("{} {fault}: it cannot be understood", object.report.title()));
+    let Object { spec, mut report, .. } = object;
+    if broken.is_some() {
+        report.reason(
+            "its hosts fail closed with 503: TLS settings may be missing from what was understood",
+        );
+    }
+    let traffic = spec
+        .traffic_policy
+        .map(|policy| read_traffic(&policy, "spec.trafficPolicy", materials, &mut report));
+    let mut subsets: Vec<Subset> = Vec::new();
+    for (index, subset) in spec.subsets.into_iter().enumerate() {
+        let field = format!("spec.subsets[{index}]");
+        if subset.name.is_empty() || subsets.iter().any(|other| other.name == subset.name) {
+            let message = format!(
+                "the subset name \"{}\" is empty or taken; this subset is left out",
+                subset.name
+            );
+            report.fault(
+                "EG012",
+                Severity::Error,
+                &format!("{field}.name"),
+                message,
+                "give it a name of its own",
+            );
+            continue;
+        }
+        let path = format!("{field}.trafficPolicy");
+        let traffic = subset
+            .traffic_policy
+            .map(|policy| read_traffic(&policy, &path, materials, &mut report));
+        subsets.push(Subset { name: subset.name, labels: subset.labels, traffic });
+    }
+    let origin = report.origin("spec.trafficPolicy");
+    Ok(Rule { report, origin, host, traffic, subsets, broken, visibility, selector, chosen: false })
+}
+
+/// The files that the object points at.
+pub fn files(document: &Document) -> Vec<String> {
+    let Some(spec) = document.typed::<DestinationRule>("spec").value else {
+        return Vec::new();
+    };
+    let policies = spec
+        .traffic_policy
+        .iter()
+        .chain(spec.subsets.iter().filter_map(|subset| subset.traffic_policy.as_ref()));
+    policies
+        .flat_map(|policy| {
+            policy
+                .tls
+                .iter()
+                .chain(policy.port_level_settings.iter().filter_map(|port| port.tls.as_ref()))
+        })
+        .flat_map(super::tls::files)
+        .collect()
+}
+
+/// Whether what was left out at this path is TLS settings, holds some, or says where they apply.
+///
+/// Any other unknown field leaves the rest in force; these would leave plain text in force.
+fn hides_tls(document: &Document, fault: &str) -> bool {
+    let fields: Vec<&str> = fault.split(['.', '[']).collect();
+    if fields.contains(&"tls")
+        || (fields.contains(&"portLevelSettings") && fields.contains(&"port"))
+    {
+        return true;
+    }
+    // A faulty entry took its whole list along.
+    let left_out = fault
+        .rsplit_once('[')
+        .filter(|(_, index)| index.ends_with(']'))
+        .map_or(fault, |(list, _)| list);
+    document.value(left_out).is_some_and(has_tls)
+}
+
+fn has_tls(value: &Value) -> bool {
+    match value {
+        // No other block has a mode: `tsl: {mode: SIMPLE}` is told by it.
+        Value::Object(fields) => {
+            fields.iter().any(|(name, field)| name == "tls" || name == "mode" || has_tls(field))
+        }
+        Value::Array(entries) => entries.iter().any(has_tls),
+        _ => false,
+    }
+}
+
+fn read_traffic(
+    policy: &TrafficPolicy,
+    path: &str,
+    materials: &Materials,
+    report: &mut Report<'_>,
+) -> Traffic {
+    for (field, present) in [
+        ("tunnel", policy.tunnel.is_some()),
+        ("proxyProtocol", policy.proxy_protocol.is_some()),
+        ("retryBudget", policy.retry_budget.is_some()),
+    ] {
+        if present {
+            report.unsupported(Severity::Error, &format!("{path}.{field}"), "it is not in force");
+        }
+    }
+    let all = policy::level(
+        policy::Blocks {
+            load_balancer: policy.load_balancer.as_ref(),
+            connection_pool: policy.connection_pool.as_ref(),
+            outlier_detection: policy.outlier_detection.as_ref(),
+            tls: policy.tls.as_ref(),
+        },
+        path,
+        materials,
+        report,
+    );
+    let mut ports = BTreeMap::new();
+    for (index, settings) in policy.port_level_settings.iter().enumerate() {
+        let field = format!("{path}.portLevelSettings[{index}]");
+        let level = policy::level(
+            policy::Blocks {
+                load_balancer: settings.load_balancer.as_ref(),
+                connection_pool: settings.connection_pool.as_ref(),
+                outlier_detection: settings.outlier_detection.as_ref(),
+                tls: settings.tls.as_ref(),
+            },
+            &field,
+            materials,
+            report,
+        );
+        match u16::try_from(settings.port.number) {
+            Ok(number) if number != 0 => {
+                if ports.contains_key(&number) {
+                    let message = format!("port {number} has settings already; these are left out");
+                    report.fault(
+                        "EG014",
+                        Severity::Warning,
+                        &format!("{field}.port.number"),
+                        message,
+                        "merge the two",
+                    );
+                } else {
+                    ports.insert(number, level);
+                }
+            }
+            _ => {
+                let message =
+                    "a port must be a number from 1 to 65535; these settings apply to none";
+                report.fault(
+                    "EG082",
+                    Severity::Error,
+                    &format!("{field}.port.number"),
+                    message,
+                    "write the number of the service's port",
+                );
+            }
+        }
+    }
+    Traffic { all, ports }
+}
+
+impl<'a> Rules<'a> {
+    pub fn new(mut all: Vec<Rule<'a>>, identity: &Identity) -> Self {
+        let mut by_namespace: HashMap<String, HashMap<HostPattern, Vec<usize>>> = HashMap::new();
+        for (index, rule) in all.iter().enumerate() {
+            let hosts = by_namespace.entry(rule.report.document.namespace.clone()).or_default();
+            hosts.entry(rule.host.clone()).or_default().push(index);
+        }
+        for same_host in by_namespace.values().flat_map(HashMap::values) {
+            report_second_policies(&mut all, same_host);
+        }
+        Self {
+            all,
+            by_namespace,
+            namespace: identity.namespace.clone(),
+            root_namespace: identity.root_namespace.clone(),
+        }
+    }
+
+    /// The rules that apply to a host whose service stands in a namespace: our namespace first, then
+    /// the service's, then the root's. There is no merging across namespaces.
+    pub fn choose(&self, host: &HostPattern, service_namespace: &str) -> Choice {
+        let ours = |rule: &Rule| {
+            self.namespace != self.root_namespace || rule.visibility == Visibility::Private
+        };
+        let exported = |rule: &Rule| rule.visibility != Visibility::Hidden;
+        let found = self
+            .best(&self.namespace, host, ours)
+            .or_else(|| self.best(service_namespace, host, exported))
+            .or_else(|| self.best(&self.root_namespace, host, exported));
+        let mut rules = found.unwrap_or_default();
+        // A rule for this very workload goes before those for all.
+        rules.sort_by_key(|index| self.all[*index].selector != Selector::ThisGateway);
+        let policy = rules.iter().copied().find(|index| {
+            let rule = &self.all[*index];
+            rule.traffic.is_some() || rule.broken.is_some()
+        });
+        Choice { policy: policy.or(rules.first().copied()), rules }
+    }
+
+    /// The rules of a namespace for the most specific pattern that covers the host.
+    fn best(
+        &self,
+        namespace: &str,
+        host: &HostPattern,
+        admit: impl Fn(&Rule) -> bool,
+    ) -> Option<Vec<usize>> {
+        let hosts = self.by_namespace.get(namespace)?;
+        std::iter::once(host.clone()).chain(names::wider(host)).find_map(|pattern| {
+            let rules = hosts.get(&pattern)?.iter().copied();
+            let admitted: Vec<usize> = rules
+                .filter(|index| {
+                    self.all[*index].selector != Selector::Others && admit(&self.all[*index])
+                })
+                .collect();
+            (!admitted.is_empty()).then_some(admitted)
+        })
+    }
+
+    /// Every rule whose host covers this one, with why it was taken or not.
+    pub fn candidates(
+        &self,
+        host: &HostPattern,
+        service_namespace: &str,
+        choice: &Choice,
+    ) -> Vec<Candidate> {
+        let patterns: Vec<HostPattern> =
+            std::iter::once(host.clone()).chain(names::wider(host)).collect();
+        let mut covering: Vec<usize> = self
+            .by_namespace
+            .values()
+            .flat_map(|hosts| patterns.iter().filter_map(|pattern| hosts.get(pattern)))
+            .flatten()
+            .copied()
+            .collect();
+        covering.sort_unstable();
+        covering.into_iter().map(|index| self.candidate(index, service_namespace, choice)).collect()
+    }
+
+    fn candidate(&self, index: usize, service_namespace: &str, choice: &Choice) -> Candidate {
+        let rule = &self.all[index];
+        let namespace = rule.report.document.namespace.as_str();
+        let verdict = if choice.policy == Some(index) {
+            "chosen".to_owned()
+        } else if choice.rules.contains(&index) {
+            "metadata.name: an earlier object for the same host has the policy; only subsets are merged".to_owned()
+        } else if rule.selector == Selector::Others {
+            "spec.workloadSelector: it is for other workloads".to_owned()
+        } else if namespace != self.namespace
+            && namespace != service_namespace
+            && namespace != self.root_namespace
+        {
+            format!(
+                "metadata.namespace: {namespace} is neither the gateway's namespace, nor the service's, nor the root namespace"
+            )
+        } else if rule.visibility == Visibility::Hidden {
+            format!("spec.exportTo: it is hidden from namespace {}", self.namespace)
+        } else {
+            "spec.host or metadata.namespace: a more specific host or a nearer namespace goes first"
+                .to_owned()
+        };
+        let Origin { object, namespace, place, .. } = rule.origin.clone();
+        Candidate { object, namespace, place, verdict }
+    }
+}
+
+/// Names the objects whose traffic policy is lost because an earlier one has the same host.
+fn report_second_policies(rules: &mut [Rule<'_>], same_host: &[usize]) {
+    let with_policy = |index: &usize| {
+        rules[*index].traffic.is_some() && rules[*index].selector == Selector::Absent
+    };
+    let having: Vec<usize> = same_host.iter().copied().filter(with_policy).collect();
+    let Some((first, others)) = having.split_first() else {
+        return;
+    };
+    let first = rules[*first].report.title();
+    for other in others {
+        let message = format!(
+            "ignored: {first} comes first for the same host in this namespace; only subsets are merged"
+        );
+        rules[*other].report.fault(
+            "EG014",
+            Severity::Warning,
+            "spec.trafficPolicy",
+            message,
+            "merge the two objects",
+        );
+    }
+}

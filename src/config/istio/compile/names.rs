@@ -1,0 +1,212 @@
+//! How Istio's names are resolved and compared: hosts, gateways, namespaces, clusters.
+//!
+//! Pure functions over text; no object is known here.
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::model::{Host, HostPattern};
+
+/// The reserved gateway name that means all sidecars.
+pub const MESH: &str = "mesh";
+
+/// `namespace/name` of a gateway as an object in `namespace` names it.
+pub fn gateway(name: &str, namespace: &str) -> String {
+    match name.split_once('/') {
+        _ if name == MESH => MESH.to_owned(),
+        Some((".", rest)) => format!("{namespace}/{rest}"),
+        Some(_) => name.to_owned(),
+        None => match name.split_once('.') {
+            // The old form, name.namespace.svc.cluster.local.
+            Some((short, rest)) => format!("{}/{short}", rest.split('.').next().unwrap_or(rest)),
+            None => format!("{namespace}/{name}"),
+        },
+    }
+}
+
+/// The full name of a service host: one without a dot is a cluster's own service.
+pub fn service(host: &str, namespace: &str) -> String {
+    if host.contains('.') || host == "*" || host.is_empty() {
+        host.to_ascii_lowercase()
+    } else {
+        format!("{}.{namespace}.svc.cluster.local", host.to_ascii_lowercase())
+    }
+}
+
+/// Whether a host is a service inside the cluster.
+pub fn is_cluster_service(host: &str) -> bool {
+    host.ends_with(".svc.cluster.local") || host.ends_with(".svc")
+}
+
+/// `outbound|443||edition.cnn.com`.
+pub fn cluster(port: u16, subset: &str, host: &str) -> String {
+    format!("outbound|{port}|{subset}|{host}")
+}
+
+/// How widely an object is visible, from the narrowest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Visibility {
+    /// Its own namespace, which is this one.
+    Private,
+    /// This namespace by name.
+    Exported,
+    /// Every namespace.
+    Public,
+    /// Not this namespace.
+    Hidden,
+}
+
+/// Whether an object of one namespace is seen from another (`exportTo`).
+pub fn visibility(export_to: &[String], owner: &str, viewer: &str) -> Visibility {
+    if export_to.is_empty() || export_to.iter().any(|to| to == "*") {
+        Visibility::Public
+    } else if export_to.iter().any(|to| to == viewer && viewer != owner) {
+        Visibility::Exported
+    } else if owner == viewer && export_to.iter().any(|to| to == "." || to == owner) {
+        Visibility::Private
+    } else {
+        Visibility::Hidden
+    }
+}
+
+/// Whether every wanted label is there with the wanted value.
+pub fn selects(wanted: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
+    wanted.iter().all(|(name, value)| labels.get(name) == Some(value))
+}
+
+/// A host as it was written, brought to its normal form.
+pub enum Normal {
+    /// It was in normal form, but for the case of letters.
+    Same(HostPattern),
+    /// It had a scheme, a port, a path or a trailing dot.
+    Mended(HostPattern),
+}
+
+/// Reads a host pattern, mending what can only be meant one way: `https://Edition.CNN.com:443/`.
+pub fn host_pattern(text: &str) -> Result<Normal, String> {
+    let bare = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let bare = bare.split('/').next().unwrap_or(bare);
+    let bare = match bare.rsplit_once(':') {
+        Some((host, port))
+            if !host.contains(':') && port.bytes().all(|byte| byte.is_ascii_digit()) =>
+        {
+            host
+        }
+        _ => bare,
+    };
+    let bare = bare.strip_suffix('.').unwrap_or(bare);
+    let pattern = HostPattern::parse(bare)?;
+    Ok(if bare == text && !text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Normal::Same(pattern)
+    } else {
+        Normal::Mended(pattern)
+    })
+}
+
+/// Many host patterns, asked which of them cover another; no asking is linear in their number.
+#[derive(Debug, Default)]
+pub struct PatternSet {
+    patterns: HashSet<HostPattern>,
+}
+
+impl PatternSet {
+    pub fn new(patterns: impl IntoIterator<Item = HostPattern>) -> Self {
+        Self { patterns: patterns.into_iter().collect() }
+    }
+
+    /// Whether one of the patterns covers every host that this one covers.
+    pub fn covers(&self, pattern: &HostPattern) -> bool {
+        self.patterns.contains(pattern) || wider(pattern).any(|wide| self.patterns.contains(&wide))
+    }
+}
+
+/// Every pattern that covers this one and is not it, from the most specific to `*`.
+pub fn wider(pattern: &HostPattern) -> impl Iterator<Item = HostPattern> + '_ {
+    let name = match pattern {
+        HostPattern::Exact(host) if host.ip().is_none() => host.as_str(),
+        HostPattern::Suffix(host) => host.as_str(),
+        HostPattern::Exact(_) | HostPattern::Any => "",
+    };
+    let mut rest = Some(name);
+    let suffixes = std::iter::from_fn(move || {
+        let (_, parent) = rest?.split_once('.')?;
+        rest = Some(parent);
+        Host::parse(parent).ok().map(HostPattern::Suffix)
+    });
+    let any = (*pattern != HostPattern::Any).then_some(HostPattern::Any);
+    suffixes.chain(any)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gateway_names_resolve_against_the_namespace() {
+        for (name, resolved) in [
+            ("g", "prod/g"),
+            ("./g", "prod/g"),
+            ("other/g", "other/g"),
+            ("g.other.svc.cluster.local", "other/g"),
+            ("mesh", "mesh"),
+        ] {
+            assert_eq!(gateway(name, "prod"), resolved, "{name}");
+        }
+    }
+
+    #[test]
+    fn visibility_follows_export_to() {
+        let to = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        for (export_to, owner, seen) in [
+            (&[][..], "a", Visibility::Public),
+            (&["*"], "a", Visibility::Public),
+            (&["."], "a", Visibility::Hidden),
+            (&["."], "us", Visibility::Private),
+            (&["us"], "a", Visibility::Exported),
+            (&["them"], "a", Visibility::Hidden),
+            (&["~"], "us", Visibility::Hidden),
+        ] {
+            assert_eq!(visibility(&to(export_to), owner, "us"), seen, "{export_to:?} {owner}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_mended_where_only_one_thing_can_be_meant() {
+        for (text, host, mended) in [
+            ("edition.cnn.com", "edition.cnn.com", false),
+            ("Edition.CNN.com", "edition.cnn.com", true),
+            ("edition.cnn.com:443", "edition.cnn.com", true),
+            ("https://edition.cnn.com/", "edition.cnn.com", true),
+            ("edition.cnn.com.", "edition.cnn.com", true),
+            ("*.cnn.com", "*.cnn.com", false),
+            ("::1", "::1", false),
+        ] {
+            let (pattern, was) = match host_pattern(text).expect(text) {
+                Normal::Same(pattern) => (pattern, false),
+                Normal::Mended(pattern) => (pattern, true),
+            };
+            assert_eq!((pattern.to_string().as_str(), was), (host, mended), "{text}");
+        }
+        assert!(
+            host_pattern("a b").is_err()
+                && host_pattern("").is_err()
+                && host_pattern("a.*.com").is_err()
+        );
+    }
+
+    #[test]
+    fn a_set_covers_what_one_of_its_patterns_covers() {
+        let pattern = |text: &str| HostPattern::parse(text).expect(text);
+        let set = PatternSet::new(["a.com", "*.b.com"].map(pattern));
+        for (text, covered) in [
+            ("a.com", true),
+            ("x.a.com", false),
+            ("x.b.com", true),
+            ("*.x.b.com", true),
+            ("b.com", false),
+            ("*", false),
+        ] {
+            assert_eq!(set.covers(&pattern(text)), covered, "{text}");
+        }
+        assert!(PatternSet::new([HostPattern::Any]).covers(&pattern("10.0.0.1")));
+    }
+}

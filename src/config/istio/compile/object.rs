@@ -1,0 +1,228 @@
+//! One object under compilation: its spec, its faults, and the report that ends in one verdict.
+//!
+//! It knows nothing of what any object means.
+
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use crate::config::provenance::{Condition, Origin};
+use crate::config::{Document, Outcome, Problem, Severity, Typed, Verdict};
+
+/// Problems of one object; the rest is counted.
+const PROBLEMS_MAX: usize = 100;
+
+/// An object with its spec understood as far as possible.
+pub struct Object<'a, S> {
+    pub spec: S,
+    pub report: Report<'a>,
+    /// Paths of what was left out of `spec` because it was unknown or wrong.
+    faults: Vec<String>,
+}
+
+impl<'a, S: DeserializeOwned> Object<'a, S> {
+    /// Reads the spec; `Err`: nothing could be made of it, and the report says so.
+    pub fn read(document: &'a Document) -> Result<Self, Report<'a>> {
+        let Typed { value, problems } = document.typed::<S>("spec");
+        let mut report = Report::new(document);
+        let faults = problems.iter().map(|problem| problem.field.clone()).collect();
+        for problem in problems {
+            report.reasons.push(format!("{}: {}", problem.field, problem.message));
+            report.partly = true;
+            report.push(problem);
+        }
+        if document.name.is_empty() {
+            report.fault(
+                "EG082",
+                Severity::Error,
+                "metadata.name",
+                "the object has no name",
+                "give it one",
+            );
+        }
+        match value {
+            Some(spec) => Ok(Self { spec, report, faults }),
+            None => {
+                report.ignore("its spec cannot be understood");
+                Err(report)
+            }
+        }
+    }
+}
+
+impl<S> Object<'_, S> {
+    /// Whether something at the path, below or around it was left out of the spec.
+    pub fn faulty_at(&self, path: &str) -> bool {
+        self.faults.iter().any(|fault| is_within(fault, path) || is_within(path, fault))
+    }
+
+    /// The paths of what was left out.
+    pub fn faults(&self) -> &[String] {
+        &self.faults
+    }
+
+    pub fn namespace(&self) -> &str {
+        &self.report.document.namespace
+    }
+}
+
+fn is_within(path: &str, outer: &str) -> bool {
+    path.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// What is to be said about an object.
+pub struct Report<'a> {
+    pub document: &'a Document,
+    pub problems: Vec<Problem>,
+    reasons: Vec<String>,
+    object: Arc<str>,
+    namespace: Arc<str>,
+    resource: Arc<str>,
+    ignored: bool,
+    partly: bool,
+}
+
+impl<'a> Report<'a> {
+    pub fn new(document: &'a Document) -> Self {
+        Self {
+            document,
+            problems: Vec::new(),
+            reasons: Vec::new(),
+            object: document.object().into(),
+            namespace: document.namespace.as_str().into(),
+            resource: resource(document).into(),
+            ignored: false,
+            partly: false,
+        }
+    }
+
+    /// Something that does not do what was asked: the object is applied partly at best.
+    pub fn fault(
+        &mut self,
+        code: &'static str,
+        severity: Severity,
+        field: &str,
+        message: impl Into<String>,
+        fix: impl Into<String>,
+    ) {
+        let message = message.into();
+        self.partly = true;
+        let reason = format!("{field}: {message}");
+        if !self.reasons.contains(&reason) && self.reasons.len() < PROBLEMS_MAX {
+            self.reasons.push(reason);
+        }
+        self.tell(code, severity, field, message, fix);
+    }
+
+    /// Something to be told that takes nothing away from what is applied.
+    pub fn tell(
+        &mut self,
+        code: &'static str,
+        severity: Severity,
+        field: &str,
+        message: impl Into<String>,
+        fix: impl Into<String>,
+    ) {
+        let (message, fix) = (message.into(), fix.into());
+        // An object on two servers is compiled twice, but has its problems once.
+        let told = |other: &Problem| {
+            other.code == code && other.field == field && other.message == message
+        };
+        if self.problems.iter().any(told) {
+            return;
+        }
+        if self.problems.len() < PROBLEMS_MAX {
+            let problem = self.document.problem(code, severity, field, message, fix);
+            self.push(problem);
+        } else if self.problems.len() == PROBLEMS_MAX {
+            let message = format!("more than {PROBLEMS_MAX} problems; the rest is not shown");
+            self.problems.push(self.document.problem(
+                "EG085",
+                Severity::Error,
+                "",
+                message,
+                "mend these first",
+            ));
+        }
+    }
+
+    /// A field that is understood but not acted on yet.
+    pub fn unsupported(&mut self, severity: Severity, field: &str, effect: &str) {
+        self.fault("EG083", severity, field, format!("not supported yet; {effect}"), "");
+    }
+
+    /// A reason to be shown with the verdict, whatever it is.
+    pub fn reason(&mut self, reason: impl Into<String>) {
+        self.reasons.push(reason.into());
+    }
+
+    /// Takes back what was said of values, but not of unknown fields and wrong types: the object is
+    /// meant for others, who may well do what this gateway cannot.
+    pub fn forgive(&mut self) {
+        self.problems.retain(|problem| matches!(problem.code, "EG075" | "EG081" | "EG082"));
+        self.reasons.clear();
+    }
+
+    /// The object is not in force, and why.
+    pub fn ignore(&mut self, reason: impl Into<String>) {
+        self.ignored = true;
+        self.reasons.insert(0, reason.into());
+    }
+
+    pub fn is_ignored(&self) -> bool {
+        self.ignored
+    }
+
+    /// How messages name the object when they speak of another.
+    pub fn title(&self) -> String {
+        format!("{} {}/{}", self.document.kind, self.document.namespace, self.document.name)
+    }
+
+    /// Where a part of the plan comes from.
+    pub fn origin(&self, field: &str) -> Origin {
+        Origin {
+            object: self.object.clone(),
+            namespace: self.namespace.clone(),
+            place: self.document.locate(field),
+            field: field.to_owned(),
+            resource: self.resource.clone(),
+            condition: Condition::Absent,
+        }
+    }
+
+    /// The verdict and the problems, when all has been said.
+    pub fn finish(self) -> (Verdict, Vec<Problem>) {
+        let outcome = match (self.ignored, self.partly) {
+            (true, _) => Outcome::Ignored,
+            (false, true) => Outcome::PartlyApplied,
+            (false, false) => Outcome::Applied,
+        };
+        let verdict = Verdict {
+            object: self.object.to_string(),
+            namespace: self.document.namespace.clone(),
+            place: self.document.place(),
+            outcome,
+            reasons: self.reasons,
+        };
+        (verdict, self.problems)
+    }
+
+    fn push(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+}
+
+/// The path by which istiod names an object in a route's metadata.
+fn resource(document: &Document) -> String {
+    let mut kind = String::new();
+    for letter in document.kind.chars() {
+        if letter.is_ascii_uppercase() && !kind.is_empty() {
+            kind.push('-');
+        }
+        kind.push(letter.to_ascii_lowercase());
+    }
+    format!(
+        "/apis/{}/namespaces/{}/{kind}/{}",
+        document.api_version, document.namespace, document.name
+    )
+}

@@ -1,0 +1,135 @@
+//! The rules of all objects for one host are joined: each host of a listener has one list of rules.
+//!
+//! Hosts with the same list share a route, so that 100,000 hosts of one object are one route.
+//! Source: istio `core/gateway.go:buildGatewayHTTPRouteConfig`, `collapseDuplicateRoutes`.
+
+use std::collections::HashMap;
+
+use smallvec::SmallVec;
+
+use super::gateway::Gateways;
+use super::upstreams::Known;
+use super::virtual_service::{Rules, Site, Virtual};
+use crate::config::provenance::{Origin, Skipped};
+use crate::config::{Compiled, Identity};
+use crate::model::{Action, HostPattern, Route, Rule};
+
+/// The contributions of objects to one host, in order, as indices.
+type Share = SmallVec<[usize; 2]>;
+
+/// Adds the routes of every listener to the plan.
+pub fn build(
+    virtuals: &mut [Virtual<'_>],
+    gateways: &Gateways,
+    known: &Known,
+    identity: &Identity,
+    compiled: &mut Compiled,
+) {
+    // Istio's order: private to the namespace, exported to it, public; else as written.
+    virtuals.sort_by_key(|one| one.visibility);
+    for listener in 0..compiled.plan.listeners.len() {
+        let mut table = Table::default();
+        for server in gateways.servers.iter().filter(|server| server.listener == listener) {
+            for (index, one) in
+                virtuals.iter_mut().enumerate().filter(|(_, one)| one.is_bound_to(server))
+            {
+                let hosts = one.hosts_on(server);
+                if hosts.is_empty() {
+                    continue;
+                }
+                // Two servers of one gateway give the same rules; a second copy would only be dead weight.
+                let key = (index, server.gateway.clone());
+                let share = match table.made.get(&key) {
+                    Some(share) => *share,
+                    None => table.take(
+                        key,
+                        one.rules_on(Site { server, known, identity }),
+                        &mut compiled.provenance.skipped,
+                    ),
+                };
+                table.add(share, hosts);
+            }
+        }
+        table.finish(listener, compiled);
+    }
+}
+
+/// The hosts of one listener.
+#[derive(Default)]
+struct Table {
+    contributions: Vec<Rules>,
+    made: HashMap<(usize, String), usize>,
+    shares: HashMap<HostPattern, Share>,
+    /// Hosts in the order they were first met.
+    hosts: Vec<HostPattern>,
+}
+
+impl Table {
+    fn take(
+        &mut self,
+        key: (usize, String),
+        mut rules: Rules,
+        skipped: &mut Vec<Skipped>,
+    ) -> usize {
+        skipped.append(&mut rules.skipped);
+        self.contributions.push(rules);
+        self.made.insert(key, self.contributions.len() - 1);
+        self.contributions.len() - 1
+    }
+
+    fn add(&mut self, share: usize, hosts: Vec<HostPattern>) {
+        let rules = &self.contributions[share];
+        if rules.rules.is_empty() && rules.left_out == 0 {
+            return; // as Istio: an object with no rule here makes no virtual host
+        }
+        for host in hosts {
+            let shares = self.shares.entry(host).or_insert_with_key(|host| {
+                self.hosts.push(host.clone());
+                Share::new()
+            });
+            if !shares.contains(&share) {
+                shares.push(share);
+            }
+        }
+    }
+
+    fn finish(mut self, listener: usize, compiled: &mut Compiled) {
+        let mut groups: Vec<(Share, Vec<HostPattern>)> = Vec::new();
+        let mut by_share: HashMap<Share, usize> = HashMap::new();
+        for host in self.hosts {
+            let Some(share) = self.shares.remove(&host) else {
+                continue;
+            };
+            let group = *by_share.entry(share).or_insert_with_key(|share| {
+                groups.push((share.clone(), Vec::new()));
+                groups.len() - 1
+            });
+            groups[group].1.push(host);
+        }
+        let port = compiled.plan.listeners[listener].port;
+        for (share, hosts) in groups {
+            let parts =
+                share.iter().flat_map(|index| self.contributions[*index].rules.iter().cloned());
+            // Rules for every request go last, so that a later object's rules are reached.
+            let (last, first): (Vec<_>, Vec<_>) =
+                parts.partition(|(rule, _)| takes_everything(rule));
+            let (rules, origins): (Vec<Rule>, Vec<Origin>) = first.into_iter().chain(last).unzip();
+            let name = hosts.first().map_or_else(String::new, |host| virtual_host(host, port));
+            compiled.plan.routes.push(Route { name, listeners: vec![listener], hosts, rules });
+            compiled.provenance.routes.push(origins);
+        }
+    }
+}
+
+/// `edition.cnn.com:443`.
+fn virtual_host(host: &HostPattern, port: u16) -> String {
+    match host {
+        HostPattern::Exact(host) if host.as_str().contains(':') => format!("[{host}]:{port}"),
+        host => format!("{host}:{port}"),
+    }
+}
+
+fn takes_everything(rule: &Rule) -> bool {
+    let Action::Forward(_) = rule.action;
+    rule.path.is_any() && rule.methods.is_empty()
+}

@@ -1,0 +1,231 @@
+//! `ClientTLSSettings` become `Security`; whatever cannot be done fails closed, never in plain text.
+//!
+//! Source: istio `core/cluster_tls.go` and `pkg/config/validation`. Two things differ on purpose: a
+//! server name without alternative names is verified, and missing files never switch TLS off.
+
+use std::sync::Arc;
+
+use super::object::Report;
+use crate::config::istio::destination_rule::ClientTls;
+use crate::config::{Materials, Severity, nearest};
+use crate::model::upstream::{ClientIdentity, Roots};
+use crate::model::{Host, Security, TlsSpec};
+
+/// What the settings at `path` come to. Each thing that is wrong is reported, and the security broken.
+pub fn security(
+    tls: &ClientTls,
+    path: &str,
+    materials: &Materials,
+    report: &mut Report<'_>,
+) -> Security {
+    let outcome = match tls.mode.as_deref().unwrap_or("DISABLE") {
+        "DISABLE" => return plain(tls, path, report),
+        "SIMPLE" => spec(tls, None, materials),
+        "MUTUAL" => {
+            identity(tls, materials).and_then(|identity| spec(tls, Some(identity), materials))
+        }
+        "ISTIO_MUTUAL" => Err(fault(
+            "EG083",
+            "mode",
+            "ISTIO_MUTUAL needs a mesh's certificates; not supported yet",
+            "use MUTUAL with files",
+        )),
+        other => {
+            let fix = nearest(other, &["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"]);
+            Err(fault("EG081", "mode", &format!("\"{other}\" is not a TLS mode"), &fix))
+        }
+    };
+    match outcome {
+        Ok(spec) => {
+            remarks(tls, &spec, path, report);
+            Security::Tls(Arc::new(spec))
+        }
+        Err(fault) => {
+            let field = format!("{path}.{}", fault.field);
+            let message = format!("{}; requests fail with 503, never in plain text", fault.message);
+            report.fault(fault.code, Severity::Error, &field, message, fault.fix);
+            Security::Broken(format!("{} {field}: {}", report.title(), fault.message))
+        }
+    }
+}
+
+/// The files that the settings point at.
+pub fn files(tls: &ClientTls) -> Vec<String> {
+    let roots = tls.ca_certificates.iter().filter(|path| path.as_str() != "system");
+    let paths = [&tls.client_certificate, &tls.private_key, &tls.ca_crl].into_iter().flatten();
+    roots.chain(paths).filter(|path| !path.is_empty()).cloned().collect()
+}
+
+/// A setting that cannot be carried out.
+struct Fault {
+    code: &'static str,
+    field: &'static str,
+    message: String,
+    fix: String,
+}
+
+fn fault(code: &'static str, field: &'static str, message: &str, fix: &str) -> Fault {
+    Fault { code, field, message: message.to_owned(), fix: fix.to_owned() }
+}
+
+fn plain(tls: &ClientTls, path: &str, report: &mut Report<'_>) -> Security {
+    if tls.mode.is_none() {
+        let message = "tls without a mode means DISABLE: plain text";
+        report.tell(
+            "EG040",
+            Severity::Warning,
+            path,
+            message,
+            "write mode: SIMPLE for TLS, or DISABLE to say so",
+        );
+    }
+    Security::Plain
+}
+
+fn spec(
+    tls: &ClientTls,
+    identity: Option<ClientIdentity>,
+    materials: &Materials,
+) -> Result<TlsSpec, Fault> {
+    let skip_verify = tls.insecure_skip_verify.unwrap_or(false);
+    if present(&tls.credential_name).is_some() {
+        return Err(fault(
+            "EG083",
+            "credentialName",
+            "credentialName is not supported yet",
+            "mount the Secret and name its files",
+        ));
+    }
+    if present(&tls.ca_crl).is_some() {
+        return Err(fault(
+            "EG083",
+            "caCrl",
+            "revocation lists are not supported yet",
+            "remove it if that is acceptable",
+        ));
+    }
+    if skip_verify && (present(&tls.ca_certificates).is_some() || !tls.subject_alt_names.is_empty())
+    {
+        let message = "verification is switched off, but caCertificates or subjectAltNames say what to verify";
+        return Err(fault("EG032", "insecureSkipVerify", message, "remove one or the other"));
+    }
+    if tls.subject_alt_names.iter().any(String::is_empty) {
+        return Err(fault("EG081", "subjectAltNames", "a name is empty", "remove it"));
+    }
+    let sni = match present(&tls.sni) {
+        None => None,
+        Some(name) => {
+            Some(Host::parse(name).ok().filter(|host| host.ip().is_none()).ok_or_else(|| {
+                fault(
+                    "EG037",
+                    "sni",
+                    &format!("\"{name}\" is not a name that can be sent as SNI"),
+                    "write a host name",
+                )
+            })?)
+        }
+    };
+    Ok(TlsSpec {
+        sni,
+        subject_alt_names: tls.subject_alt_names.clone(),
+        service_alt_names: Vec::new(),
+        roots: roots(tls, materials)?,
+        identity,
+        skip_verify,
+    })
+}
+
+fn roots(tls: &ClientTls, materials: &Materials) -> Result<Roots, Fault> {
+    match present(&tls.ca_certificates) {
+        None => Ok(Roots::Web),
+        Some("system") => Ok(Roots::System),
+        Some(path) => {
+            let pem = pem(path, "CERTIFICATE-----", materials).map_err(|why| {
+                fault("EG035", "caCertificates", &why, "name a readable PEM file")
+            })?;
+            Ok(Roots::Pem { path: path.to_owned(), pem })
+        }
+    }
+}
+
+fn identity(tls: &ClientTls, materials: &Materials) -> Result<ClientIdentity, Fault> {
+    if present(&tls.credential_name).is_some() {
+        return Err(fault(
+            "EG083",
+            "credentialName",
+            "credentialName is not supported yet",
+            "mount the Secret and name its files in clientCertificate and privateKey",
+        ));
+    }
+    let Some(certificate_path) = present(&tls.client_certificate) else {
+        return Err(fault(
+            "EG033",
+            "mode",
+            "MUTUAL without clientCertificate",
+            "add clientCertificate and privateKey",
+        ));
+    };
+    let Some(key_path) = present(&tls.private_key) else {
+        return Err(fault("EG033", "mode", "MUTUAL without privateKey", "add privateKey"));
+    };
+    let certificate = pem(certificate_path, "CERTIFICATE-----", materials)
+        .map_err(|why| fault("EG033", "clientCertificate", &why, "name a readable PEM file"))?;
+    let key = pem(key_path, "PRIVATE KEY-----", materials)
+        .map_err(|why| fault("EG033", "privateKey", &why, "name a readable PEM file"))?;
+    Ok(ClientIdentity {
+        certificate_path: certificate_path.to_owned(),
+        certificate,
+        key_path: key_path.to_owned(),
+        key,
+    })
+}
+
+/// The content of a file, which must have a PEM block of a kind.
+fn pem(path: &str, kind: &str, materials: &Materials) -> Result<Arc<[u8]>, String> {
+    let content = match materials.get(path) {
+        Some(Ok(content)) => content,
+        Some(Err(why)) => return Err(format!("{path} cannot be read: {why}")),
+        None => return Err(format!("{path} was not loaded")),
+    };
+    if memchr::memmem::find(content, kind.as_bytes()).is_none() {
+        return Err(format!("{path} has no PEM block \"BEGIN ...{}\"", kind.trim_end_matches('-')));
+    }
+    Ok(content.clone())
+}
+
+/// What is worth saying about settings that work.
+fn remarks(tls: &ClientTls, spec: &TlsSpec, path: &str, report: &mut Report<'_>) {
+    if spec.skip_verify {
+        let message =
+            "the certificate is NOT verified; anybody on the way can read and change everything";
+        report.tell(
+            "EG031",
+            Severity::Warning,
+            &format!("{path}.insecureSkipVerify"),
+            message,
+            "remove it; name a private authority in caCertificates",
+        );
+    } else if let Some(sni) = &spec.sni
+        && spec.subject_alt_names.is_empty()
+    {
+        let message = format!(
+            "Istio would accept any certificate from a trusted authority here; this gateway verifies it against {sni}"
+        );
+        report.tell(
+            "EG030",
+            Severity::Warning,
+            &format!("{path}.sni"),
+            message,
+            format!("add subjectAltNames: [{sni}] to be explicit"),
+        );
+    }
+    if spec.identity.is_none() && (tls.client_certificate.is_some() || tls.private_key.is_some()) {
+        let message = "mode SIMPLE shows no client certificate; the files are not used";
+        report.tell("EG033", Severity::Warning, &format!("{path}.mode"), message, "use MUTUAL");
+    }
+}
+
+/// An empty text is an absent one, as in protobuf.
+fn present(text: &Option<String>) -> Option<&str> {
+    text.as_deref().filter(|text| !text.is_empty())
+}

@@ -1,0 +1,476 @@
+//! A `VirtualService` becomes rules for its hosts on each server it is bound to.
+//!
+//! It does not join the rules of several objects for one host: that is `routes.rs`.
+//! Source: istio `core/gateway.go:buildGatewayHTTPRouteConfig`, `core/route/route.go`.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::action::{self, Use};
+use super::condition::{self, Applies};
+use super::gateway::{Gateways, OpenServer, Selected};
+use super::names::{self, MESH, Normal, Visibility};
+use super::object::{Object, Report};
+use super::upstreams::Known;
+use crate::config::istio::virtual_service::{HttpMatch, HttpRoute, VirtualService};
+use crate::config::provenance::{Condition, Origin, Skipped};
+use crate::config::{Document, Identity, Severity};
+use crate::model::{Action, HostPattern, PathMatch, Rule};
+
+/// One object, bound to at least one gateway that is this process.
+pub struct Virtual<'a> {
+    pub object: Object<'a, VirtualService>,
+    pub hosts: Arc<[HostPattern]>,
+    pub visibility: Visibility,
+    /// Destinations in use, each once.
+    pub uses: Vec<Use>,
+    /// `namespace/name` of each gateway, or `mesh`.
+    gateways: HashSet<String>,
+    /// Index of each host in `hosts`.
+    positions: HashMap<HostPattern, usize>,
+    /// Which hosts a server has admitted.
+    admitted: Vec<bool>,
+}
+
+/// The rules of an object on a server, and where each comes from.
+#[derive(Default)]
+pub struct Rules {
+    pub rules: Vec<(Rule, Origin)>,
+    /// Entries that could not be compiled: the hosts answer 404 rather than be taken by a wider one.
+    pub left_out: usize,
+    pub skipped: Vec<Skipped>,
+    /// The condition that takes every request, after which nothing is reached.
+    ended_by: Option<String>,
+}
+
+/// The server that rules are made for, and what they may lead to.
+#[derive(Clone, Copy)]
+pub struct Site<'s> {
+    pub server: &'s OpenServer,
+    pub known: &'s Known,
+    pub identity: &'s Identity,
+}
+
+/// Reads the object; `Err`: nothing of it applies, and the report says why.
+pub fn read<'a>(
+    document: &'a Document,
+    gateways: &Gateways,
+    identity: &Identity,
+) -> Result<Virtual<'a>, Report<'a>> {
+    let mut object = Object::<VirtualService>::read(document)?;
+    let visibility =
+        names::visibility(&object.spec.export_to, object.namespace(), &identity.namespace);
+    if visibility == Visibility::Hidden {
+        let message = format!(
+            "exportTo hides it from namespace {}, where this gateway is",
+            identity.namespace
+        );
+        object.report.tell(
+            "EG079",
+            Severity::Warning,
+            "spec.exportTo",
+            message.clone(),
+            "add that namespace or \"*\"",
+        );
+        object.report.ignore(message);
+        return Err(object.report);
+    }
+    let bound = bound(&mut object, gateways);
+    if object.report.is_ignored() {
+        return Err(object.report);
+    }
+    let hosts = hosts(&mut object);
+    for (field, entries) in
+        [("spec.tls", object.spec.tls.len()), ("spec.tcp", object.spec.tcp.len())]
+    {
+        if entries > 0 {
+            object.report.unsupported(Severity::Error, field, "these routes are not in force");
+        }
+    }
+    if hosts.is_empty() || object.spec.http.is_empty() {
+        let (field, what) =
+            if hosts.is_empty() { ("spec.hosts", "host") } else { ("spec.http", "http route") };
+        if !object.faulty_at(field) && object.spec.tls.is_empty() && object.spec.tcp.is_empty() {
+            object.report.fault(
+                "EG082",
+                Severity::Error,
+                field,
+                format!("no usable {what}"),
+                "add one",
+            );
+        }
+        object.report.ignore(format!("it has no usable {what}"));
+        return Err(object.report);
+    }
+    let positions = hosts.iter().cloned().enumerate().map(|(index, host)| (host, index)).collect();
+    let admitted = vec![false; hosts.len()];
+    let mut read = Virtual {
+        object,
+        hosts: hosts.into(),
+        visibility,
+        uses: Vec::new(),
+        gateways: bound,
+        positions,
+        admitted,
+    };
+    read.report_conditions(gateways);
+    Ok(read)
+}
+
+/// The gateways it names, resolved; the report is ignored when none is this process.
+fn bound(object: &mut Object<'_, VirtualService>, gateways: &Gateways) -> HashSet<String> {
+    let Object { spec, report, .. } = object;
+    if spec.gateways.is_empty() {
+        let message = "applies to sidecars only: gateways defaults to [mesh]";
+        report.tell(
+            "EG008",
+            Severity::Warning,
+            "spec.gateways",
+            message,
+            "name the gateway in gateways",
+        );
+        report.ignore(message);
+        return HashSet::new();
+    }
+    let mut bound = HashSet::new();
+    let mut here = false;
+    for (index, name) in spec.gateways.iter().enumerate() {
+        let resolved = names::gateway(name, &report.document.namespace);
+        match gateways.known.get(&resolved) {
+            _ if resolved == MESH => {}
+            Some(selected) => here |= *selected == Selected::ThisGateway,
+            None => {
+                let short = resolved.rsplit('/').next().unwrap_or(&resolved);
+                let elsewhere = gateways
+                    .known
+                    .keys()
+                    .filter(|other| other.rsplit('/').next() == Some(short))
+                    .min();
+                let (hint, fix) = match elsewhere {
+                    Some(other) => (format!("; {other} does"), format!("write \"{other}\"")),
+                    None => (String::new(), format!("add a Gateway {resolved}")),
+                };
+                let message = format!(
+                    "gateway \"{name}\" resolves to {resolved}, which does not exist{hint}"
+                );
+                report.fault(
+                    "EG007",
+                    Severity::Error,
+                    &format!("spec.gateways[{index}]"),
+                    message,
+                    fix,
+                );
+            }
+        }
+        bound.insert(resolved);
+    }
+    if !here {
+        if bound.iter().all(|name| name == MESH) {
+            report.tell(
+                "EG013",
+                Severity::Info,
+                "spec.gateways",
+                "applies to sidecars only; ignored by this gateway",
+                "",
+            );
+        }
+        report.ignore("spec.gateways names no gateway that is this process");
+    }
+    bound
+}
+
+fn hosts(object: &mut Object<'_, VirtualService>) -> Vec<HostPattern> {
+    let Object { spec, report, .. } = object;
+    let (mut hosts, mut seen) = (Vec::new(), HashSet::new());
+    for (index, text) in spec.hosts.iter().enumerate() {
+        let field = format!("spec.hosts[{index}]");
+        let pattern = match names::host_pattern(&names::service(text, &report.document.namespace)) {
+            Ok(Normal::Same(pattern)) if !text.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+                pattern
+            }
+            Ok(Normal::Same(pattern) | Normal::Mended(pattern)) => {
+                let message = format!(
+                    "a host is written without scheme, port, trailing dot and capitals; taken as \"{pattern}\""
+                );
+                report.tell(
+                    "EG071",
+                    Severity::Warning,
+                    &field,
+                    message,
+                    format!("write \"{pattern}\""),
+                );
+                pattern
+            }
+            Err(why) => {
+                report.fault(
+                    "EG071",
+                    Severity::Error,
+                    &field,
+                    format!("{why}; it is left out"),
+                    "write the name alone",
+                );
+                continue;
+            }
+        };
+        if seen.insert(pattern.clone()) {
+            hosts.push(pattern);
+        }
+    }
+    hosts
+}
+
+impl Virtual<'_> {
+    pub fn namespace(&self) -> &str {
+        self.object.namespace()
+    }
+
+    pub fn is_bound_to(&self, server: &OpenServer) -> bool {
+        self.gateways.contains(&server.gateway)
+    }
+
+    /// The hosts it has on a server: where one side is wider, the more specific one.
+    pub fn hosts_on(&mut self, server: &OpenServer) -> Vec<HostPattern> {
+        let mut common = Vec::new();
+        let namespace = self.object.namespace();
+        for (index, host) in self.hosts.iter().enumerate() {
+            if server.admitted.covers(host, namespace) {
+                self.admitted[index] = true;
+                common.push(host.clone());
+            }
+        }
+        if self.hosts.iter().any(|host| !matches!(host, HostPattern::Exact(_))) {
+            for narrow in server.admitted.patterns(namespace) {
+                for index in names::wider(narrow).filter_map(|wide| self.positions.get(&wide)) {
+                    self.admitted[*index] = true;
+                    common.push(narrow.clone());
+                }
+            }
+        }
+        common
+    }
+
+    /// Says which hosts no server admits.
+    pub fn report_hosts(&mut self, gateways: &Gateways) {
+        let missing: Vec<usize> =
+            (0..self.hosts.len()).filter(|index| !self.admitted[*index]).collect();
+        let Some(first) = missing.first() else { return };
+        let servers = gateways.servers.iter().filter(|server| self.is_bound_to(server));
+        let admitted: Vec<String> = servers
+            .flat_map(|server| server.admitted.patterns(self.namespace()))
+            .take(4)
+            .map(ToString::to_string)
+            .collect();
+        let more = if missing.len() > 1 {
+            format!(" and {} more", missing.len() - 1)
+        } else {
+            String::new()
+        };
+        let message = format!(
+            "the gateway's servers admit [{}], which does not cover {}{more}; requests get 404",
+            admitted.join(", "),
+            self.hosts[*first]
+        );
+        let report = &mut self.object.report;
+        report.fault(
+            "EG009",
+            Severity::Warning,
+            &format!("spec.hosts[{first}]"),
+            message,
+            "add the host to the Gateway's server",
+        );
+        if missing.len() == self.hosts.len() {
+            report.ignore("no server admits any of its hosts");
+        }
+    }
+
+    /// The rules on a server, in order; a rule for every request ends them.
+    pub fn rules_on(&mut self, site: Site<'_>) -> Rules {
+        let mut rules = Rules::default();
+        let http = std::mem::take(&mut self.object.spec.http);
+        for (index, route) in http.iter().enumerate() {
+            self.rules_of(route, &format!("spec.http[{index}]"), site, &mut rules);
+        }
+        self.object.spec.http = http;
+        rules
+    }
+
+    fn rules_of(&mut self, route: &HttpRoute, field: &str, site: Site<'_>, rules: &mut Rules) {
+        let Site { server, known, identity } = site;
+        let everything = HttpMatch::default();
+        let conditions: Vec<(String, &HttpMatch, Condition)> = match &route.matches[..] {
+            [] => vec![(field.to_owned(), &everything, Condition::Absent)],
+            some => {
+                let at = |index| format!("{field}.match[{index}]");
+                some.iter()
+                    .enumerate()
+                    .map(|(index, one)| (at(index), one, Condition::Written))
+                    .collect()
+            }
+        };
+        if self.object.faulty_at(&format!("{field}.match")) {
+            rules.left_out += 1;
+            let reason = format!("{field}.match cannot be understood, so its rules are left out");
+            self.object.report.reason(reason.clone());
+            rules.skipped.push(self.skipped(field, server, reason));
+            return;
+        }
+        let mut forward = None;
+        for (at, condition, written) in conditions {
+            if let Applies::NotHere { field: decided, reason } =
+                condition::applies(condition, server, self.object.namespace(), identity)
+            {
+                rules.skipped.push(self.skipped(&format!("{at}.{decided}"), server, reason));
+                continue;
+            }
+            if let Some(end) = &rules.ended_by {
+                let message = format!("never reached: {end} takes every request");
+                self.object.report.tell(
+                    "EG070",
+                    Severity::Warning,
+                    &at,
+                    message.clone(),
+                    "move it further up",
+                );
+                rules.skipped.push(self.skipped(&at, server, message));
+                continue;
+            }
+            let report = &mut self.object.report;
+            let Some((path, methods)) = condition::compile(condition, &at, report) else {
+                rules.left_out += 1;
+                rules.skipped.push(self.skipped(
+                    &at,
+                    server,
+                    "the condition is not supported yet".to_owned(),
+                ));
+                continue;
+            };
+            let action = forward
+                .get_or_insert_with(|| action::compile(route, field, server.port, known, report))
+                .0
+                .clone();
+            let name = match (route.name.as_str(), condition.name.as_str()) {
+                (name, "") => name.to_owned(),
+                (name, part) => format!("{name}.{part}"),
+            };
+            if path.is_any() && methods.is_empty() {
+                rules.ended_by = Some(at.clone());
+            }
+            let origin = Origin { condition: written, ..report.origin(&at) };
+            self.report_same_condition(&at, &path, &methods, rules);
+            rules
+                .rules
+                .push((Rule { name, path, methods, action: Action::Forward(action) }, origin));
+        }
+        for one in forward.into_iter().flat_map(|(_, uses)| uses) {
+            if !self
+                .uses
+                .iter()
+                .any(|other| other.field == one.field && other.upstream == one.upstream)
+            {
+                self.uses.push(one);
+            }
+        }
+    }
+
+    /// Says when an earlier rule has the very same condition, so that this one is never reached.
+    fn report_same_condition(
+        &mut self,
+        at: &str,
+        path: &PathMatch,
+        methods: &[String],
+        rules: &Rules,
+    ) {
+        let same = rules
+            .rules
+            .iter()
+            .rev()
+            .take(100)
+            .find(|(rule, _)| rule.path == *path && rule.methods == methods);
+        if let Some((_, origin)) = same {
+            let message = format!("never reached: {} has the same condition", origin.field);
+            self.object.report.tell("EG070", Severity::Warning, at, message, "remove one of them");
+        }
+    }
+
+    fn skipped(&self, field: &str, server: &OpenServer, reason: String) -> Skipped {
+        let origin = self.object.report.origin(field);
+        Skipped { origin, hosts: self.hosts.clone(), port: Some(server.port), reason }
+    }
+
+    /// Says which conditions can hold on no server of this process at all.
+    fn report_conditions(&mut self, gateways: &Gateways) {
+        let http = std::mem::take(&mut self.object.spec.http);
+        for (index, route) in http.iter().enumerate() {
+            for (position, condition) in route.matches.iter().enumerate() {
+                self.report_condition(
+                    condition,
+                    &format!("spec.http[{index}].match[{position}]"),
+                    gateways,
+                );
+            }
+        }
+        self.object.spec.http = http;
+    }
+
+    fn report_condition(&mut self, condition: &HttpMatch, at: &str, gateways: &Gateways) {
+        let namespace = self.object.namespace().to_owned();
+        for (index, name) in condition.gateways.iter().enumerate() {
+            let resolved = names::gateway(name, &namespace);
+            if !self.gateways.contains(&resolved) {
+                let message = format!(
+                    "\"{name}\" is not listed in spec.gateways, so the condition never holds for it"
+                );
+                let report = &mut self.object.report;
+                report.fault(
+                    "EG006",
+                    Severity::Error,
+                    &format!("{at}.gateways[{index}]"),
+                    message,
+                    "list it in spec.gateways",
+                );
+            }
+        }
+        if condition::is_mesh_only(condition) {
+            let report = &mut self.object.report;
+            return report.tell(
+                "EG013",
+                Severity::Info,
+                at,
+                "applies to sidecars only; ignored by this gateway",
+                "",
+            );
+        }
+        let Some(port) = condition.port else { return };
+        let here = |server: &&OpenServer| {
+            let named = |name: &String| names::gateway(name, &namespace) == server.gateway;
+            self.is_bound_to(server)
+                && (condition.gateways.is_empty() || condition.gateways.iter().any(named))
+        };
+        let ports: BTreeSet<u32> =
+            gateways.servers.iter().filter(here).map(|server| u32::from(server.port)).collect();
+        if ports.is_empty() || ports.contains(&port) {
+            return;
+        }
+        let for_mesh = |name: &String| name == MESH;
+        let mesh_too = self.gateways.contains(MESH)
+            && (condition.gateways.is_empty() || condition.gateways.iter().any(for_mesh));
+        let list: Vec<String> = ports.iter().map(u32::to_string).collect();
+        let message = format!(
+            "match.port {port} never equals a server port of the gateway ({}): it cannot apply here",
+            list.join(", ")
+        );
+        let report = &mut self.object.report;
+        if mesh_too {
+            report.tell(
+                "EG013",
+                Severity::Info,
+                &format!("{at}.port"),
+                format!("{message}; sidecars may use it"),
+                "",
+            );
+        } else {
+            let fix = "match.port is the Gateway's port number, not the container's";
+            report.fault("EG005", Severity::Error, &format!("{at}.port"), message, fix);
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! The shape of a `Gateway` (networking/v1alpha3/gateway.proto), field for field.
+//!
+//! No logic and no judgement; what is not supported yet is kept as it was written, to be reported.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Servers for the gateways that a selector finds.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Gateway {
+    pub servers: Vec<Server>,
+    pub selector: BTreeMap<String, String>,
+}
+
+/// A port and the hosts that are admitted on it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Server {
+    pub port: Port,
+    pub bind: String,
+    /// `host`, `namespace/host`, `./host` or `*/host`.
+    pub hosts: Vec<String>,
+    pub tls: Option<Value>,
+    pub default_endpoint: Option<String>,
+    pub name: String,
+}
+
+/// A server's port.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Port {
+    pub number: u32,
+    pub protocol: String,
+    pub name: String,
+    /// Removed from the API.
+    pub target_port: Option<u32>,
+}

@@ -1,0 +1,147 @@
+//! The shape of a `VirtualService` (networking/v1alpha3/virtual_service.proto), field for field.
+//!
+//! No logic and no judgement; what is not supported yet is kept as it was written, to be reported.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Routes for some hosts on some gateways.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct VirtualService {
+    pub hosts: Vec<String>,
+    pub gateways: Vec<String>,
+    pub http: Vec<HttpRoute>,
+    pub tls: Vec<Value>,
+    pub tcp: Vec<Value>,
+    pub export_to: Vec<String>,
+}
+
+/// Conditions, any of which suffices, and what follows.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct HttpRoute {
+    pub name: String,
+    #[serde(rename = "match")]
+    pub matches: Vec<HttpMatch>,
+    pub route: Vec<HttpRouteDestination>,
+    pub redirect: Option<Value>,
+    pub direct_response: Option<Value>,
+    pub delegate: Option<Value>,
+    pub rewrite: Option<HttpRewrite>,
+    pub timeout: Option<String>,
+    pub retries: Option<HttpRetry>,
+    pub fault: Option<Value>,
+    pub mirror: Option<Value>,
+    pub mirrors: Option<Value>,
+    pub mirror_percentage: Option<Value>,
+    pub cors_policy: Option<Value>,
+    pub headers: Option<Headers>,
+    // Removed from the API:
+    pub mirror_percent: Option<Value>,
+    pub websocket_upgrade: Option<Value>,
+    pub append_headers: Option<Value>,
+    pub append_request_headers: Option<Value>,
+    pub remove_request_headers: Option<Value>,
+    pub append_response_headers: Option<Value>,
+    pub remove_response_headers: Option<Value>,
+}
+
+/// Conditions, all of which must hold.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct HttpMatch {
+    pub name: String,
+    pub uri: Option<StringMatch>,
+    pub scheme: Option<Value>,
+    pub method: Option<StringMatch>,
+    pub authority: Option<Value>,
+    pub headers: BTreeMap<String, Value>,
+    pub port: Option<u32>,
+    pub source_labels: BTreeMap<String, String>,
+    pub gateways: Vec<String>,
+    pub query_params: BTreeMap<String, Value>,
+    pub ignore_uri_case: bool,
+    pub without_headers: BTreeMap<String, Value>,
+    pub source_namespace: String,
+    pub stat_prefix: String,
+}
+
+/// One of three ways to compare a text.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct StringMatch {
+    pub exact: Option<String>,
+    pub prefix: Option<String>,
+    pub regex: Option<String>,
+}
+
+/// A destination with its share of the requests.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct HttpRouteDestination {
+    pub destination: Destination,
+    pub weight: Option<i64>,
+    pub headers: Option<Headers>,
+    // Removed from the API:
+    pub append_request_headers: Option<Value>,
+    pub remove_request_headers: Option<Value>,
+    pub append_response_headers: Option<Value>,
+    pub remove_response_headers: Option<Value>,
+}
+
+/// A service, a port of it and a subset.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Destination {
+    pub host: String,
+    pub subset: String,
+    pub port: Option<PortSelector>,
+}
+
+/// A port by its number.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct PortSelector {
+    pub number: u32,
+}
+
+/// What is put in place of the path and the Host.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct HttpRewrite {
+    pub uri: Option<String>,
+    pub authority: Option<String>,
+    pub uri_regex_rewrite: Option<Value>,
+}
+
+/// How often and when to try again.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct HttpRetry {
+    pub attempts: i64,
+    pub per_try_timeout: Option<Value>,
+    pub retry_on: Option<Value>,
+    pub retry_remote_localities: Option<Value>,
+    pub retry_ignore_previous_hosts: Option<Value>,
+    pub backoff: Option<Value>,
+}
+
+/// Edits of the request and the response head.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Headers {
+    pub request: Option<HeaderOperations>,
+    pub response: Option<HeaderOperations>,
+}
+
+/// Edits of one head.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct HeaderOperations {
+    pub set: BTreeMap<String, String>,
+    pub add: BTreeMap<String, String>,
+    pub remove: Vec<String>,
+}

@@ -1,0 +1,346 @@
+//! The way back: any plan in Egret's own form, so that reading the text gives the plan again.
+//!
+//! What a `to:` and the fields beside it can say is written there; other upstreams go under
+//! `upstreams`, with their names. Their order is the only thing that may differ afterwards.
+
+use std::collections::HashSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use super::listeners;
+use super::routes::default_name;
+use super::tls::{CA_OF_SYSTEM, SNI_OF_REQUEST};
+use super::upstreams::cluster_name;
+use super::yaml::{self, Node};
+use crate::model::upstream::Roots;
+use crate::model::{
+    Action, Addressing, Balance, Destination, Forward, HeaderEdit, HeaderEdits, Host, HostPattern,
+    Listener, PathMatch, Plan, Policy, Protocol, Retry, Route, Rule, Security, Target, TlsSpec,
+    UpstreamSpec, duration,
+};
+
+type Fields = Vec<(String, Node)>;
+
+/// Writes a plan as one YAML document.
+pub fn render(plan: &Plan) -> String {
+    let inline = Inline::of(plan);
+    let mut document = Fields::new();
+    let listeners: Vec<Node> = plan.listeners.iter().map(listener).collect();
+    document.push(("listeners".to_owned(), Node::List(listeners)));
+    let named = plan.upstreams.iter().enumerate().filter(|(index, _)| !inline.0.contains(index));
+    let upstreams: Vec<Node> = named.map(|(_, spec)| upstream(spec)).collect();
+    if !upstreams.is_empty() {
+        document.push(("upstreams".to_owned(), Node::List(upstreams)));
+    }
+    let routes: Vec<Node> = plan.routes.iter().map(|one| route(one, plan, &inline)).collect();
+    document.push(("routes".to_owned(), Node::List(routes)));
+    yaml::write(&document)
+}
+
+/// The upstreams that are written beside a `to:`: those that are used and have the name they would get.
+struct Inline(HashSet<usize>);
+
+impl Inline {
+    fn of(plan: &Plan) -> Self {
+        let forwards = plan.routes.iter().flat_map(|route| &route.rules).map(|rule| {
+            let Action::Forward(forward) = &rule.action;
+            forward
+        });
+        let (mut used, mut shared) = (HashSet::new(), HashSet::new());
+        for forward in forwards {
+            let indices = forward.to.iter().filter_map(|(destination, _)| match destination {
+                Destination::Upstream(index) => Some(*index),
+                Destination::Missing(_) => None,
+            });
+            // Several destinations have in common what stands beside them, so each goes by its name.
+            if let [(_, 1)] = forward.to.as_slice() {
+                used.extend(indices)
+            } else {
+                shared.extend(indices)
+            }
+        }
+        used.retain(|index| {
+            let key = &plan.upstreams[*index].key;
+            !shared.contains(index)
+                && key.name == cluster_name(&Target { host: key.host.clone(), port: key.port }, "")
+        });
+        Self(used)
+    }
+}
+
+fn listener(listener: &Listener) -> Node {
+    let mut fields = vec![number("port", listener.port.into())];
+    if listener.bind != SocketAddr::from((Ipv4Addr::UNSPECIFIED, listener.port)) {
+        fields.push(text("bind", listener.bind.to_string()));
+    }
+    if listener.name != listeners::name(listener.bind, listener.port) {
+        fields.push(text("name", &listener.name));
+    }
+    if listener.route_table != listeners::route_table(listener.bind, listener.port) {
+        fields.push(text("routeTable", &listener.route_table));
+    }
+    Node::Map(fields)
+}
+
+fn upstream(spec: &UpstreamSpec) -> Node {
+    let mut fields = vec![text("name", &spec.key.name), text("to", url(spec))];
+    fields.extend(options(spec));
+    Node::Map(fields)
+}
+
+fn route(route: &Route, plan: &Plan, inline: &Inline) -> Node {
+    let mut fields = Fields::new();
+    let port = route.listeners.first().map_or(0, |index| plan.listeners[*index].port);
+    if route.hosts.first().is_none_or(|host| default_name(host, port) != route.name) {
+        fields.push(text("name", &route.name));
+    }
+    fields.push(("hosts".to_owned(), texts(route.hosts.iter().map(HostPattern::to_string))));
+    fields.extend(served_on(route, plan));
+    match route.rules.as_slice() {
+        [only] if only.name.is_empty() && only.path.is_any() && only.methods.is_empty() => {
+            fields.extend(action(&only.action, plan, inline));
+        }
+        rules => {
+            let rules = rules.iter().map(|one| rule(one, plan, inline)).collect();
+            fields.push(("rules".to_owned(), Node::List(rules)));
+        }
+    }
+    Node::Map(fields)
+}
+
+/// Nothing when the route is served everywhere.
+fn served_on(route: &Route, plan: &Plan) -> Option<(String, Node)> {
+    if route.listeners.iter().copied().eq(0..plan.listeners.len()) {
+        return None;
+    }
+    let served_on: Vec<&Listener> =
+        route.listeners.iter().map(|index| &plan.listeners[*index]).collect();
+    let is_alone = |listener: &&Listener| {
+        plan.listeners.iter().filter(|other| other.port == listener.port).count() == 1
+    };
+    if served_on.iter().all(is_alone) {
+        let ports = served_on.iter().map(|listener| Node::Number(listener.port.into())).collect();
+        return Some(("ports".to_owned(), Node::List(ports)));
+    }
+    Some(("listeners".to_owned(), texts(served_on.iter().map(|listener| listener.name.clone()))))
+}
+
+fn rule(rule: &Rule, plan: &Plan, inline: &Inline) -> Node {
+    let mut fields = Fields::new();
+    if !rule.name.is_empty() {
+        fields.push(text("name", &rule.name));
+    }
+    let mut condition = Fields::new();
+    match &rule.path {
+        path if path.is_any() => {}
+        PathMatch::Exact(path) => {
+            condition.push(("path".to_owned(), Node::Map(vec![text("exact", path)])))
+        }
+        PathMatch::Prefix(path) => {
+            condition.push(("path".to_owned(), Node::Map(vec![text("prefix", path)])))
+        }
+    }
+    if !rule.methods.is_empty() {
+        condition.push(("methods".to_owned(), texts(rule.methods.iter().cloned())));
+    }
+    if !condition.is_empty() {
+        fields.push(("match".to_owned(), Node::Map(condition)));
+    }
+    fields.extend(action(&rule.action, plan, inline));
+    Node::Map(fields)
+}
+
+fn action(action: &Action, plan: &Plan, inline: &Inline) -> Fields {
+    let Action::Forward(forward) = action;
+    let Forward { to, timeout, retry, rewrite_host, request, response } = forward;
+    let mut fields = Fields::new();
+    let name = |destination: &Destination| match destination {
+        Destination::Upstream(index) => plan.upstreams[*index].key.name.clone(),
+        Destination::Missing(name) => name.clone(),
+    };
+    match to.as_slice() {
+        [(Destination::Upstream(index), 1)] if inline.0.contains(index) => {
+            let spec = &plan.upstreams[*index];
+            fields.push(text("to", url(spec)));
+            fields.extend(options(spec));
+        }
+        [(destination, 1)] => fields.push(text("to", name(destination))),
+        shares => {
+            let share = |(destination, weight): &(Destination, u32)| {
+                Node::Map(vec![text("to", name(destination)), number("weight", (*weight).into())])
+            };
+            fields.push(("split".to_owned(), Node::List(shares.iter().map(share).collect())));
+        }
+    }
+    fields.extend(timeout.map(|timeout| time("timeout", timeout)));
+    if *retry != Retry::default() {
+        fields.push((
+            "retries".to_owned(),
+            Node::Map(vec![number("attempts", retry.attempts.into())]),
+        ));
+    }
+    fields.extend(rewrite_host.as_ref().map(|host| text("host", host)));
+    let mut headers = Fields::new();
+    for (name, edits) in [("request", request), ("response", response)] {
+        if !edits.is_empty() {
+            headers.push((name.to_owned(), header_edits(edits)));
+        }
+    }
+    if !headers.is_empty() {
+        fields.push(("headers".to_owned(), Node::Map(headers)));
+    }
+    fields
+}
+
+fn header_edits(edits: &HeaderEdits) -> Node {
+    let mut fields = Fields::new();
+    for (name, lines) in [("set", &edits.set), ("add", &edits.add)] {
+        let line = |edit: &HeaderEdit| (edit.name.clone(), Node::Text(edit.value.clone()));
+        if !lines.is_empty() {
+            fields.push((name.to_owned(), Node::Map(lines.iter().map(line).collect())));
+        }
+    }
+    if !edits.remove.is_empty() {
+        fields.push(("remove".to_owned(), texts(edits.remove.iter().cloned())));
+    }
+    Node::Map(fields)
+}
+
+fn url(spec: &UpstreamSpec) -> String {
+    let key = &spec.key;
+    let (scheme, port_default) = match key.security {
+        Security::Plain => ("http", 80),
+        Security::Tls(_) | Security::Broken(_) => ("https", 443),
+    };
+    match key.port == port_default {
+        true => format!("{scheme}://{}", bracketed(&key.host)),
+        false => format!("{scheme}://{}:{}", bracketed(&key.host), key.port),
+    }
+}
+
+fn bracketed(host: &Host) -> String {
+    if host.as_str().contains(':') { format!("[{host}]") } else { host.to_string() }
+}
+
+/// What stands beside a `to:`; nothing that is the default.
+fn options(spec: &UpstreamSpec) -> Fields {
+    let mut fields = Fields::new();
+    let tls = match &spec.key.security {
+        Security::Plain => Fields::new(),
+        Security::Tls(tls) => tls_fields(tls, &spec.key.host),
+        Security::Broken(reason) => vec![text("unusable", reason)],
+    };
+    if !tls.is_empty() {
+        fields.push(("tls".to_owned(), Node::Map(tls)));
+    }
+    match (spec.key.protocol, &spec.key.security) {
+        (Protocol::Http1, Security::Plain)
+        | (Protocol::Negotiate, Security::Tls(_) | Security::Broken(_)) => {}
+        (Protocol::Negotiate, _) => fields.push(text("protocol", "negotiate")),
+        (Protocol::Http1, _) => fields.push(text("protocol", "http1")),
+        (Protocol::Http2, _) => fields.push(text("protocol", "http2")),
+    }
+    let Policy { balance, connect_timeout, idle_timeout, requests_per_connection_max } =
+        &spec.policy;
+    let defaults = Policy::default();
+    match balance {
+        Balance::LeastRequest => {}
+        Balance::RoundRobin => fields.push(text("balance", "roundRobin")),
+        Balance::Random => fields.push(text("balance", "random")),
+    }
+    if *connect_timeout != defaults.connect_timeout {
+        fields.push(time("connectTimeout", *connect_timeout));
+    }
+    if *idle_timeout != defaults.idle_timeout {
+        fields.push(time("idleTimeout", *idle_timeout));
+    }
+    fields.extend(
+        requests_per_connection_max.map(|count| number("requestsPerConnection", count.into())),
+    );
+    fields.extend(addressing(spec));
+    fields
+}
+
+fn tls_fields(tls: &TlsSpec, host: &Host) -> Fields {
+    let TlsSpec { sni, subject_alt_names, service_alt_names, roots, identity, skip_verify } = tls;
+    let mut fields = Fields::new();
+    match sni {
+        None => fields.push(text("sni", SNI_OF_REQUEST)),
+        Some(sni) if sni == host => {}
+        Some(sni) => fields.push(text("sni", sni.to_string())),
+    }
+    for (name, names) in
+        [("subjectAltNames", subject_alt_names), ("serviceAltNames", service_alt_names)]
+    {
+        if !names.is_empty() {
+            fields.push((name.to_owned(), texts(names.iter().cloned())));
+        }
+    }
+    match roots {
+        Roots::Web => {}
+        Roots::System => fields.push(text("ca", CA_OF_SYSTEM)),
+        Roots::Pem { path, .. } => fields.push(text("ca", path)),
+    }
+    if let Some(identity) = identity {
+        fields.push(text("certificate", &identity.certificate_path));
+        fields.push(text("key", &identity.key_path));
+    }
+    if *skip_verify {
+        fields.push(("insecureSkipVerify".to_owned(), Node::Flag(true)));
+    }
+    fields
+}
+
+fn addressing(spec: &UpstreamSpec) -> Fields {
+    let own = Target { host: spec.key.host.clone(), port: spec.key.port };
+    let own_address = own.host.ip();
+    let endpoint = |target: &Target| format!("{}:{}", bracketed(&target.host), target.port);
+    let all_addresses =
+        |targets: &[Target]| targets.iter().all(|target| target.host.ip().is_some());
+    let mut fields = Fields::new();
+    match &spec.addressing {
+        Addressing::Nowhere(reason) => fields.push(text("noEndpoints", reason)),
+        Addressing::Static(addresses) => {
+            let is_own = |ip| {
+                addresses.len() == 1 && addresses[0].ip() == ip && addresses[0].port() == own.port
+            };
+            if !own_address.is_some_and(is_own) {
+                fields.push((
+                    "endpoints".to_owned(),
+                    texts(addresses.iter().map(ToString::to_string)),
+                ));
+            }
+        }
+        Addressing::Dns(targets) => {
+            if targets.as_slice() != std::slice::from_ref(&own) {
+                fields.push(("endpoints".to_owned(), texts(targets.iter().map(endpoint))));
+            }
+            if all_addresses(targets) {
+                fields.push(text("resolution", "dns"));
+            }
+        }
+        Addressing::LogicalDns(target) => {
+            if *target != own {
+                fields.push(("endpoints".to_owned(), texts([endpoint(target)])));
+            }
+            fields.push(text("resolution", "logicalDns"));
+        }
+    }
+    fields
+}
+
+fn text(name: &str, value: impl Into<String>) -> (String, Node) {
+    (name.to_owned(), Node::Text(value.into()))
+}
+
+fn number(name: &str, value: u64) -> (String, Node) {
+    (name.to_owned(), Node::Number(value))
+}
+
+fn time(name: &str, value: Duration) -> (String, Node) {
+    text(name, duration::format(value))
+}
+
+fn texts(values: impl IntoIterator<Item = String>) -> Node {
+    Node::List(values.into_iter().map(Node::Text).collect())
+}

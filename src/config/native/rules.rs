@@ -1,0 +1,278 @@
+//! One rule of a route in Egret's own form: its condition, destinations, limits and edits.
+//!
+//! A condition that is not understood leaves the rule out; a destination that is not answers 503.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::report::{Parts, Report};
+use super::shapes::{self, File};
+use super::upstreams::{Faults, Upstreams, Written};
+use crate::config::Materials;
+use crate::config::provenance::Origin;
+use crate::config::typed::Typed;
+use crate::model::{
+    Action, Authority, Destination, Forward, HeaderEdit, HeaderEdits, PathMatch, Retry, Rule,
+    duration,
+};
+
+/// What every step of reading a route needs.
+pub(super) struct Context<'a, 'b> {
+    pub typed: &'a Typed<File>,
+    pub materials: &'a Materials,
+    pub upstreams: &'a mut Upstreams,
+    pub report: &'a mut Report<'b>,
+}
+
+/// One rule, `parts` being where its fields may stand; `None`: its condition is not understood.
+pub(super) fn read_rule(
+    own: &shapes::Rule,
+    rest: &shapes::Rule,
+    parts: &[String],
+    origin: &Origin,
+    context: &mut Context<'_, '_>,
+) -> Option<Rule> {
+    let at = |field: &str| format!("{}.{field}", parts[0]);
+    if parts.len() > 1 && context.typed.faulty_at(&at("match")) {
+        return None;
+    }
+    let condition = own.condition.clone().unwrap_or_default();
+    let path = read_path(&condition.path, &at("match.path"), context.report)?;
+    let methods = condition.methods.unwrap_or_default();
+    for (index, method) in methods.iter().enumerate() {
+        if !is_token(method) {
+            let field = at(&format!("match.methods[{index}]"));
+            context.report.error(
+                "EG081",
+                &field,
+                format!("\"{method}\" is no method, so the rule is left out"),
+                "write e.g. GET",
+            );
+            return None;
+        }
+    }
+    let faulty_to = ["to", "split"].iter().any(|field| context.typed.faulty_at(&at(field)));
+    let faults = Faults::of_rule(own, context.typed, parts);
+    let rule = own.clone().or(rest);
+    let name = rule.name.clone().unwrap_or_default();
+    let written = Written { rule: &rule, parts: Parts(parts), faults, origin: origin.clone() };
+    let to = if faulty_to {
+        vec![(Destination::Missing("to".to_owned()), 1)]
+    } else {
+        destinations(&written, context)
+    };
+    let report = &mut *context.report;
+    let timeout = rule.timeout.as_deref().and_then(|text| read_timeout(text, &written, report));
+    let attempts = rule.retries.as_ref().and_then(|retries| retries.attempts);
+    let headers = rule.headers.clone().unwrap_or_default();
+    let forward = Forward {
+        to,
+        timeout,
+        retry: attempts.map_or_else(Retry::default, |attempts| Retry { attempts }),
+        rewrite_host: rule.host.clone().and_then(|host| read_host(host, &written, report)),
+        request: edits(headers.request, "headers.request", &written, report),
+        response: edits(headers.response, "headers.response", &written, report),
+    };
+    Some(Rule { name, path, methods, action: Action::Forward(forward) })
+}
+
+fn read_path(
+    path: &Option<shapes::Path>,
+    field: &str,
+    report: &mut Report<'_>,
+) -> Option<PathMatch> {
+    let any = PathMatch::Prefix("/".to_owned());
+    let (path, text) = match path {
+        None => return Some(any),
+        Some(shapes::Path { exact: Some(exact), prefix: None }) => {
+            (PathMatch::Exact(exact.clone()), exact)
+        }
+        Some(shapes::Path { exact: None, prefix: Some(prefix) }) => {
+            (PathMatch::Prefix(prefix.clone()), prefix)
+        }
+        Some(_) => {
+            let message = "it needs exact or prefix, and one of them only, so the rule is left out";
+            report.error("EG073", field, message, "write e.g. path: { prefix: /v2/ }");
+            return None;
+        }
+    };
+    if !text.starts_with('/') {
+        report.warning(
+            "EG070",
+            field,
+            format!("\"{text}\" does not begin with /, so it matches no path"),
+            format!("write /{text}"),
+        );
+    }
+    Some(path)
+}
+
+fn destinations(written: &Written<'_>, context: &mut Context<'_, '_>) -> Vec<(Destination, u32)> {
+    let report = &mut *context.report;
+    let (rule, parts) = (written.rule, written.parts);
+    let field = report.field(parts, "split");
+    let mut to = Vec::new();
+    match (&rule.to, &rule.split) {
+        (Some(_), Some(_)) => {
+            report.error(
+                "EG073",
+                &field,
+                "to and split exclude each other; requests get 503",
+                "keep one of them",
+            );
+        }
+        (None, None) => {
+            let field = report.field(parts, "to");
+            report.error(
+                "EG082",
+                &field,
+                "it is missing; requests get 503",
+                "write e.g. to: https://edition.cnn.com",
+            );
+        }
+        (Some(url), None) => {
+            let field = report.field(parts, "to");
+            refuse_options(url, written, report);
+            to.push((
+                context.upstreams.destination(url, &field, written, context.materials, report),
+                1,
+            ));
+        }
+        (None, Some(shares)) => {
+            for (index, share) in shares.iter().enumerate() {
+                let field = format!("{field}[{index}]");
+                let weight = share.weight.unwrap_or(1);
+                let Some(url) = &share.to else {
+                    report.error(
+                        "EG082",
+                        &field,
+                        "a share without to is left out",
+                        "write e.g. { to: https://a.example.com, weight: 90 }",
+                    );
+                    continue;
+                };
+                if weight > 0 {
+                    refuse_options(url, written, report);
+                    let field = format!("{field}.to");
+                    to.push((
+                        context.upstreams.destination(
+                            url,
+                            &field,
+                            written,
+                            context.materials,
+                            report,
+                        ),
+                        weight,
+                    ));
+                }
+            }
+            if to.is_empty() {
+                report.error(
+                    "EG073",
+                    &field,
+                    "no share has a weight above zero; requests get 503",
+                    "give one a weight",
+                );
+            }
+        }
+    }
+    if to.is_empty() {
+        to.push((Destination::Missing("to".to_owned()), 1));
+    }
+    to
+}
+
+/// What stands beside the name of an upstream has no effect on it.
+fn refuse_options(to: &str, written: &Written<'_>, report: &mut Report<'_>) {
+    if !to.contains("://") && written.rule.has_options() {
+        let field = report.field(written.parts, "to");
+        let message = format!(
+            "tls, timeouts of connections, balance and endpoints beside it do not change the upstream \"{to}\""
+        );
+        report.error("EG073", &field, message, "write them at the upstream");
+    }
+}
+
+fn read_timeout(text: &str, written: &Written<'_>, report: &mut Report<'_>) -> Option<Duration> {
+    match duration::parse(text) {
+        Ok(Duration::ZERO) => None, // no limit, as Istio means it
+        Ok(timeout) => Some(timeout),
+        Err(why) => {
+            let field = report.field(written.parts, "timeout");
+            report.error("EG081", &field, format!("{why}; there is no timeout"), "");
+            None
+        }
+    }
+}
+
+fn read_host(host: String, written: &Written<'_>, report: &mut Report<'_>) -> Option<String> {
+    if Authority::parse(host.as_bytes()).is_some() {
+        return Some(host);
+    }
+    let field = report.field(written.parts, "host");
+    report.error(
+        "EG081",
+        &field,
+        format!("\"{host}\" is not a host; the client's is kept"),
+        "write e.g. host: api.example.com",
+    );
+    None
+}
+
+fn edits(
+    edits: Option<shapes::Edits>,
+    message: &str,
+    written: &Written<'_>,
+    report: &mut Report<'_>,
+) -> HeaderEdits {
+    let edits = edits.unwrap_or_default();
+    let path = report.field(written.parts, message);
+    let mut remove = Vec::new();
+    for (index, name) in edits.remove.into_iter().enumerate() {
+        if check_header(&name, "", &format!("{path}.remove[{index}]"), report) {
+            remove.push(name);
+        }
+    }
+    let mut lines = |lines: BTreeMap<String, String>, list: &str| {
+        let lines = lines.into_iter().filter(|(name, value)| {
+            check_header(name, value, &format!("{path}.{list}.{name}"), report)
+        });
+        lines.map(|(name, value)| HeaderEdit { name, value }).collect()
+    };
+    HeaderEdits { remove, set: lines(edits.set, "set"), add: lines(edits.add, "add") }
+}
+
+/// Whether a header line can be written; if not, that is reported.
+fn check_header(name: &str, value: &str, field: &str, report: &mut Report<'_>) -> bool {
+    if name.eq_ignore_ascii_case("host") {
+        report.error(
+            "EG073",
+            field,
+            "Host is not edited here; it is left out",
+            "write host: beside headers",
+        );
+    } else if !is_token(name) {
+        report.error(
+            "EG081",
+            field,
+            format!("\"{name}\" is no header name; it is left out"),
+            "write letters, digits and dashes",
+        );
+    } else if value.bytes().any(|byte| (byte < b' ' && byte != b'\t') || byte == 0x7f) {
+        report.error(
+            "EG081",
+            field,
+            "a header value cannot have control characters; it is left out",
+            "write it on one line",
+        );
+    } else {
+        return true;
+    }
+    false
+}
+
+/// A token of RFC 9110, section 5.6.2.
+fn is_token(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(allowed)
+}

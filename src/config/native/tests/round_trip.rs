@@ -1,0 +1,325 @@
+//! Any plan, rendered and read again, is the same plan.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::{
+    Balance, HeaderEdit, HeaderEdits, Host, HostPattern, Listener, PathMatch, Policy, Protocol,
+    Retry, Route, Rule, Target, TlsSpec, UpstreamKey,
+};
+
+fn host() -> impl Strategy<Value = Host> {
+    let name = prop_oneof![
+        "[a-z][a-z0-9-]{0,6}(\\.[a-z0-9_]{1,4}){0,2}",
+        Just("10.1.2.3".to_owned()),
+        Just("fd00::1".to_owned())
+    ];
+    name.prop_map(|name| Host::parse(&name).expect("made to be valid"))
+}
+
+fn pattern() -> impl Strategy<Value = HostPattern> {
+    prop_oneof![
+        6 => host().prop_map(HostPattern::Exact),
+        2 => "[a-z]{1,5}\\.com".prop_map(|name| HostPattern::parse(&format!("*.{name}")).expect("made to be valid")),
+        1 => Just(HostPattern::Any),
+    ]
+}
+
+/// Text that YAML readers like to misunderstand.
+fn awkward() -> impl Strategy<Value = String> {
+    let word = prop::sample::select(vec![
+        "no",
+        "null",
+        "~",
+        "1e3",
+        "0x1f",
+        "2024-01-01",
+        "- a",
+        "a: b",
+        "#c",
+        "'",
+        "\"",
+        "\\",
+        "{",
+        "é",
+        "\u{85}",
+        "on",
+    ]);
+    prop_oneof![word.prop_map(str::to_owned), "[ -~]{0,12}"]
+}
+
+fn duration() -> impl Strategy<Value = Duration> {
+    (1u64..1_000_000).prop_map(Duration::from_millis)
+}
+
+fn target() -> impl Strategy<Value = Target> {
+    (host(), 1u16..).prop_map(|(host, port)| Target { host, port })
+}
+
+fn names() -> impl Strategy<Value = Vec<String>> {
+    vec("[a-z]{1,6}\\.com", 0..3)
+}
+
+fn tls() -> impl Strategy<Value = TlsSpec> {
+    let roots = prop_oneof![
+        Just(Roots::Web),
+        Just(Roots::System),
+        Just(Roots::Pem { path: "/ca.pem".to_owned(), pem: PEM.into() })
+    ];
+    let identity = option::of(Just(ClientIdentity {
+        certificate_path: "/client.pem".to_owned(),
+        certificate: PEM.into(),
+        key_path: "/client.key".to_owned(),
+        key: PEM.into(),
+    }));
+    (option::of(host()), names(), names(), roots, identity, prop::bool::weighted(0.2)).prop_map(
+        |(sni, subject_alt_names, service_alt_names, roots, identity, skip_verify)| {
+            match skip_verify {
+                true => TlsSpec {
+                    sni,
+                    subject_alt_names: vec![],
+                    service_alt_names: vec![],
+                    roots: Roots::Web,
+                    identity,
+                    skip_verify,
+                },
+                false => TlsSpec {
+                    sni,
+                    subject_alt_names,
+                    service_alt_names,
+                    roots,
+                    identity,
+                    skip_verify,
+                },
+            }
+        },
+    )
+}
+
+fn security() -> impl Strategy<Value = Security> {
+    prop_oneof![
+        2 => Just(Security::Plain),
+        4 => tls().prop_map(|tls| Security::Tls(Arc::new(tls))),
+        1 => awkward().prop_map(Security::Broken),
+    ]
+}
+
+fn addressing() -> impl Strategy<Value = Option<Addressing>> {
+    let address = any::<SocketAddr>()
+        .prop_map(|address| SocketAddr::new(address.ip(), address.port().max(1)));
+    let other = prop_oneof![
+        vec(target(), 1..3).prop_map(Addressing::Dns),
+        target().prop_map(Addressing::LogicalDns),
+        vec(address, 1..3).prop_map(Addressing::Static),
+        awkward().prop_map(Addressing::Nowhere),
+    ];
+    prop_oneof![2 => Just(None), 1 => other.prop_map(Some)]
+}
+
+fn policy() -> impl Strategy<Value = Policy> {
+    let balance =
+        prop_oneof![Just(Balance::LeastRequest), Just(Balance::RoundRobin), Just(Balance::Random)];
+    let policy = (balance, duration(), duration(), option::of(1u32..)).prop_map(
+        |(balance, connect_timeout, idle_timeout, requests_per_connection_max)| Policy {
+            balance,
+            connect_timeout,
+            idle_timeout,
+            requests_per_connection_max,
+        },
+    );
+    prop_oneof![2 => Just(Policy::default()), 1 => policy]
+}
+
+fn upstream() -> impl Strategy<Value = UpstreamSpec> {
+    let protocol =
+        prop_oneof![Just(Protocol::Negotiate), Just(Protocol::Http1), Just(Protocol::Http2)];
+    let variant = prop_oneof![3 => Just(String::new()), 1 => "[a-z]{1,3}"];
+    (target(), variant, security(), protocol, policy(), addressing()).prop_map(
+        |(target, variant, security, protocol, policy, addressing)| {
+            let own = match target.host.ip() {
+                Some(ip) => Addressing::Static(vec![SocketAddr::new(ip, target.port)]),
+                None => Addressing::Dns(vec![target.clone()]),
+            };
+            let name = format!("outbound|{}|{variant}|{}", target.port, target.host);
+            let key =
+                UpstreamKey { name, host: target.host, port: target.port, security, protocol };
+            UpstreamSpec { key, policy, addressing: addressing.unwrap_or(own) }
+        },
+    )
+}
+
+fn edits() -> impl Strategy<Value = HeaderEdits> {
+    let lines = || {
+        btree_map("[a-z][a-z0-9_-]{1,5}", "[!-~]([ -~]{0,6}[!-~])?|", 0..3).prop_map(|lines| {
+            lines
+                .into_iter()
+                .map(|(name, value)| HeaderEdit { name: format!("x-{name}"), value })
+                .collect()
+        })
+    };
+    (vec("x-[a-z]{1,4}", 0..2), lines(), lines()).prop_map(|(remove, set, add)| HeaderEdits {
+        remove,
+        set,
+        add,
+    })
+}
+
+fn rule(upstreams: usize) -> impl Strategy<Value = Rule> {
+    let destination = prop_oneof![
+        8 => (0..upstreams).prop_map(Destination::Upstream),
+        1 => "missing-[a-z]{1,4}".prop_map(Destination::Missing),
+    ];
+    let to = prop_oneof![
+        3 => destination.clone().prop_map(|destination| vec![(destination, 1)]),
+        1 => vec((destination, 1u32..100), 1..3),
+    ];
+    let path = prop_oneof![
+        Just(PathMatch::Prefix("/".to_owned())),
+        "/[ -~]{0,8}".prop_map(PathMatch::Prefix),
+        "/[ -~]{0,8}".prop_map(PathMatch::Exact),
+    ];
+    let rewrite =
+        option::of(prop_oneof![Just("api.example.com".to_owned()), Just("[::1]:8443".to_owned())]);
+    let name = prop_oneof![Just(String::new()), awkward()];
+    (
+        name,
+        path,
+        vec("[A-Z]{1,6}", 0..3),
+        to,
+        option::of(duration()),
+        0u32..5,
+        rewrite,
+        edits(),
+        edits(),
+    )
+        .prop_map(
+            |(name, path, methods, to, timeout, attempts, rewrite_host, request, response)| Rule {
+                name,
+                path,
+                methods,
+                action: Action::Forward(Forward {
+                    to,
+                    timeout,
+                    retry: Retry { attempts },
+                    rewrite_host,
+                    request,
+                    response,
+                }),
+            },
+        )
+}
+
+fn listeners() -> impl Strategy<Value = Vec<Listener>> {
+    let listener = (1u16.., option::of(1024u16..), prop::bool::ANY, option::of("[a-z]{1,5}"))
+        .prop_map(|(port, mapped, is_local, name)| {
+            let ip = if is_local { [127, 0, 0, 1] } else { [0, 0, 0, 0] };
+            Listener {
+                name: name.unwrap_or_else(|| format!("0.0.0.0_{port}")),
+                route_table: format!("http.{port}"),
+                port,
+                bind: SocketAddr::from((ip, mapped.unwrap_or(port))),
+            }
+        });
+    vec(listener, 1..4).prop_map(|listeners| {
+        let (mut names, mut binds) = (BTreeSet::new(), BTreeSet::new());
+        let is_new = |listener: &Listener| {
+            names.insert(listener.name.clone()) && binds.insert(listener.bind)
+        };
+        listeners.into_iter().filter(is_new).collect()
+    })
+}
+
+fn any_plan() -> impl Strategy<Value = Plan> {
+    (listeners(), vec(upstream(), 1..5)).prop_flat_map(|(listeners, upstreams)| {
+        let mut names = BTreeSet::new();
+        let upstreams: Vec<UpstreamSpec> =
+            upstreams.into_iter().filter(|spec| names.insert(spec.key.name.clone())).collect();
+        let count = listeners.len();
+        let served_on = vec(0..count, 1..=count).prop_map(|mut served_on| {
+            served_on.sort();
+            served_on.dedup();
+            served_on
+        });
+        let name = option::of(awkward());
+        let route = (name, served_on, vec(pattern(), 1..4), vec(rule(upstreams.len()), 1..4));
+        (Just(listeners), Just(upstreams), vec(route, 0..4)).prop_map(
+            |(listeners, upstreams, routes)| {
+                let mut taken = BTreeSet::new();
+                let mut plan = Plan { listeners, routes: Vec::new(), upstreams };
+                for (name, served_on, mut hosts, rules) in routes {
+                    hosts.retain(|host| taken.insert(host.clone()));
+                    if let Some(first) = hosts.first() {
+                        let name = name.unwrap_or_else(|| {
+                            format!("{first}:{}", plan.listeners[served_on[0]].port)
+                        });
+                        plan.routes.push(Route { name, listeners: served_on, hosts, rules });
+                    }
+                }
+                plan
+            },
+        )
+    })
+}
+
+/// The plan with its upstreams in the order of their names.
+pub(super) fn sorted(mut plan: Plan) -> Plan {
+    let mut order: Vec<usize> = (0..plan.upstreams.len()).collect();
+    order.sort_by_key(|index| plan.upstreams[*index].key.name.clone());
+    for rule in plan.routes.iter_mut().flat_map(|route| &mut route.rules) {
+        let Action::Forward(forward) = &mut rule.action;
+        for (destination, _) in &mut forward.to {
+            if let Destination::Upstream(index) = destination {
+                *index =
+                    order.iter().position(|old| old == index).expect("every index is in the order");
+            }
+        }
+    }
+    plan.upstreams.sort_by_key(|spec| spec.key.name.clone());
+    plan
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_rendered_plan_is_read_as_the_same_plan(plan in any_plan()) {
+        let text = render(&plan);
+        let (documents, problems) = parse("rendered", &text);
+        prop_assert_eq!(problems, vec![], "{}", text);
+        let compiled = compile(&documents, &materials(), &Identity::default());
+        prop_assert_eq!(sorted(compiled.plan), sorted(plan), "{}\n{:#?}", text, compiled.problems);
+    }
+}
+
+#[test]
+fn a_rendered_plan_reads_well() {
+    let text = "\
+listeners:
+- port: 443
+upstreams:
+- name: canary
+  to: https://canary.example.com
+routes:
+- hosts: [edition.cnn.com]
+  to: https://edition.cnn.com
+- hosts: [\"*.api.example.com\"]
+  rules:
+  - match: { path: { prefix: /v2/ }, methods: [GET] }
+    to: https://v2.api.example.com:8443
+    tls: { ca: /ca.pem, certificate: /client.pem, key: /client.key }
+    timeout: \"5s\"
+    headers: { request: { set: { x-a: b }, remove: [x-c] } }
+  - split:
+    - to: canary
+      weight: 10
+    - to: missing
+      weight: 90
+";
+    assert_eq!(render(&compiled(text).plan), text);
+}

@@ -1,0 +1,158 @@
+//! The second half of the way: the upstream, its policy, its endpoints and TLS.
+
+use super::{Story, Walk};
+use crate::inspect::problems;
+use crate::inspect::show::{kind, target_text};
+use crate::model::upstream::Roots;
+use crate::model::{Addressing, Balance, Failure, Policy, Protocol, Security, TlsSpec, duration};
+use crate::upstream::Upstream;
+use crate::upstream::endpoints::Known;
+use crate::upstream::guard::{Class, classify};
+
+/// Tells of an upstream; yields how requests to it fail, as far as the configuration decides.
+pub(super) fn upstream(
+    walk: &Walk<'_>,
+    upstream: &Upstream,
+    share: Option<&str>,
+    server_name: &str,
+    story: &mut Story,
+) -> Option<Failure> {
+    let key = &upstream.key;
+    let plan = &walk.view.compiled.plan;
+    let index = plan.upstreams.iter().position(|spec| spec.key == *key);
+    let made = index.and_then(|index| walk.view.compiled.provenance.upstreams.get(index));
+    let service = made.map(|made| story.origin(&made.service));
+    story
+        .step("destination")
+        .line(format!("{}: {} port {}", key.name, key.host, key.port))
+        .lines(share.map(str::to_owned))
+        .lines(service);
+    policy(made, &upstream.policy.load(), story);
+    let no_endpoint = endpoints(upstream, story);
+    let no_tls = security(upstream, server_name, story);
+    // In the order of the request path: a connection is only tried where there is an endpoint.
+    no_endpoint.or(no_tls)
+}
+
+fn policy(made: Option<&crate::config::provenance::UpstreamOrigin>, policy: &Policy, story: &mut Story) {
+    let mut lines = Vec::new();
+    if let Some(made) = made {
+        match &made.policy {
+            Some(origin) => lines.push(story.origin(origin)),
+            None => lines.push("none: defaults".to_owned()),
+        }
+        for candidate in &made.candidates {
+            story.object(&candidate.object, &candidate.place);
+            let object = problems::object(&candidate.object, &candidate.namespace);
+            lines.push(format!("considered {object} ({}): {}", candidate.place, candidate.verdict));
+        }
+        lines.extend(made.effective.iter().map(|line| format!("in force: {line}")));
+        lines.extend(made.dropped.iter().map(|line| format!("dropped: {line}")));
+    }
+    let Policy { balance, connect_timeout, idle_timeout, requests_per_connection_max } = policy;
+    let balance = match balance {
+        Balance::LeastRequest => "least request",
+        Balance::RoundRobin => "round robin",
+        Balance::Random => "random",
+    };
+    let mut line = format!(
+        "{balance}; connect timeout {}, TLS included; idle timeout {}",
+        duration::format(*connect_timeout),
+        duration::format(*idle_timeout)
+    );
+    if let Some(count) = requests_per_connection_max {
+        line.push_str(&format!("; {count} requests a connection"));
+    }
+    lines.push(line);
+    story.step("policy").lines(lines);
+}
+
+fn endpoints(upstream: &Upstream, story: &mut Story) -> Option<Failure> {
+    let addressing = upstream.addressing();
+    let step = story.step("endpoints");
+    match &*addressing {
+        Addressing::Dns(targets) => {
+            let names = targets.iter().map(target_text).collect::<Vec<_>>().join(", ");
+            step.line(format!("{}: every address of {names}", kind(&addressing)));
+        }
+        Addressing::LogicalDns(target) => {
+            step.line(format!("{}: one address of {}", kind(&addressing), target_text(target)));
+        }
+        Addressing::Static(addresses) => {
+            let texts = addresses.iter().map(|address| match classify(address.ip()) {
+                Class::Public => address.to_string(),
+                class => format!("{address} ({class})"),
+            });
+            step.line(format!("{}: {}", kind(&addressing), texts.collect::<Vec<_>>().join(", ")));
+        }
+        Addressing::Nowhere(why) => {
+            step.line(format!("none: {why}"));
+        }
+    }
+    match &**upstream.endpoints.load() {
+        Known::Failed(failure) => Some(failure.clone()),
+        Known::Pending | Known::Ready(_) => None,
+    }
+}
+
+fn security(upstream: &Upstream, server_name: &str, story: &mut Story) -> Option<Failure> {
+    let step = story.step("TLS");
+    if let Some(reason) = upstream.broken() {
+        step.line(format!("unusable: {reason}"));
+        return Some(Failure::Misconfigured(reason.to_owned()));
+    }
+    let protocol = upstream.key.protocol;
+    match &upstream.key.security {
+        Security::Tls(tls) => {
+            step.lines(tls_lines(tls, server_name));
+            step.line(match protocol {
+                Protocol::Negotiate => "offers HTTP/2 and HTTP/1.1 (ALPN h2, http/1.1)",
+                Protocol::Http1 => "offers HTTP/1.1 (ALPN http/1.1)",
+                Protocol::Http2 => "offers HTTP/2 (ALPN h2)",
+            });
+        }
+        Security::Plain | Security::Broken(_) => {
+            step.line(match protocol {
+                Protocol::Http2 => "none: plain text HTTP/2, with prior knowledge",
+                Protocol::Http1 | Protocol::Negotiate => "none: plain text HTTP/1.1",
+            });
+        }
+    }
+    None
+}
+
+fn tls_lines(tls: &TlsSpec, server_name: &str) -> Vec<String> {
+    let TlsSpec { sni, subject_alt_names, service_alt_names, roots, identity, skip_verify } = tls;
+    let name = sni.as_ref().map_or(server_name, |sni| sni.as_str());
+    let is_address = name.parse::<std::net::IpAddr>().is_ok();
+    let why = if sni.is_some() { "as configured" } else { "the host of the request" };
+    let mut lines = vec![match is_address {
+        true => format!("SNI: none, since {name} is an address"),
+        false => format!("SNI: {name} ({why})"),
+    }];
+    if *skip_verify {
+        lines.push("NOT verified: neither who signed the certificate nor its names".to_owned());
+    } else {
+        let names = match subject_alt_names.is_empty() {
+            true => name.to_owned(),
+            false => subject_alt_names.join(" or "),
+        };
+        let besides = match service_alt_names.is_empty() {
+            true => String::new(),
+            false => format!(", and {}", service_alt_names.join(" or ")),
+        };
+        let roots = match roots {
+            Roots::Web => "the web's roots".to_owned(),
+            Roots::System => "the system's roots".to_owned(),
+            Roots::Pem { path, .. } => format!("the roots in {path}"),
+        };
+        lines.push(format!("verified: a certificate for {names}{besides}, signed under {roots}"));
+    }
+    if let Some(identity) = identity {
+        lines.push(format!(
+            "shows the certificate in {} with the key in {}",
+            identity.certificate_path, identity.key_path
+        ));
+    }
+    lines
+}

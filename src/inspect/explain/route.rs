@@ -1,0 +1,166 @@
+//! The first half of the way: listener, virtual host, rule, and what was not taken.
+
+use super::{Story, Walk};
+use crate::inspect::show::{condition, served_on};
+use crate::model::{Authority, Forward, HeaderEdits, Listener, Rule, duration};
+use crate::snapshot::Found;
+use crate::wire::Head;
+
+/// Hosts, rules or objects that are named in one place; the others are counted.
+const NAMED_MAX: usize = 12;
+
+/// A rule of the plan: the index of its virtual host, and its own.
+#[derive(Clone, Copy)]
+pub(super) struct Taken {
+    route: usize,
+    rule: usize,
+}
+
+/// Where the client knocks.
+pub(super) fn listener(walk: &Walk<'_>, story: &mut Story) {
+    let Listener { name, route_table, port, bind } = &walk.view.compiled.plan.listeners[walk.listener];
+    let origins = walk.view.compiled.provenance.listeners.get(walk.listener);
+    let from: Vec<String> =
+        origins.into_iter().flatten().map(|origin| story.origin(origin)).collect();
+    let same = walk.view.compiled.plan.listeners.iter().filter(|listener| listener.port == *port).count();
+    let step = story.step("listener");
+    step.line(format!("{name}, port {port}, bound to {bind}, route table {route_table}")).lines(from);
+    if same > 1 {
+        step.line(format!("{} others have this port and another address", same - 1));
+    }
+}
+
+/// Which virtual host answers to the name, and which of its rules takes the request.
+pub(super) fn chosen(
+    walk: &Walk<'_>,
+    authority: &Authority,
+    head: &Head,
+    found: Option<&Found<'_>>,
+    story: &mut Story,
+) -> Option<Taken> {
+    let Some(found) = found else {
+        nobody_answers(walk, authority.host(), story);
+        return None;
+    };
+    let (number, route) = served_on(&walk.view.compiled.plan, walk.listener)
+        .find(|(_, route)| route.hosts.iter().any(|host| host.to_string() == found.pattern))?;
+    story
+        .step("virtual host")
+        .line(format!("{}: {} answers to {}", route.name, found.pattern, authority.host()));
+    let Some(rule) = found.rule else {
+        let declined = route.rules.iter().enumerate().map(|(index, rule)| {
+            format!("rule {} of {}: {}", index + 1, route.rules.len(), why_not(rule, head))
+        });
+        let declined: Vec<String> = declined.take(NAMED_MAX).collect();
+        story.step("rule").line("none of the virtual host takes this request").lines(declined);
+        return None;
+    };
+    // The first rule that is equal takes the request too, so it is the one that was found.
+    let index = route.rules.iter().position(|planned| *planned == rule.plan)?;
+    let origin = walk.view.compiled.provenance.routes.get(number).and_then(|rules| rules.get(index));
+    let from = origin.map(|origin| story.origin(origin));
+    let mut line = format!("{} of {}: {}", index + 1, route.rules.len(), condition(&rule.plan));
+    if !rule.plan.name.is_empty() {
+        line.push_str(&format!(", named {}", rule.plan.name));
+    }
+    story.step("rule").line(line).lines(from);
+    Some(Taken { route: number, rule: index })
+}
+
+fn nobody_answers(walk: &Walk<'_>, host: &str, story: &mut Story) {
+    let plan = &walk.view.compiled.plan;
+    let port = plan.listeners[walk.listener].port;
+    let mut lines = vec![format!("none answers to {host} here: blackhole:{port}, where everything is 404")];
+    let hosts: Vec<String> = served_on(plan, walk.listener)
+        .flat_map(|(_, route)| &route.hosts)
+        .take(NAMED_MAX + 1)
+        .map(ToString::to_string)
+        .collect();
+    lines.push(match hosts.len() {
+        0 => "no host is routed on this listener".to_owned(),
+        count if count > NAMED_MAX => format!("hosts here: {}, ...", hosts[..NAMED_MAX].join(", ")),
+        _ => format!("hosts here: {}", hosts.join(", ")),
+    });
+    for route in plan.routes.iter().filter(|route| route.hosts.iter().any(|own| own.matches(host))) {
+        let names: Vec<&str> =
+            route.listeners.iter().map(|index| plan.listeners[*index].name.as_str()).collect();
+        lines.push(format!("{} answers to it on {} only", route.name, names.join(", ")));
+    }
+    story.step("virtual host").lines(lines);
+}
+
+/// The rules that were asked first, and why each declined.
+pub(super) fn rules_before(walk: &Walk<'_>, taken: Taken, head: &Head, story: &mut Story) {
+    let route = &walk.view.compiled.plan.routes[taken.route];
+    let origins = walk.view.compiled.provenance.routes.get(taken.route);
+    let mut lines = Vec::new();
+    for (index, rule) in route.rules[..taken.rule].iter().enumerate().take(NAMED_MAX) {
+        let origin = origins.and_then(|rules| rules.get(index));
+        let from = origin.map(|origin| format!(" - {}", story.origin(origin)));
+        lines.push(format!("rule {}: {}{}", index + 1, why_not(rule, head), from.unwrap_or_default()));
+    }
+    if taken.rule > NAMED_MAX {
+        lines.push(format!("and {} more before it", taken.rule - NAMED_MAX));
+    }
+    story.step("declined").lines(lines);
+}
+
+/// The part of a rule's condition that a request does not fulfil.
+fn why_not(rule: &Rule, head: &Head) -> String {
+    let path = String::from_utf8_lossy(head.path());
+    let wants = condition(rule);
+    match rule.path.matches(head.path()) {
+        false => format!("{wants} does not match the path {path}"),
+        true => format!("{wants} does not take the method {}", String::from_utf8_lossy(head.method())),
+    }
+}
+
+/// How the rule carries a request.
+pub(super) fn forwarding(forward: &Forward, story: &mut Story) {
+    let Forward { timeout, retry, rewrite_host, request, response, .. } = forward;
+    let step = story.step("forwarding");
+    let timeout = timeout.map_or_else(|| "none".to_owned(), duration::format);
+    step.line(format!("timeout {timeout}, further attempts {}", retry.attempts));
+    match rewrite_host {
+        Some(host) => step.line(format!("Host becomes {host}")),
+        None => step.line("Host stays the client's (but the default port is dropped over TLS)"),
+    };
+    for (what, edits) in [("request", request), ("response", response)] {
+        step.lines(edit_lines(what, edits));
+    }
+}
+
+fn edit_lines(what: &str, edits: &HeaderEdits) -> Vec<String> {
+    let HeaderEdits { remove, set, add } = edits;
+    let removed = remove.iter().map(|name| format!("{what} header {name} removed"));
+    let set = set.iter().map(|line| format!("{what} header {}: {} set", line.name, line.value));
+    let added = add.iter().map(|line| format!("{what} header {}: {} added", line.name, line.value));
+    removed.chain(set).chain(added).collect()
+}
+
+/// What was looked at and not taken, for this host or for none in particular, with the field that decided.
+pub(super) fn not_taken(walk: &Walk<'_>, story: &mut Story) {
+    let host = asked_host(walk);
+    let concerns = |patterns: &[crate::model::HostPattern]| {
+        patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(&host))
+    };
+    let skipped: Vec<_> =
+        walk.view.compiled.provenance.skipped.iter().filter(|skipped| concerns(&skipped.hosts)).collect();
+    let mut lines = Vec::new();
+    for skipped in skipped.iter().take(NAMED_MAX) {
+        let reason = &skipped.reason;
+        lines.push(format!("{}: {reason}", story.origin(&skipped.origin)));
+    }
+    if skipped.len() > NAMED_MAX {
+        lines.push(format!("and {} more; `egret check` tells all", skipped.len() - NAMED_MAX));
+    }
+    story.step("not taken").lines(lines);
+}
+
+/// The host that is asked for, as far as it can be told; empty: it cannot.
+fn asked_host(walk: &Walk<'_>) -> String {
+    let question = walk.question;
+    let named = question.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
+    let text = named.map_or(&question.authority, |(_, value)| value);
+    Authority::parse(text.as_bytes()).map(|asked| asked.host().to_owned()).unwrap_or_default()
+}

@@ -1,0 +1,144 @@
+//! What is wrong with a configuration, and what became of each of its objects.
+//!
+//! It finds no problems; it tells those that the compiler found.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use crate::config::{Compiled, Outcome, Place, Problem, Severity, Verdict};
+
+/// Every problem by its place, then the verdict on each object, then the count of both.
+pub fn text(compiled: &Compiled) -> String {
+    let Compiled { problems, provenance, .. } = compiled;
+    let mut text = String::new();
+    for problem in by_place(problems) {
+        writeln!(text, "{}", line(problem)).expect("a String takes every write");
+    }
+    if !problems.is_empty() {
+        text.push('\n');
+    }
+    for verdict in &provenance.verdicts {
+        writeln!(text, "{}", verdict_line(verdict)).expect("a String takes every write");
+    }
+    if !provenance.verdicts.is_empty() {
+        text.push('\n');
+    }
+    text.push_str(&count(problems, &provenance.verdicts));
+    text.push('\n');
+    text
+}
+
+/// One problem: `file:line:column: error EG003: object: field: what: fix`.
+pub fn line(problem: &Problem) -> String {
+    let Problem { code, severity, place, .. } = problem;
+    let whole = problem.to_string();
+    // Its own form begins with the place; severity and code stand where compilers put theirs.
+    let rest = whole.strip_prefix(&format!("{place}: ")).unwrap_or(&whole);
+    format!("{place}: {severity} {code}: {rest}")
+}
+
+/// `{"problems": [..], "objects": [..]}`, for programs.
+pub fn value(compiled: &Compiled) -> Value {
+    json!({ "problems": problems(compiled), "objects": objects(compiled) })
+}
+
+pub(super) fn problems(compiled: &Compiled) -> Value {
+    by_place(&compiled.problems).into_iter().map(problem_value).collect()
+}
+
+pub(super) fn objects(compiled: &Compiled) -> Value {
+    compiled.provenance.verdicts.iter().map(verdict_value).collect()
+}
+
+pub(super) fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Applied => "applied",
+        Outcome::PartlyApplied => "partly applied",
+        Outcome::Ignored => "ignored",
+    }
+}
+
+/// An object with its namespace, where that is not the one everything is in by default.
+pub(super) fn object(name: &str, namespace: &str) -> String {
+    match namespace {
+        "" | "default" => name.to_owned(),
+        namespace => format!("{name} in {namespace}"),
+    }
+}
+
+fn by_place(problems: &[Problem]) -> Vec<&Problem> {
+    let mut sorted: Vec<&Problem> = problems.iter().collect();
+    sorted.sort_by(|a, b| (&a.place, b.severity, a.code).cmp(&(&b.place, a.severity, b.code)));
+    sorted
+}
+
+fn verdict_line(verdict: &Verdict) -> String {
+    let Verdict { place, reasons, .. } = verdict;
+    let object = object(&verdict.object, &verdict.namespace);
+    let outcome = outcome(verdict.outcome);
+    match reasons.is_empty() {
+        true => format!("{place}: {object}: {outcome}"),
+        false => format!("{place}: {object}: {outcome}: {}", reasons.join("; ")),
+    }
+}
+
+/// `2 errors, 1 warning; 5 objects: 3 applied, 1 partly applied, 1 ignored`.
+fn count(problems: &[Problem], verdicts: &[Verdict]) -> String {
+    let of = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
+    let (errors, warnings, notes) =
+        (of(Severity::Error), of(Severity::Warning), of(Severity::Info));
+    let mut text = format!("{}, {}", number(errors, "error"), number(warnings, "warning"));
+    if notes > 0 {
+        write!(text, ", {}", number(notes, "note")).expect("a String takes every write");
+    }
+    write!(text, "; {}", number(verdicts.len(), "object")).expect("a String takes every write");
+    let mut separator = ": ";
+    for kind in [Outcome::Applied, Outcome::PartlyApplied, Outcome::Ignored] {
+        let found = verdicts.iter().filter(|verdict| verdict.outcome == kind).count();
+        if found > 0 {
+            write!(text, "{separator}{found} {}", outcome(kind))
+                .expect("a String takes every write");
+            separator = ", ";
+        }
+    }
+    text
+}
+
+pub(super) fn number(count: usize, noun: &str) -> String {
+    match count {
+        1 => format!("1 {noun}"),
+        count => format!("{count} {noun}s"),
+    }
+}
+
+fn problem_value(problem: &Problem) -> Value {
+    let Problem { code, severity, place, object, field, message, fix } = problem;
+    let mut value = json!({
+        "code": code,
+        "severity": severity.to_string(),
+        "object": object,
+        "field": field,
+        "message": message,
+        "fix": fix,
+    });
+    add_place(&mut value, place);
+    value
+}
+
+fn verdict_value(verdict: &Verdict) -> Value {
+    let mut value = json!({
+        "object": verdict.object,
+        "namespace": verdict.namespace,
+        "outcome": outcome(verdict.outcome),
+        "reasons": verdict.reasons,
+    });
+    add_place(&mut value, &verdict.place);
+    value
+}
+
+fn add_place(value: &mut Value, place: &Place) {
+    value["file"] = json!(*place.file);
+    value["line"] = json!(place.line);
+    value["column"] = json!(place.column);
+}

@@ -1,0 +1,261 @@
+//! Tables of listeners, routes, clusters, endpoints and objects, in the manner of `istioctl proxy-config`.
+//!
+//! JSON of the first three is made beside the compiler, which knows what istiod would have made.
+
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+
+use serde_json::{Value, json};
+
+use super::View;
+use super::problems::{number, object, outcome};
+use super::table::Table;
+use crate::config::provenance::Origin;
+use crate::model::{
+    Action, Addressing, Destination, Forward, HostPattern, Listener, PathMatch, Plan, Route, Rule,
+    Security, Target, UpstreamSpec,
+};
+use crate::upstream::endpoints::Known;
+
+/// Hosts of a virtual host that a table names; the others are counted.
+const HOSTS_SHOWN_MAX: usize = 3;
+
+pub(super) fn listeners(view: &View<'_>) -> String {
+    let mut table = Table::new(&["NAME", "ADDRESS", "PORT", "MATCH", "DESTINATION", "FROM"]);
+    for (index, listener) in view.compiled.plan.listeners.iter().enumerate() {
+        let Listener { name, route_table, port, bind } = listener;
+        let origins = view.compiled.provenance.listeners.get(index).map_or(&[][..], Vec::as_slice);
+        table.row([
+            name.clone(),
+            bind.to_string(),
+            port.to_string(),
+            "ALL".to_owned(),
+            format!("Route: {route_table}"),
+            origins.iter().map(from).collect::<Vec<_>>().join(", "),
+        ]);
+    }
+    table.to_string()
+}
+
+pub(super) fn routes(view: &View<'_>) -> String {
+    let mut table = Table::new(&["NAME", "VHOST NAME", "DOMAINS", "MATCH", "CLUSTER", "FROM"]);
+    for (index, listener) in view.compiled.plan.listeners.iter().enumerate() {
+        let name = &listener.route_table;
+        let mut empty = true;
+        for (number, route) in served_on(&view.compiled.plan, index) {
+            empty = false;
+            for (rule, found) in route.rules.iter().enumerate() {
+                let origin = view.compiled.provenance.routes.get(number).and_then(|rules| rules.get(rule));
+                table.row([
+                    name.clone(),
+                    route.name.clone(),
+                    domains(&route.hosts),
+                    condition(found),
+                    destinations(found, &view.compiled.plan),
+                    origin.map(from).unwrap_or_default(),
+                ]);
+            }
+        }
+        if empty {
+            let blackhole = format!("blackhole:{}", listener.port);
+            let [any, every] = ["*", "/*"].map(str::to_owned);
+            table.row([name.clone(), blackhole, any, every, "404".to_owned(), String::new()]);
+        }
+    }
+    table.to_string()
+}
+
+pub(super) fn clusters(view: &View<'_>) -> String {
+    let mut table =
+        Table::new(&["SERVICE FQDN", "PORT", "DIRECTION", "TYPE", "TLS", "CLUSTER", "POLICY"]);
+    for (index, upstream) in view.compiled.plan.upstreams.iter().enumerate() {
+        let key = &upstream.key;
+        let policy = view.compiled.provenance.upstreams.get(index).and_then(|made| made.policy.as_ref());
+        table.row([
+            key.host.to_string(),
+            key.port.to_string(),
+            "outbound".to_owned(),
+            kind(&upstream.addressing).to_owned(),
+            security(&key.security).to_owned(),
+            key.name.clone(),
+            policy.map(from).unwrap_or_else(|| "-".to_owned()),
+        ]);
+    }
+    table.to_string()
+}
+
+/// Where there is no snapshot: names and addresses as they are written.
+pub(super) fn endpoints(view: &View<'_>) -> String {
+    let mut table = Table::new(&["ENDPOINT", "STATUS", "ACTIVE", "TYPE", "CLUSTER"]);
+    for upstream in &view.compiled.plan.upstreams {
+        for Row { endpoint, status, active } in rows(upstream, view) {
+            let active = active.map_or_else(|| "-".to_owned(), |active| active.to_string());
+            let kind = kind(&upstream.addressing).to_owned();
+            table.row([endpoint, status, active, kind, upstream.key.name.clone()]);
+        }
+    }
+    table.to_string()
+}
+
+pub(super) fn endpoints_value(view: &View<'_>) -> Value {
+    let cluster = |upstream: &UpstreamSpec| {
+        let endpoints = rows(upstream, view).into_iter().map(|row| {
+            let mut value = json!({ "endpoint": row.endpoint, "status": row.status });
+            if let Some(active) = row.active {
+                value["active"] = json!(active);
+            }
+            value
+        });
+        json!({
+            "cluster": upstream.key.name,
+            "type": kind(&upstream.addressing),
+            "endpoints": endpoints.collect::<Vec<_>>(),
+        })
+    };
+    view.compiled.plan.upstreams.iter().map(cluster).collect()
+}
+
+/// What became of each object, and what there is because of them.
+pub(super) fn objects(view: &View<'_>) -> String {
+    let mut table = Table::new(&["OBJECT", "VERDICT", "PLACE", "REASON"]);
+    for verdict in &view.compiled.provenance.verdicts {
+        table.row([
+            object(&verdict.object, &verdict.namespace),
+            outcome(verdict.outcome).to_owned(),
+            verdict.place.to_string(),
+            verdict.reasons.join("; "),
+        ]);
+    }
+    let Plan { listeners, routes, upstreams } = &view.compiled.plan;
+    format!(
+        "{table}\n{}, {}, {}\n",
+        number(listeners.len(), "listener"),
+        number(routes.len(), "virtual host"),
+        number(upstreams.len(), "cluster"),
+    )
+}
+
+/// The virtual hosts of a listener, each with its index.
+pub(super) fn served_on(plan: &Plan, listener: usize) -> impl Iterator<Item = (usize, &Route)> {
+    plan.routes.iter().enumerate().filter(move |(_, route)| route.listeners.contains(&listener))
+}
+
+/// An object and where it stands.
+pub(super) fn from(origin: &Origin) -> String {
+    format!("{} ({})", object(&origin.object, &origin.namespace), origin.place)
+}
+
+/// What a rule asks of a request: `GET,HEAD /v2/*`.
+pub(super) fn condition(rule: &Rule) -> String {
+    let path = match &rule.path {
+        PathMatch::Exact(path) => path.clone(),
+        PathMatch::Prefix(prefix) => format!("{prefix}*"),
+    };
+    match rule.methods.is_empty() {
+        true => path,
+        false => format!("{} {path}", rule.methods.join(",")),
+    }
+}
+
+/// The cluster a destination names.
+pub(super) fn cluster<'p>(destination: &'p Destination, plan: &'p Plan) -> &'p str {
+    match destination {
+        Destination::Upstream(index) => &plan.upstreams[*index].key.name,
+        Destination::Missing(name) => name,
+    }
+}
+
+/// Where addresses come from, in Envoy's words where it has any.
+pub(super) fn kind(addressing: &Addressing) -> &'static str {
+    match addressing {
+        Addressing::Dns(_) => "STRICT_DNS",
+        Addressing::LogicalDns(_) => "LOGICAL_DNS",
+        Addressing::Static(_) => "STATIC",
+        Addressing::Nowhere(_) => "NONE",
+    }
+}
+
+fn destinations(rule: &Rule, plan: &Plan) -> String {
+    let Action::Forward(Forward { to, .. }) = &rule.action;
+    let one = |(destination, weight): &(Destination, u32)| {
+        let mut text = cluster(destination, plan).to_owned();
+        if to.len() > 1 {
+            text.push_str(&format!(" (weight {weight})"));
+        }
+        if matches!(destination, Destination::Missing(_)) {
+            text.push_str(" (missing: 503)");
+        }
+        text
+    };
+    to.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn domains(hosts: &[HostPattern]) -> String {
+    let shown: Vec<String> = hosts.iter().take(HOSTS_SHOWN_MAX).map(ToString::to_string).collect();
+    match hosts.len() - shown.len() {
+        0 => shown.join(", "),
+        more => format!("{} + {more} more", shown.join(", ")),
+    }
+}
+
+fn security(security: &Security) -> &'static str {
+    match security {
+        Security::Plain => "-",
+        Security::Broken(_) => "broken",
+        Security::Tls(tls) if tls.skip_verify => "unverified",
+        Security::Tls(tls) if tls.identity.is_some() => "mutual",
+        Security::Tls(_) => "verified",
+    }
+}
+
+/// `name:port`, an IPv6 address in brackets.
+pub(super) fn target_text(target: &Target) -> String {
+    match target.host.ip() {
+        Some(ip) => SocketAddr::new(ip, target.port).to_string(),
+        None => format!("{}:{}", target.host, target.port),
+    }
+}
+
+/// One endpoint of an upstream.
+struct Row {
+    endpoint: String,
+    status: String,
+    /// Requests under way, where that is known.
+    active: Option<u32>,
+}
+
+fn rows(upstream: &UpstreamSpec, view: &View<'_>) -> Vec<Row> {
+    let live = view.snapshot.and_then(|snapshot| snapshot.upstreams.get(&upstream.key));
+    let written = |status: String| {
+        let row = |endpoint| Row { endpoint, status: status.clone(), active: None };
+        names(&upstream.addressing).into_iter().map(row).collect()
+    };
+    let Some(live) = live else {
+        return match &upstream.addressing {
+            Addressing::Nowhere(why) => written(format!("none: {why}")),
+            Addressing::Static(_) => written("as written".to_owned()),
+            Addressing::Dns(_) | Addressing::LogicalDns(_) => written("to be resolved".to_owned()),
+        };
+    };
+    match &**live.endpoints.load() {
+        Known::Pending => written("not resolved yet".to_owned()),
+        Known::Failed(failure) => written(format!("none: {}", failure.reason())),
+        Known::Ready(endpoints) => endpoints.list.iter().map(|endpoint| Row {
+            endpoint: endpoint.address.to_string(),
+            status: "ready".to_owned(),
+            active: Some(endpoint.active.load(Ordering::Relaxed)),
+        })
+        .collect(),
+    }
+}
+
+/// Names and addresses as they are written; `-` where there are none.
+fn names(addressing: &Addressing) -> Vec<String> {
+    let names: Vec<String> = match addressing {
+        Addressing::Dns(targets) => targets.iter().map(target_text).collect(),
+        Addressing::LogicalDns(target) => vec![target_text(target)],
+        Addressing::Static(addresses) => addresses.iter().map(ToString::to_string).collect(),
+        Addressing::Nowhere(_) => Vec::new(),
+    };
+    if names.is_empty() { vec!["-".to_owned()] } else { names }
+}
