@@ -27,7 +27,11 @@ pub(super) fn fetch(url: &Url, page: &str) -> Result<String, String> {
     let asked = Authority::parse(authority.as_bytes())
         .ok_or_else(|| format!("\"{authority}\" is not a host"))?;
     let port = asked.port.unwrap_or(PORT_DEFAULT);
-    let failed = |why: String| format!("no answer from the admin port at {authority}: {why}; is the gateway running with --admin there?");
+    let failed = |why: String| {
+        format!(
+            "no answer from the admin port at {authority}: {why}; is the gateway running with --admin there?"
+        )
+    };
     let answer = exchange(asked.host(), port, page).map_err(|error| failed(error.to_string()))?;
     let Ok(Parsed::Complete { head, consumed }) =
         parse::response(&answer, &HeadLimits::default(), &mut Default::default())

@@ -18,6 +18,7 @@ pub fn run(arguments: &Check) -> ExitCode {
     };
     let tolerated = if arguments.strict { Severity::Info } else { Severity::Warning };
     let failed = |problem: &Problem| problem.severity > tolerated;
-    let code = if compiled.problems.iter().any(failed) { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+    let code =
+        if compiled.problems.iter().any(failed) { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     offline::finish("check", &text, code)
 }

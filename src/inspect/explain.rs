@@ -56,7 +56,11 @@ impl fmt::Display for Explanation {
 /// Explains a request.
 ///
 /// Errors: the question is not clear (which listener?), with what to add.
-pub fn explain(question: &Question, view: &View<'_>, snapshot: &Snapshot) -> Result<Explanation, String> {
+pub fn explain(
+    question: &Question,
+    view: &View<'_>,
+    snapshot: &Snapshot,
+) -> Result<Explanation, String> {
     let mut story = Story::new();
     let Question { method, authority, target, .. } = question;
     story.step("request").line(format!("{method} {target} for {authority}"));
@@ -188,7 +192,8 @@ impl Walk<'_> {
                     (name.as_str(), Some(Failure::NoCluster))
                 }
                 Onward::Upstream(upstream) => {
-                    let failure = origin::upstream(self, upstream, share.as_deref(), server_name, story);
+                    let failure =
+                        origin::upstream(self, upstream, share.as_deref(), server_name, story);
                     (upstream.key.name.as_str(), failure)
                 }
             };

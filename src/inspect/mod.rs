@@ -9,7 +9,6 @@ mod show;
 mod table;
 mod yaml;
 
-
 use serde_json::{Value, json};
 
 use crate::config::istio::dump;

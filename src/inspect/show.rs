@@ -45,7 +45,8 @@ pub(super) fn routes(view: &View<'_>) -> String {
         for (number, route) in served_on(&view.compiled.plan, index) {
             empty = false;
             for (rule, found) in route.rules.iter().enumerate() {
-                let origin = view.compiled.provenance.routes.get(number).and_then(|rules| rules.get(rule));
+                let origin =
+                    view.compiled.provenance.routes.get(number).and_then(|rules| rules.get(rule));
                 table.row([
                     name.clone(),
                     route.name.clone(),
@@ -70,7 +71,8 @@ pub(super) fn clusters(view: &View<'_>) -> String {
         Table::new(&["SERVICE FQDN", "PORT", "DIRECTION", "TYPE", "TLS", "CLUSTER", "POLICY"]);
     for (index, upstream) in view.compiled.plan.upstreams.iter().enumerate() {
         let key = &upstream.key;
-        let policy = view.compiled.provenance.upstreams.get(index).and_then(|made| made.policy.as_ref());
+        let policy =
+            view.compiled.provenance.upstreams.get(index).and_then(|made| made.policy.as_ref());
         table.row([
             key.host.to_string(),
             key.port.to_string(),
@@ -240,12 +242,15 @@ fn rows(upstream: &UpstreamSpec, view: &View<'_>) -> Vec<Row> {
     match &**live.endpoints.load() {
         Known::Pending => written("not resolved yet".to_owned()),
         Known::Failed(failure) => written(format!("none: {}", failure.reason())),
-        Known::Ready(endpoints) => endpoints.list.iter().map(|endpoint| Row {
-            endpoint: endpoint.address.to_string(),
-            status: "ready".to_owned(),
-            active: Some(endpoint.active.load(Ordering::Relaxed)),
-        })
-        .collect(),
+        Known::Ready(endpoints) => endpoints
+            .list
+            .iter()
+            .map(|endpoint| Row {
+                endpoint: endpoint.address.to_string(),
+                status: "ready".to_owned(),
+                active: Some(endpoint.active.load(Ordering::Relaxed)),
+            })
+            .collect(),
     }
 }
 

@@ -34,7 +34,11 @@ pub(super) fn upstream(
     no_endpoint.or(no_tls)
 }
 
-fn policy(made: Option<&crate::config::provenance::UpstreamOrigin>, policy: &Policy, story: &mut Story) {
+fn policy(
+    made: Option<&crate::config::provenance::UpstreamOrigin>,
+    policy: &Policy,
+    story: &mut Story,
+) {
     let mut lines = Vec::new();
     if let Some(made) = made {
         match &made.policy {

@@ -18,13 +18,16 @@ pub(super) struct Taken {
 
 /// Where the client knocks.
 pub(super) fn listener(walk: &Walk<'_>, story: &mut Story) {
-    let Listener { name, route_table, port, bind } = &walk.view.compiled.plan.listeners[walk.listener];
+    let Listener { name, route_table, port, bind } =
+        &walk.view.compiled.plan.listeners[walk.listener];
     let origins = walk.view.compiled.provenance.listeners.get(walk.listener);
     let from: Vec<String> =
         origins.into_iter().flatten().map(|origin| story.origin(origin)).collect();
-    let same = walk.view.compiled.plan.listeners.iter().filter(|listener| listener.port == *port).count();
+    let same =
+        walk.view.compiled.plan.listeners.iter().filter(|listener| listener.port == *port).count();
     let step = story.step("listener");
-    step.line(format!("{name}, port {port}, bound to {bind}, route table {route_table}")).lines(from);
+    step.line(format!("{name}, port {port}, bound to {bind}, route table {route_table}"))
+        .lines(from);
     if same > 1 {
         step.line(format!("{} others have this port and another address", same - 1));
     }
@@ -44,9 +47,12 @@ pub(super) fn chosen(
     };
     let (number, route) = served_on(&walk.view.compiled.plan, walk.listener)
         .find(|(_, route)| route.hosts.iter().any(|host| host.to_string() == found.pattern))?;
-    story
-        .step("virtual host")
-        .line(format!("{}: {} answers to {}", route.name, found.pattern, authority.host()));
+    story.step("virtual host").line(format!(
+        "{}: {} answers to {}",
+        route.name,
+        found.pattern,
+        authority.host()
+    ));
     let Some(rule) = found.rule else {
         let declined = route.rules.iter().enumerate().map(|(index, rule)| {
             format!("rule {} of {}: {}", index + 1, route.rules.len(), why_not(rule, head))
@@ -57,7 +63,8 @@ pub(super) fn chosen(
     };
     // The first rule that is equal takes the request too, so it is the one that was found.
     let index = route.rules.iter().position(|planned| *planned == rule.plan)?;
-    let origin = walk.view.compiled.provenance.routes.get(number).and_then(|rules| rules.get(index));
+    let origin =
+        walk.view.compiled.provenance.routes.get(number).and_then(|rules| rules.get(index));
     let from = origin.map(|origin| story.origin(origin));
     let mut line = format!("{} of {}: {}", index + 1, route.rules.len(), condition(&rule.plan));
     if !rule.plan.name.is_empty() {
@@ -70,7 +77,8 @@ pub(super) fn chosen(
 fn nobody_answers(walk: &Walk<'_>, host: &str, story: &mut Story) {
     let plan = &walk.view.compiled.plan;
     let port = plan.listeners[walk.listener].port;
-    let mut lines = vec![format!("none answers to {host} here: blackhole:{port}, where everything is 404")];
+    let mut lines =
+        vec![format!("none answers to {host} here: blackhole:{port}, where everything is 404")];
     let hosts: Vec<String> = served_on(plan, walk.listener)
         .flat_map(|(_, route)| &route.hosts)
         .take(NAMED_MAX + 1)
@@ -81,7 +89,8 @@ fn nobody_answers(walk: &Walk<'_>, host: &str, story: &mut Story) {
         count if count > NAMED_MAX => format!("hosts here: {}, ...", hosts[..NAMED_MAX].join(", ")),
         _ => format!("hosts here: {}", hosts.join(", ")),
     });
-    for route in plan.routes.iter().filter(|route| route.hosts.iter().any(|own| own.matches(host))) {
+    for route in plan.routes.iter().filter(|route| route.hosts.iter().any(|own| own.matches(host)))
+    {
         let names: Vec<&str> =
             route.listeners.iter().map(|index| plan.listeners[*index].name.as_str()).collect();
         lines.push(format!("{} answers to it on {} only", route.name, names.join(", ")));
@@ -97,7 +106,12 @@ pub(super) fn rules_before(walk: &Walk<'_>, taken: Taken, head: &Head, story: &m
     for (index, rule) in route.rules[..taken.rule].iter().enumerate().take(NAMED_MAX) {
         let origin = origins.and_then(|rules| rules.get(index));
         let from = origin.map(|origin| format!(" - {}", story.origin(origin)));
-        lines.push(format!("rule {}: {}{}", index + 1, why_not(rule, head), from.unwrap_or_default()));
+        lines.push(format!(
+            "rule {}: {}{}",
+            index + 1,
+            why_not(rule, head),
+            from.unwrap_or_default()
+        ));
     }
     if taken.rule > NAMED_MAX {
         lines.push(format!("and {} more before it", taken.rule - NAMED_MAX));
@@ -111,7 +125,9 @@ fn why_not(rule: &Rule, head: &Head) -> String {
     let wants = condition(rule);
     match rule.path.matches(head.path()) {
         false => format!("{wants} does not match the path {path}"),
-        true => format!("{wants} does not take the method {}", String::from_utf8_lossy(head.method())),
+        true => {
+            format!("{wants} does not take the method {}", String::from_utf8_lossy(head.method()))
+        }
     }
 }
 
@@ -144,8 +160,14 @@ pub(super) fn not_taken(walk: &Walk<'_>, story: &mut Story) {
     let concerns = |patterns: &[crate::model::HostPattern]| {
         patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(&host))
     };
-    let skipped: Vec<_> =
-        walk.view.compiled.provenance.skipped.iter().filter(|skipped| concerns(&skipped.hosts)).collect();
+    let skipped: Vec<_> = walk
+        .view
+        .compiled
+        .provenance
+        .skipped
+        .iter()
+        .filter(|skipped| concerns(&skipped.hosts))
+        .collect();
     let mut lines = Vec::new();
     for skipped in skipped.iter().take(NAMED_MAX) {
         let reason = &skipped.reason;
