@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::run::further_roots;
 use super::{Explain, Header, Scheme, Url, offline};
 use crate::inspect::View;
 use crate::inspect::explain::{self, Ending, Explanation, Question};
@@ -27,14 +28,7 @@ pub fn run(arguments: &Explain) -> ExitCode {
 
 fn explained(arguments: &Explain) -> Result<Explanation, String> {
     let offline = offline::load(&arguments.config)?;
-    let mut roots = Vec::new();
-    for path in &offline.settings.cacert {
-        let pem = std::fs::read(path).map_err(|error| {
-            format!("cacert {}: {error}; name a file in PEM that can be read", path.display())
-        })?;
-        roots.push((path.display().to_string(), pem));
-    }
-    let tls = TlsContext::new(&roots)?;
+    let tls = TlsContext::new(&further_roots(&offline.settings.cacert)?)?;
     let (snapshot, _) = Snapshot::build(&offline.compiled.plan, &Snapshot::default(), &tls);
     let question = Question {
         method: arguments.method.clone(),

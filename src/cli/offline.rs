@@ -53,8 +53,11 @@ fn settings(documents: &[Document]) -> Result<Settings, String> {
     Ok(Settings::merge([Layer::new(), environment, document]).unwrap_or(alone))
 }
 
-/// Prints a command's result. A reader that goes away early (`| head`) is no failure.
-pub(super) fn print(text: &str) -> io::Result<()> {
+/// Prints a command's result, without anything a terminal would obey. A reader that goes away early
+/// (`| head`) is no failure.
+fn print(text: &str) -> io::Result<()> {
+    let obeyed = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
+    let text = text.replace(obeyed, "\u{fffd}");
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),

@@ -65,7 +65,7 @@ fn documents(arguments: &Run, paths: &[PathBuf]) -> Result<Vec<Document>, Vec<St
 }
 
 /// Reads what `--cacert` names. Errors: which file, and why.
-fn further_roots(paths: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, String> {
+pub(super) fn further_roots(paths: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, String> {
     let read = |path: &PathBuf| match std::fs::read(path) {
         Ok(pem) => Ok((path.display().to_string(), pem)),
         Err(error) => Err(format!("--cacert {}: {error}", path.display())),

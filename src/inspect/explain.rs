@@ -158,7 +158,8 @@ impl Walk<'_> {
         if let Some(taken) = taken {
             route::rules_before(self, taken, &head, story);
         }
-        Ok(self.destinations(rule, &authority, story))
+        let host = head.find(Name::Host).unwrap_or_default();
+        Ok(self.destinations(rule, &authority, host, story))
     }
 
     /// The head that a client would send, as it is read.
@@ -179,7 +180,13 @@ impl Walk<'_> {
     }
 
     /// Each destination of the rule, and how it ends there.
-    fn destinations(&self, rule: &Rule, authority: &Authority, story: &mut Story) -> Ending {
+    fn destinations(
+        &self,
+        rule: &Rule,
+        authority: &Authority,
+        host: &[u8],
+        story: &mut Story,
+    ) -> Ending {
         let server_name = rule.rewritten_host().unwrap_or_else(|| authority.host());
         let total: u64 = rule.onward.iter().map(|(_, weight)| u64::from(*weight)).sum();
         let mut outcomes = Vec::new();
@@ -199,7 +206,7 @@ impl Walk<'_> {
             };
             outcomes.push((name, share, failure));
         }
-        route::forwarding(rule.forward(), story);
+        route::forwarding(rule, &String::from_utf8_lossy(host), story);
         route::not_taken(self, story);
         let mut ending = if outcomes.is_empty() { Ending::NotForwarded } else { Ending::Forwarded };
         for (name, share, failure) in outcomes {

@@ -7,6 +7,8 @@ pub mod explain;
 pub mod problems;
 mod show;
 mod table;
+#[cfg(test)]
+mod tests;
 mod yaml;
 
 use serde_json::{Value, json};

@@ -51,14 +51,6 @@ pub(super) fn objects(compiled: &Compiled) -> Value {
     compiled.provenance.verdicts.iter().map(verdict_value).collect()
 }
 
-pub(super) fn outcome(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Applied => "applied",
-        Outcome::PartlyApplied => "partly applied",
-        Outcome::Ignored => "ignored",
-    }
-}
-
 /// An object with its namespace, where that is not the one everything is in by default.
 pub(super) fn object(name: &str, namespace: &str) -> String {
     match namespace {
@@ -76,7 +68,7 @@ fn by_place(problems: &[Problem]) -> Vec<&Problem> {
 fn verdict_line(verdict: &Verdict) -> String {
     let Verdict { place, reasons, .. } = verdict;
     let object = object(&verdict.object, &verdict.namespace);
-    let outcome = outcome(verdict.outcome);
+    let outcome = verdict.outcome.as_str();
     match reasons.is_empty() {
         true => format!("{place}: {object}: {outcome}"),
         false => format!("{place}: {object}: {outcome}: {}", reasons.join("; ")),
@@ -97,7 +89,7 @@ fn count(problems: &[Problem], verdicts: &[Verdict]) -> String {
     for kind in [Outcome::Applied, Outcome::PartlyApplied, Outcome::Ignored] {
         let found = verdicts.iter().filter(|verdict| verdict.outcome == kind).count();
         if found > 0 {
-            write!(text, "{separator}{found} {}", outcome(kind))
+            write!(text, "{separator}{found} {}", kind.as_str())
                 .expect("a String takes every write");
             separator = ", ";
         }
@@ -130,7 +122,7 @@ fn verdict_value(verdict: &Verdict) -> Value {
     let mut value = json!({
         "object": verdict.object,
         "namespace": verdict.namespace,
-        "outcome": outcome(verdict.outcome),
+        "outcome": verdict.outcome.as_str(),
         "reasons": verdict.reasons,
     });
     add_place(&mut value, &verdict.place);

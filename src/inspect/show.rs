@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use serde_json::{Value, json};
 
 use super::View;
-use super::problems::{number, object, outcome};
+use super::problems::{number, object};
 use super::table::Table;
 use crate::config::provenance::Origin;
 use crate::model::{
@@ -123,7 +123,7 @@ pub(super) fn objects(view: &View<'_>) -> String {
     for verdict in &view.compiled.provenance.verdicts {
         table.row([
             object(&verdict.object, &verdict.namespace),
-            outcome(verdict.outcome).to_owned(),
+            verdict.outcome.as_str().to_owned(),
             verdict.place.to_string(),
             verdict.reasons.join("; "),
         ]);

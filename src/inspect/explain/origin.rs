@@ -1,6 +1,7 @@
 //! The second half of the way: the upstream, its policy, its endpoints and TLS.
 
 use super::{Story, Walk};
+use crate::config::provenance::UpstreamOrigin;
 use crate::inspect::problems;
 use crate::inspect::show::{kind, target_text};
 use crate::model::upstream::Roots;
@@ -34,11 +35,7 @@ pub(super) fn upstream(
     no_endpoint.or(no_tls)
 }
 
-fn policy(
-    made: Option<&crate::config::provenance::UpstreamOrigin>,
-    policy: &Policy,
-    story: &mut Story,
-) {
+fn policy(made: Option<&UpstreamOrigin>, policy: &Policy, story: &mut Story) {
     let mut lines = Vec::new();
     if let Some(made) = made {
         match &made.policy {
@@ -117,8 +114,12 @@ fn security(upstream: &Upstream, server_name: &str, story: &mut Story) -> Option
         }
         Security::Plain | Security::Broken(_) => {
             step.line(match protocol {
-                Protocol::Http2 => "none: plain text HTTP/2, with prior knowledge",
-                Protocol::Http1 | Protocol::Negotiate => "none: plain text HTTP/1.1",
+                Protocol::Http2 => {
+                    "none: the origin is contacted WITHOUT TLS, in plain text HTTP/2"
+                }
+                Protocol::Http1 | Protocol::Negotiate => {
+                    "none: the origin is contacted WITHOUT TLS, in plain text HTTP/1.1"
+                }
             });
         }
     }

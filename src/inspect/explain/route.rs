@@ -1,9 +1,11 @@
 //! The first half of the way: listener, virtual host, rule, and what was not taken.
 
 use super::{Story, Walk};
+use crate::config::Outcome;
+use crate::inspect::problems;
 use crate::inspect::show::{condition, served_on};
-use crate::model::{Authority, Forward, HeaderEdits, Listener, Rule, duration};
-use crate::snapshot::Found;
+use crate::model::{Authority, Forward, HeaderEdits, Listener, Rule, Security, duration};
+use crate::snapshot::{self, Found, Onward};
 use crate::wire::Head;
 
 /// Hosts, rules or objects that are named in one place; the others are counted.
@@ -47,12 +49,12 @@ pub(super) fn chosen(
     };
     let (number, route) = served_on(&walk.view.compiled.plan, walk.listener)
         .find(|(_, route)| route.hosts.iter().any(|host| host.to_string() == found.pattern))?;
-    story.step("virtual host").line(format!(
-        "{}: {} answers to {}",
-        route.name,
-        found.pattern,
-        authority.host()
-    ));
+    let host = authority.host();
+    let line = match found.pattern == host {
+        true => format!("{}, which answers to {host}", route.name),
+        false => format!("{}, whose {} covers {host}", route.name, found.pattern),
+    };
+    story.step("virtual host").line(line);
     let Some(rule) = found.rule else {
         let declined = route.rules.iter().enumerate().map(|(index, rule)| {
             format!("rule {} of {}: {}", index + 1, route.rules.len(), why_not(rule, head))
@@ -131,16 +133,26 @@ fn why_not(rule: &Rule, head: &Head) -> String {
     }
 }
 
-/// How the rule carries a request.
-pub(super) fn forwarding(forward: &Forward, story: &mut Story) {
-    let Forward { timeout, retry, rewrite_host, request, response, .. } = forward;
+/// How the rule carries a request with this Host.
+pub(super) fn forwarding(rule: &snapshot::Rule, host: &str, story: &mut Story) {
+    let Forward { timeout, retry, rewrite_host, request, response, .. } = rule.forward();
+    let default_port_goes = rule.onward.iter().any(|(onward, _)| match onward {
+        Onward::Upstream(upstream) => {
+            upstream.key.security != Security::Plain && upstream.key.port == 443
+        }
+        Onward::Missing(_) => false,
+    });
+    let bare = [":443", ":80"].into_iter().find_map(|port| host.strip_suffix(port));
     let step = story.step("forwarding");
     let timeout = timeout.map_or_else(|| "none".to_owned(), duration::format);
     step.line(format!("timeout {timeout}, further attempts {}", retry.attempts));
-    match rewrite_host {
-        Some(host) => step.line(format!("Host becomes {host}")),
-        None => step.line("Host stays the client's (but the default port is dropped over TLS)"),
-    };
+    step.line(match (rewrite_host, bare) {
+        (Some(host), _) => format!("Host becomes {host}"),
+        (None, Some(bare)) if default_port_goes => {
+            format!("Host becomes {bare}: a default port is dropped over TLS")
+        }
+        (None, _) => format!("Host stays {host}"),
+    });
     for (what, edits) in [("request", request), ("response", response)] {
         step.lines(edit_lines(what, edits));
     }
@@ -154,27 +166,37 @@ fn edit_lines(what: &str, edits: &HeaderEdits) -> Vec<String> {
     removed.chain(set).chain(added).collect()
 }
 
-/// What was looked at and not taken, for this host or for none in particular, with the field that decided.
+/// What was looked at and not taken, for this host or for none in particular, with the field that
+/// decided; then the objects that are ignored as a whole.
 pub(super) fn not_taken(walk: &Walk<'_>, story: &mut Story) {
     let host = asked_host(walk);
-    let concerns = |patterns: &[crate::model::HostPattern]| {
-        patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(&host))
-    };
-    let skipped: Vec<_> = walk
-        .view
-        .compiled
-        .provenance
+    let provenance = &walk.view.compiled.provenance;
+    let named = provenance
         .skipped
         .iter()
-        .filter(|skipped| concerns(&skipped.hosts))
-        .collect();
-    let mut lines = Vec::new();
-    for skipped in skipped.iter().take(NAMED_MAX) {
-        let reason = &skipped.reason;
-        lines.push(format!("{}: {reason}", story.origin(&skipped.origin)));
+        .filter(|skipped| skipped.hosts.iter().any(|pattern| pattern.matches(&host)));
+    let unnamed = provenance.skipped.iter().filter(|skipped| skipped.hosts.is_empty());
+    let (mut lines, mut more) = (Vec::new(), 0);
+    for skipped in named.chain(unnamed) {
+        match lines.len() < NAMED_MAX {
+            true => lines.push(format!("{}: {}", story.origin(&skipped.origin), skipped.reason)),
+            false => more += 1,
+        }
     }
-    if skipped.len() > NAMED_MAX {
-        lines.push(format!("and {} more; `egret check` tells all", skipped.len() - NAMED_MAX));
+    for verdict in provenance.verdicts.iter().filter(|one| one.outcome == Outcome::Ignored) {
+        if story.has_spoken_of(&verdict.object, &verdict.place) {
+            continue;
+        }
+        match lines.len() < NAMED_MAX {
+            true => {
+                let object = problems::object(&verdict.object, &verdict.namespace);
+                lines.push(format!("{object} ({}): {}", verdict.place, verdict.reasons.join("; ")));
+            }
+            false => more += 1,
+        }
+    }
+    if more > 0 {
+        lines.push(format!("and {more} more; `egret check` tells all"));
     }
     story.step("not taken").lines(lines);
 }

@@ -4,15 +4,16 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::config::provenance::Origin;
-use crate::config::{Place, Severity};
-use crate::inspect::View;
-use crate::inspect::problems;
-use crate::inspect::show;
+use crate::config::provenance::{Origin, UpstreamOrigin};
+use crate::config::{Compiled, Place, Problem, Severity};
+use crate::inspect::{View, problems, show};
 use crate::model::Failure;
 
 /// Problems that are told; the others are counted.
 const PROBLEMS_SHOWN_MAX: usize = 10;
+
+/// What problems and origins call the object of a file in Egret's own form.
+const WHOLE_FILE: &str = "file";
 
 /// Width of the column of titles.
 const TITLE_WIDTH: usize = 14;
@@ -21,8 +22,8 @@ const TITLE_WIDTH: usize = 14;
 #[derive(Debug, Default)]
 pub struct Story {
     steps: Vec<Step>,
-    /// The objects that were spoken of, by name and file.
-    spoken_of: HashSet<(String, Arc<str>)>,
+    /// What was spoken of: an object, its file, and the field or nothing.
+    spoken_of: HashSet<(Arc<str>, Arc<str>, String)>,
     failed: Option<Failure>,
 }
 
@@ -58,7 +59,11 @@ impl Story {
 
     /// `Kind/name spec.field (file:line:column)`, and remembers that the object was spoken of.
     pub(super) fn origin(&mut self, origin: &Origin) -> String {
-        self.object(&origin.object, &origin.place);
+        self.spoken_of.insert((
+            Arc::clone(&origin.object),
+            Arc::clone(&origin.place.file),
+            origin.field.clone(),
+        ));
         match origin.field.is_empty() {
             true => show::from(origin),
             false => {
@@ -68,8 +73,32 @@ impl Story {
         }
     }
 
-    pub(super) fn object(&mut self, name: &str, place: &Place) {
-        self.spoken_of.insert((name.to_owned(), Arc::clone(&place.file)));
+    /// Remembers that an object was spoken of.
+    pub(super) fn object(&mut self, name: &Arc<str>, place: &Place) {
+        self.spoken_of.insert((Arc::clone(name), Arc::clone(&place.file), String::new()));
+    }
+
+    pub(super) fn has_spoken_of(&self, name: &str, place: &Place) -> bool {
+        self.fields(name, place).next().is_some()
+    }
+
+    fn fields(&self, name: &str, place: &Place) -> impl Iterator<Item = &str> {
+        let same = move |object: &str, file: &str| object == name && *file == *place.file;
+        self.spoken_of
+            .iter()
+            .filter(move |(object, file, _)| same(object, file))
+            .map(|(_, _, field)| field.as_str())
+    }
+
+    /// Whether a problem is with something that was spoken of. A file without objects holds many
+    /// things: there only the field tells.
+    fn concerns(&self, problem: &Problem) -> bool {
+        let whole = problem.object != WHOLE_FILE;
+        let related = |field: &str| {
+            !field.is_empty()
+                && (problem.field.starts_with(field) || field.starts_with(&problem.field))
+        };
+        self.fields(&problem.object, &problem.place).any(|field| whole || related(field))
     }
 
     /// The end of a request that has no destination.
@@ -78,18 +107,23 @@ impl Story {
         self.failed = Some(failure.clone());
     }
 
-    /// What the compiler found wrong with the objects that were spoken of; with all, when no route was found.
+    /// What the compiler found wrong with the objects that were spoken of; when no route was found,
+    /// with all that are not about upstreams alone.
     pub(super) fn problems(&mut self, view: &View<'_>) {
-        let everything = self.failed == Some(Failure::NoRoute);
-        let told: Vec<String> = view
-            .compiled
-            .problems
+        let Compiled { problems: found, provenance, .. } = view.compiled;
+        let upstreams: HashSet<(&str, &str)> =
+            provenance.upstreams.iter().flat_map(objects_behind).collect();
+        let no_route = self.failed == Some(Failure::NoRoute);
+        let concerns = |problem: &&Problem| {
+            let object = problem.object.as_str();
+            let elsewhere =
+                object == WHOLE_FILE || !upstreams.contains(&(object, &*problem.place.file));
+            self.concerns(problem) || no_route && elsewhere
+        };
+        let told: Vec<String> = found
             .iter()
             .filter(|problem| problem.severity > Severity::Info)
-            .filter(|problem| {
-                let object = (problem.object.clone(), Arc::clone(&problem.place.file));
-                everything || self.spoken_of.contains(&object)
-            })
+            .filter(concerns)
             .map(problems::line)
             .collect();
         if told.is_empty() {
@@ -102,6 +136,14 @@ impl Story {
             step.line(format!("and {more} more; `egret check` tells all"));
         }
     }
+}
+
+/// The objects that made an upstream, by name and file.
+fn objects_behind(made: &UpstreamOrigin) -> impl Iterator<Item = (&str, &str)> {
+    let origins = [Some(&made.service), made.policy.as_ref()].into_iter().flatten();
+    let origins = origins.map(|origin| (&*origin.object, &*origin.place.file));
+    let candidates = made.candidates.iter();
+    origins.chain(candidates.map(|candidate| (&*candidate.object, &*candidate.place.file)))
 }
 
 /// What a client gets, and what the log says of it.
