@@ -32,6 +32,9 @@ fn main() {
             assert_eq!(client.get(host, path), status);
             count += 1;
         }
-        println!("{name:20} {:8.1} us per request", started.elapsed().as_secs_f64() * 1e6 / f64::from(count));
+        println!(
+            "{name:20} {:8.1} us per request",
+            started.elapsed().as_secs_f64() * 1e6 / f64::from(count)
+        );
     }
 }

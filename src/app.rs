@@ -1,6 +1,8 @@
 //! The process: builds everything once, in order, and owns its start and its stop.
 
-use std::collections::HashMap;
+mod listeners;
+mod pages;
+
 use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -8,23 +10,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
 
+use self::listeners::Listeners;
 use crate::admin::{self, Pages, Port};
-use crate::config::{Document, Identity};
 use crate::config::source::watch::Watcher;
-use crate::control::{Control, Reload, Source, Taken};
+use crate::config::{Compiled, Document, Identity};
+use crate::control::{Control, Reload, Source};
 use crate::drain::{Activity, Asked, Drain, Step};
-use crate::listen;
-use crate::model::Listener;
-use crate::config::problem::Severity;
-use crate::config::provenance::Outcome;
 use crate::observe::access_log::unix_ms;
-use crate::observe::prometheus::Facts;
 use crate::observe::{Format, LogWriter, Readiness, Scraper};
 use crate::proxy::Phase;
 use crate::settings::{AccessLog, Settings};
@@ -66,6 +63,8 @@ pub fn run(start: Start) -> Result<ExitCode, String> {
 pub struct App {
     settings: Settings,
     control: Control,
+    /// Of files; documents of the command line do not change.
+    watcher: Option<Watcher>,
     workers: Vec<Worker>,
     listeners: Listeners,
     readiness: Arc<Readiness>,
@@ -99,37 +98,50 @@ impl App {
         let publisher = Publisher::default();
         let guard = Arc::new(Guard::default());
         let mut control = control(&settings, source, &further_roots, &publisher, &readiness)?;
+        let mut watcher = match &control.source {
+            Source::Paths(paths) => Some(Watcher::new(paths)),
+            Source::Fixed(_) => None,
+        };
         let loaded = control.read()?;
+        if let Some(watcher) = &mut watcher {
+            watcher.follow(&loaded);
+        }
         control.take(loaded);
 
         let log = access_log(&settings)?;
         let workers = workers(&settings, &publisher, &guard, log.as_ref())?;
-        let mut listeners = Listeners { bound: HashMap::new(), guard, wanting: None };
-        listeners.follow(&control.listeners(), &workers).await.map_err(|errors| errors.join("\n"))?;
-        if listeners.bound.is_empty() {
-            listeners.wanting = Some(readiness.wait_for("a configuration with a listener"));
-            tracing::warn!("the configuration has no listener: nothing is served until it has one");
+        let mut listeners = Listeners::new(guard, &readiness);
+        for error in listeners.follow(&control.listeners(), &workers).await {
+            tracing::error!("{error}");
         }
 
         let quit = Arc::new(Notify::new());
         let (reload, reloads) = mpsc::channel(4);
-        let pages = Arc::new(pages(&control, &readiness, &workers, reload, &quit));
-        serve_pages(settings.health, "health", Port::Health, &pages).await?;
-        serve_pages(settings.admin, "admin", Port::Admin, &pages).await?;
+        let pages = Arc::new(pages::pages(&control, &readiness, &workers, reload, &quit));
+        pages::serve(settings.health, "health", Port::Health, &pages).await?;
+        pages::serve(settings.admin, "admin", Port::Admin, &pages).await?;
         drop(starting);
-        Ok(Self { settings, control, workers, listeners, readiness, pages, log, signals, reloads, quit })
+        Ok(Self {
+            settings,
+            control,
+            watcher,
+            workers,
+            listeners,
+            readiness,
+            pages,
+            log,
+            signals,
+            reloads,
+            quit,
+        })
     }
 
     /// Serves until told to stop, then leaves in order.
     pub async fn serve(mut self) -> ExitCode {
-        let mut watcher = match &self.control.source {
-            Source::Paths(paths) => Some(Watcher::new(paths)),
-            Source::Fixed(_) => None,
-        };
         loop {
-            match self.next_event(watcher.as_mut()).await {
+            match self.next_event().await {
                 Event::ReadAgain(asker) => {
-                    let outcome = self.reload(watcher.as_mut()).await;
+                    let outcome = self.reload().await;
                     if let Some(asker) = asker {
                         // Whoever asked may have given up waiting.
                         let _ = asker.send(outcome);
@@ -143,18 +155,17 @@ impl App {
     /// Puts other documents in force, as a reload would.
     pub async fn replace(&mut self, documents: Vec<Document>) -> Result<String, String> {
         self.control.source = Source::Fixed(documents);
-        self.reload(None).await
+        self.reload().await
     }
 
     /// Where the listener for a port of the configuration is bound.
     pub fn bound(&self, port: u16) -> Option<SocketAddr> {
-        let mut bound = self.listeners.bound.values();
-        bound.find(|(listener, _)| listener.port == port).map(|(_, address)| *address)
+        self.listeners.bound(port)
     }
 
-    async fn next_event(&mut self, watcher: Option<&mut Watcher>) -> Event {
+    async fn next_event(&mut self) -> Event {
         let changed = async {
-            match watcher {
+            match &mut self.watcher {
                 Some(watcher) => watcher.next_change().await,
                 None => std::future::pending().await,
             }
@@ -170,7 +181,7 @@ impl App {
     }
 
     /// Reads the configuration again; the one in force stays unless the new one can be used.
-    async fn reload(&mut self, watcher: Option<&mut Watcher>) -> Result<String, String> {
+    async fn reload(&mut self) -> Result<String, String> {
         let kept = |why: String| {
             tracing::error!("configuration kept: {why}");
             Err(format!("configuration kept: {why}"))
@@ -179,7 +190,7 @@ impl App {
             Ok(loaded) => loaded,
             Err(why) => return kept(why),
         };
-        if let Some(watcher) = watcher {
+        if let Some(watcher) = &mut self.watcher {
             watcher.follow(&loaded);
         }
         match self.control.take(loaded) {
@@ -190,13 +201,12 @@ impl App {
             }
             Reload::InForce(generation) => {
                 let wanted = self.control.listeners();
-                match self.listeners.follow(&wanted, &self.workers).await {
-                    Ok(()) => Ok(format!("configuration generation {generation} in force")),
-                    Err(errors) => {
-                        errors.iter().for_each(|error| tracing::error!("{error}"));
-                        Err(errors.join("\n"))
-                    }
+                let errors = self.listeners.follow(&wanted, &self.workers).await;
+                if errors.is_empty() {
+                    return Ok(format!("configuration generation {generation} in force"));
                 }
+                errors.iter().for_each(|error| tracing::error!("{error}"));
+                Err(errors.join("\n"))
             }
         }
     }
@@ -265,7 +275,7 @@ fn control(
         resolver,
         overrides: Arc::new(Overrides::new(&settings.resolve, &settings.connect_to)),
         readiness: Arc::clone(readiness),
-        taken: Arc::new(ArcSwap::from_pointee(Taken::default())),
+        taken: Arc::new(ArcSwap::from_pointee(Compiled::default())),
     })
 }
 
@@ -294,121 +304,6 @@ fn workers(
             .map_err(|error| format!("worker {index} cannot start: {error}"))
     };
     (0..settings.workers).map(start).collect()
-}
-
-fn pages(
-    control: &Control,
-    readiness: &Arc<Readiness>,
-    workers: &[Worker],
-    reload: mpsc::Sender<admin::Reload>,
-    quit: &Arc<Notify>,
-) -> Pages {
-    let (taken, publisher) = (Arc::clone(&control.taken), control.publisher.clone());
-    let (seen, current) = (Arc::clone(&taken), publisher.clone());
-    let started = unix_ms() / 1000;
-    Pages {
-        readiness: Arc::clone(readiness),
-        scraper: Scraper::new(workers.iter().map(|worker| worker.scrapes.clone()).collect()),
-        facts: Box::new(move || facts(&taken.load(), publisher.current().generation, started)),
-        inspect: Box::new(move |page, query| None),
-        reload,
-        quit: Arc::clone(quit),
-        started: Instant::now(),
-    }
-}
-
-/// What the metrics page says of the configuration and the process.
-fn facts(taken: &Taken, generation: u64, started_unix_seconds: u64) -> Facts {
-    let problems = [Severity::Error, Severity::Warning, Severity::Info].map(|severity| {
-        let count = taken.problems.iter().filter(|problem| problem.severity == severity).count();
-        (severity.as_str(), count as u64)
-    });
-    let objects = [Outcome::Applied, Outcome::PartlyApplied, Outcome::Ignored].map(|outcome| {
-        let verdicts = taken.provenance.verdicts.iter();
-        (outcome.as_str(), verdicts.filter(|verdict| verdict.outcome == outcome).count() as u64)
-    });
-    Facts {
-        version: env!("CARGO_PKG_VERSION"),
-        generation,
-        problems: problems.to_vec(),
-        objects: objects.to_vec(),
-        started_unix_seconds,
-        ..Facts::default()
-    }
-}
-
-async fn serve_pages(
-    address: SocketAddr,
-    what: &'static str,
-    port: Port,
-    pages: &Arc<Pages>,
-) -> Result<(), String> {
-    let listener = TcpListener::bind(address).await.map_err(|error| {
-        format!("{what}: cannot bind {address}: {error}; choose another with --{what} ADDR:PORT")
-    })?;
-    let bound = listener.local_addr().map_err(|error| format!("{what}: {error}"))?;
-    tracing::info!("{what} bound to {bound}");
-    // It serves as long as the process lives: probes want an answer while we drain, too.
-    tokio::spawn(admin::serve(listener, Arc::clone(pages), port, std::future::pending()));
-    Ok(())
-}
-
-/// What is listened on.
-struct Listeners {
-    /// By name: as planned, and where it really is.
-    bound: HashMap<String, (Listener, SocketAddr)>,
-    guard: Arc<Guard>,
-    wanting: Option<crate::observe::readiness::Pending>,
-}
-
-impl Listeners {
-    /// Binds what is new, lets go of what is no more, and leaves the rest alone. Errors: each listener
-    /// that cannot be bound, with what to do about it.
-    async fn follow(&mut self, wanted: &[Listener], workers: &[Worker]) -> Result<(), Vec<String>> {
-        let gone: Vec<String> = self
-            .bound
-            .iter()
-            .filter(|(_, (bound, _))| !wanted.contains(bound))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in gone {
-            tell(workers, || Command::Unlisten { name: name.clone() }).await;
-            tracing::info!("listener {name} is closed");
-            self.bound.remove(&name);
-        }
-        let mut errors = Vec::new();
-        for listener in wanted {
-            if self.bound.contains_key(&listener.name) {
-                continue;
-            }
-            if let Err(error) = self.open(listener, workers).await {
-                errors.push(error);
-            }
-        }
-        self.guard.set_listening(self.bound.values().map(|(_, address)| *address).collect());
-        if !self.bound.is_empty() {
-            self.wanting = None;
-        }
-        if errors.is_empty() { Ok(()) } else { Err(errors) }
-    }
-
-    async fn open(&mut self, listener: &Listener, workers: &[Worker]) -> Result<(), String> {
-        let sockets = listen::bind(listener, workers.len())?;
-        let Listener { name, port, .. } = listener;
-        let bound = match sockets.first().map(std::net::TcpListener::local_addr) {
-            Some(Ok(bound)) => bound,
-            _ => listener.bind,
-        };
-        for (worker, socket) in workers.iter().zip(sockets) {
-            let command = Command::Listen { name: name.clone(), port: *port, socket };
-            if worker.commands.send(command).await.is_err() {
-                return Err(format!("listener {name}: a lane has ended"));
-            }
-        }
-        tracing::info!("listener {name} for port {port} bound to {bound}");
-        self.bound.insert(name.clone(), (listener.clone(), bound));
-        Ok(())
-    }
 }
 
 /// Tells every lane.

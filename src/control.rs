@@ -10,11 +10,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::time::timeout;
 
-use crate::config::problem::{Problem, Severity};
-use crate::config::provenance::{Outcome, Provenance};
 use crate::config::source::files::{self, Loaded};
-use crate::config::{self, Compiled, Document, Identity};
-use crate::model::{Listener, Plan};
+use crate::config::{self, Compiled, Document, Identity, Outcome, Severity};
+use crate::model::Listener;
 use crate::observe::Readiness;
 use crate::snapshot::{Publisher, Snapshot};
 use crate::upstream::dns::Resolve;
@@ -24,17 +22,6 @@ use crate::upstream::tls::TlsContext;
 
 /// How long readiness waits for the first answer to each name.
 const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(5);
-
-/// A configuration as it was taken, for those who ask what is in force.
-#[derive(Debug, Default)]
-pub struct Taken {
-    /// What it means.
-    pub plan: Plan,
-    /// Where each part of it came from, and what became of each object.
-    pub provenance: Provenance,
-    /// What is wrong with it.
-    pub problems: Vec<Problem>,
-}
 
 /// Where configurations come from.
 #[derive(Debug)]
@@ -73,7 +60,7 @@ pub struct Control {
     /// What readiness waits for.
     pub readiness: Arc<Readiness>,
     /// The configuration in force.
-    pub taken: Arc<ArcSwap<Taken>>,
+    pub taken: Arc<ArcSwap<Compiled>>,
 }
 
 impl Control {
@@ -81,23 +68,24 @@ impl Control {
     pub fn read(&self) -> Result<Loaded, String> {
         match &self.source {
             Source::Paths(paths) => files::load(paths).map_err(|error| error.to_string()),
-            Source::Fixed(documents) => Ok(Loaded { documents: documents.clone(), ..Loaded::default() }),
+            Source::Fixed(documents) => {
+                Ok(Loaded { documents: documents.clone(), ..Loaded::default() })
+            }
         }
     }
 
     /// Compiles what was read and puts it in force, unless there is a reason not to.
     pub fn take(&mut self, loaded: Loaded) -> Reload {
-        let Compiled { plan, provenance, mut problems } =
-            config::compile(&loaded.documents, &loaded.materials, &self.identity);
-        problems.extend(loaded.problems);
-        tell(&problems, &provenance);
+        let mut compiled = config::compile(&loaded.documents, &loaded.materials, &self.identity);
+        compiled.problems.extend(loaded.problems);
+        tell(&compiled);
         let before = self.taken.load_full();
-        if plan.listeners.is_empty() && !before.plan.listeners.is_empty() {
+        if compiled.plan.listeners.is_empty() && !before.plan.listeners.is_empty() {
             return Reload::Kept("the new one has no listener that could be used".into());
         }
         let previous = self.publisher.current();
-        let unchanged = plan == before.plan && previous.generation > 0;
-        let taken = Arc::new(Taken { plan, provenance, problems });
+        let unchanged = compiled.plan == before.plan && previous.generation > 0;
+        let taken = Arc::new(compiled);
         self.taken.store(Arc::clone(&taken));
         if unchanged {
             return Reload::Unchanged;
@@ -150,15 +138,17 @@ impl Control {
 }
 
 /// Logs every problem, and every object that did not apply as a whole.
-fn tell(problems: &[Problem], provenance: &Provenance) {
-    for problem in problems {
+fn tell(compiled: &Compiled) {
+    for problem in &compiled.problems {
         match problem.severity {
-            Severity::Error => tracing::error!("{problem}"),
-            Severity::Warning => tracing::warn!("{problem}"),
-            Severity::Info => tracing::info!("{problem}"),
+            Severity::Error => tracing::error!("{problem} [{}]", problem.code),
+            Severity::Warning => tracing::warn!("{problem} [{}]", problem.code),
+            Severity::Info => tracing::info!("{problem} [{}]", problem.code),
         }
     }
-    for verdict in provenance.verdicts.iter().filter(|verdict| verdict.outcome != Outcome::Applied) {
+    for verdict in
+        compiled.provenance.verdicts.iter().filter(|verdict| verdict.outcome != Outcome::Applied)
+    {
         tracing::info!("{verdict}");
     }
 }

@@ -115,7 +115,10 @@ mod tests {
         let start = Instant::now();
         let mut drain = Drain::begin(Asked::Gently, Duration::from_secs(25), start);
         for begun in 1..50 {
-            assert_eq!(drain.step(Activity { begun, active: 1 }, at(start, begun * 100)), Step::Wait);
+            assert_eq!(
+                drain.step(Activity { begun, active: 1 }, at(start, begun * 100)),
+                Step::Wait
+            );
         }
         let busy = Activity { begun: 50, active: 1 };
         assert_eq!(drain.step(busy, at(start, 5000)), Step::StopAccepting);

@@ -68,12 +68,16 @@ impl Worker {
     ) -> io::Result<Self> {
         let (commands, orders) = mpsc::channel(COMMANDS_MAX);
         let (scrapes, asked) = mpsc::channel(SCRAPES_MAX);
-        let thread = std::thread::Builder::new().name(format!("lane-{index}")).spawn(move || {
-            match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
-                Ok(runtime) => runtime.block_on(drive(publisher, guard, log, orders, asked)),
-                Err(error) => tracing::error!("lane {index} cannot start: {error}"),
-            }
-        })?;
+        let thread =
+            std::thread::Builder::new().name(format!("lane-{index}")).spawn(move || {
+                match Builder::new_current_thread()
+                    .enable_all()
+                    .build_local(LocalOptions::default())
+                {
+                    Ok(runtime) => runtime.block_on(drive(publisher, guard, log, orders, asked)),
+                    Err(error) => tracing::error!("lane {index} cannot start: {error}"),
+                }
+            })?;
         Ok(Self { commands, scrapes, thread })
     }
 

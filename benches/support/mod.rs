@@ -57,7 +57,8 @@ impl Origin {
 }
 
 fn serve(listener: StdListener, acceptor: TlsAcceptor) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         listener.set_nonblocking(true).expect("a socket");
         let listener = TcpListener::from_std(listener).expect("a socket");
@@ -87,9 +88,10 @@ async fn answer(mut stream: tokio_rustls::server::TlsStream<tokio::net::TcpStrea
             let path = buffer[..end].split(|byte| *byte == b' ').nth(1).unwrap_or_default();
             let size: usize =
                 std::str::from_utf8(path).ok().and_then(|path| path[1..].parse().ok()).unwrap_or(0);
-            let mut response =
-                format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {size}\r\n\r\n")
-                    .into_bytes();
+            let mut response = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {size}\r\n\r\n"
+            )
+            .into_bytes();
             response.resize(response.len() + size, b'x');
             if stream.write_all(&response).await.is_err() {
                 return;
@@ -121,7 +123,8 @@ impl Gateway {
         let tls = TlsContext::new(&[]).expect("no files");
         let plan = plan(origin, hosts);
         publisher.publish(Snapshot::build(&plan, &Snapshot::default(), &tls).0);
-        let worker = Worker::start(0, publisher, Arc::new(Guard::default()), None).expect("a thread");
+        let worker =
+            Worker::start(0, publisher, Arc::new(Guard::default()), None).expect("a thread");
         let listen = Command::Listen { name: "0.0.0.0_443".into(), port: 443, socket };
         worker.commands.blocking_send(listen).expect("a lane");
         Self { address, _worker: worker }

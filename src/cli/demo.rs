@@ -150,7 +150,8 @@ fn documents(texts: &[&str]) -> Vec<Document> {
 async fn exchange(address: SocketAddr) -> Result<String, String> {
     let exchanged = async {
         let mut stream = TcpStream::connect(address).await?;
-        let request = format!("GET /politics HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n");
+        let request =
+            format!("GET /politics HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;

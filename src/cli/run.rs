@@ -43,7 +43,8 @@ fn prepare(arguments: &Run) -> Result<(Settings, Source), Vec<String>> {
     let (document, problems) = native::settings(&documents);
     let environment = settings::environment(&|name| std::env::var(name).ok());
     let merged = Settings::merge([arguments.flags.layer(), environment, document]);
-    let settings = merged.map_err(|wrongs| wrongs.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    let settings =
+        merged.map_err(|wrongs| wrongs.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     if !problems.is_empty() {
         return Err(problems.iter().map(ToString::to_string).collect());
     }
@@ -51,18 +52,15 @@ fn prepare(arguments: &Run) -> Result<(Settings, Source), Vec<String>> {
     Ok((settings, source))
 }
 
-fn documents(
-    arguments: &Run,
-    paths: &[PathBuf],
-) -> Result<Vec<Document>, Vec<String>> {
+fn documents(arguments: &Run, paths: &[PathBuf]) -> Result<Vec<Document>, Vec<String>> {
     match (paths.is_empty(), arguments.hosts.is_empty()) {
         (true, _) => native::from_hosts(&arguments.hosts),
-        (false, false) => {
-            Err(vec!["--host cannot be combined with -c: put the host into the configuration".into()])
-        }
-        (false, true) => {
-            files::load(paths).map(|loaded| loaded.documents).map_err(|error| vec![error.to_string()])
-        }
+        (false, false) => Err(vec![
+            "--host cannot be combined with -c: put the host into the configuration".into(),
+        ]),
+        (false, true) => files::load(paths)
+            .map(|loaded| loaded.documents)
+            .map_err(|error| vec![error.to_string()]),
     }
 }
 

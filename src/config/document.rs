@@ -157,10 +157,10 @@ impl Document {
 
     /// The value at a path; `None` if absent.
     pub fn value(&self, path: &str) -> Option<&Value> {
-        let steps = path.split(['.', '[']).filter(|step| !step.is_empty());
-        steps.fold(Some(&self.body), |value, step| match step.strip_suffix(']') {
-            Some(index) => value?.get(index.parse::<usize>().ok()?),
-            None => value?.get(step),
+        let mut steps = path.split(['.', '[']).filter(|step| !step.is_empty());
+        steps.try_fold(&self.body, |value, step| match step.strip_suffix(']') {
+            Some(index) => value.get(index.parse::<usize>().ok()?),
+            None => value.get(step),
         })
     }
 

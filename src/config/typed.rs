@@ -96,7 +96,7 @@ pub fn nearest(unknown: &str, known: &[&str]) -> String {
     let distance =
         |name: &&&str| edit_distance(&unknown.to_ascii_lowercase(), &name.to_ascii_lowercase());
     match known.iter().min_by_key(distance) {
-        Some(name) if distance(&name) <= 1 + unknown.len() / 4 => {
+        Some(name) if distance(&name) <= 1 + unknown.len() / 3 => {
             format!("did you mean \"{name}\"?")
         }
         Some(_) => format!("known here: {}", known.join(", ")),

@@ -9,10 +9,10 @@ use crate::model::Flag;
 
 fn page() -> String {
     let mut stats = Stats::default();
-    stats.request(&"edition.cnn.com".into(), 200, Flag::None);
-    stats.request(&"edition.cnn.com".into(), 200, Flag::None);
-    stats.request(&"*.api.example.com".into(), 503, Flag::UpstreamConnect);
-    stats.request(&"a\"b\\c\nd".into(), 200, Flag::None);
+    stats.request("edition.cnn.com", 200, Flag::None);
+    stats.request("edition.cnn.com", 200, Flag::None);
+    stats.request("*.api.example.com", 503, Flag::UpstreamConnect);
+    stats.request("a\"b\\c\nd", 200, Flag::None);
     stats.request_unrouted(404, Flag::NoRoute);
     stats.failure("tls_certificate_error");
     stats.handshake(Handshake::Full);

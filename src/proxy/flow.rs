@@ -21,8 +21,10 @@ enum Stage {
     Moving,
     /// The sender is done; the receiver has not taken it all.
     Draining,
-    /// All of it has arrived, or nothing more of it is wanted.
+    /// All of it has arrived.
     Done,
+    /// Nothing more of it is wanted.
+    Abandoned,
 }
 
 /// Which of the two peers failed.
@@ -42,6 +44,11 @@ impl Flow {
 
     /// Whether all has arrived, or nothing more is wanted.
     pub fn is_done(&self) -> bool {
+        matches!(self.stage, Stage::Done | Stage::Abandoned)
+    }
+
+    /// Whether all has arrived.
+    pub fn is_whole(&self) -> bool {
         self.stage == Stage::Done
     }
 
@@ -52,7 +59,7 @@ impl Flow {
 
     /// Wants nothing more of it.
     pub fn abandon(&mut self) {
-        self.stage = Stage::Done;
+        self.stage = Stage::Abandoned;
     }
 
     /// Moves what can be moved; ready when all has arrived.
@@ -64,7 +71,7 @@ impl Flow {
         buffers: &Buffers,
     ) -> Poll<Result<(), Side>> {
         loop {
-            if self.stage == Stage::Done {
+            if self.is_done() {
                 return Poll::Ready(Ok(()));
             }
             // A head that waits alone travels with the first piece, if that is there already.

@@ -134,7 +134,9 @@ impl Lane {
     pub fn millis_since(&self, then: Instant) -> u32 {
         // `as_millis` would divide 128 bits.
         let passed = self.clock().duration_since(then);
-        u32::try_from(passed.as_secs() * 1000).unwrap_or(u32::MAX).saturating_add(passed.subsec_millis())
+        u32::try_from(passed.as_secs() * 1000)
+            .unwrap_or(u32::MAX)
+            .saturating_add(passed.subsec_millis())
     }
 
     /// Counts a request for as long as the answer lives.

@@ -52,16 +52,25 @@ pub async fn both(
     record.bytes_in = exchange.upload.bytes;
     record.bytes_out = download.bytes;
     match ended {
-        Ok(()) if exchange.upload.is_done() => {
+        Ok(Upload::Whole) => {
             check_in(exchange, lane);
             next
         }
-        Ok(()) => Next::Close,
+        Ok(Upload::Unwanted) => Next::Close,
         Err(cut) => {
             record.failed(&cut.into_failure());
             Next::Abort
         }
     }
+}
+
+/// How the upload stood when the response had ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Upload {
+    /// All of it has arrived.
+    Whole,
+    /// The origin, or the client, wants no more of it: neither connection can be used again.
+    Unwanted,
 }
 
 /// What ended a response before its end.
@@ -88,13 +97,13 @@ impl Cut {
     }
 }
 
-/// Moves both bodies until the response has ended.
+/// Moves both bodies until both have ended.
 async fn bodies(
     exchange: &mut Exchange<'_>,
     client: &mut Client<'_>,
     download: &mut Flow,
     lane: &Rc<Lane>,
-) -> Result<(), Cut> {
+) -> Result<Upload, Cut> {
     let mut moved = exchange.upload.bytes + download.bytes;
     exchange.idle.arm(lane.limits.stream_idle, Waits::Busy);
     let until = exchange.until;
@@ -107,7 +116,8 @@ async fn bodies(
                 exchange.idle.arm(lane.limits.stream_idle, Waits::Busy);
             }
             if exchange.idle.poll_over(cx).is_ready() {
-                return Poll::Ready(Err(Cut::Idle));
+                let answered = download.is_done();
+                return Poll::Ready(if answered { Ok(Upload::Unwanted) } else { Err(Cut::Idle) });
             }
         }
         polled
@@ -128,14 +138,17 @@ fn poll_bodies(
     client: &mut Client<'_>,
     download: &mut Flow,
     lane: &Lane,
-) -> Poll<Result<(), Cut>> {
+) -> Poll<Result<Upload, Cut>> {
     match exchange.upload.poll(cx, client, &mut exchange.carrier, &lane.buffers) {
+        Poll::Ready(Err(Side::Sender(_))) if download.is_done() => exchange.upload.abandon(),
         Poll::Ready(Err(Side::Sender(broken))) => return Poll::Ready(Err(Cut::Client(broken))),
         Poll::Ready(Err(Side::Receiver(_))) => exchange.upload.abandon(),
         Poll::Ready(Ok(())) | Poll::Pending => {}
     }
     match download.poll(cx, &mut exchange.carrier, client, &lane.buffers) {
-        Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+        Poll::Ready(Ok(())) if exchange.upload.is_whole() => Poll::Ready(Ok(Upload::Whole)),
+        Poll::Ready(Ok(())) if exchange.upload.is_done() => Poll::Ready(Ok(Upload::Unwanted)),
+        Poll::Ready(Ok(())) => Poll::Pending, // an early answer: the upload goes on
         Poll::Ready(Err(Side::Sender(broken))) => Poll::Ready(Err(Cut::Origin(broken))),
         Poll::Ready(Err(Side::Receiver(broken))) => Poll::Ready(Err(Cut::Client(broken))),
         Poll::Pending if client.poll_gone(cx, &lane.buffers).is_ready() => {

@@ -126,7 +126,8 @@ pub async fn local(
         Body::HeadOnly => Framing::Empty,
         Body::Wanted => Framing::Length(body.len() as u64),
     };
-    let keep = body_left == BodyLeft::Nothing && row.status != 400;
+    // After a message that could be read in two ways, nothing more is read from this connection.
+    let keep = body_left == BodyLeft::Nothing && !matches!(failure, Failure::Refused(_));
     let asked = if keep { asked } else { Asked { persistence: Persistence::Close, ..asked } };
     let (framing, next) = frame(&mut head, framing, asked, lane);
     let sent = send(client, &head, framing, body, lane).await;

@@ -72,6 +72,11 @@ impl Buffers {
 
 impl std::fmt::Debug for Buffers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Buffers({} spare, {} for heads)", self.spares.borrow().len(), self.heads.borrow().len())
+        write!(
+            f,
+            "Buffers({} spare, {} for heads)",
+            self.spares.borrow().len(),
+            self.heads.borrow().len()
+        )
     }
 }

@@ -56,7 +56,8 @@ mod tests {
 
     #[test]
     fn resolve_gives_addresses_for_one_host_and_port() {
-        let addresses: Vec<IpAddr> = vec!["10.0.0.1".parse().expect("valid"), "::1".parse().expect("valid")];
+        let addresses: Vec<IpAddr> =
+            vec!["10.0.0.1".parse().expect("valid"), "::1".parse().expect("valid")];
         let rule = Resolve { host: host("b.test"), port: 80, addresses: addresses.clone() };
         let overrides = Overrides::new(&[rule], &[]);
         assert_eq!(overrides.addresses(&target("b.test:80")), Some(addresses));

@@ -144,11 +144,14 @@ mod tests {
     use super::*;
 
     fn request(version: Version, lines: &[(&str, &str)]) -> Head {
-        with_lines(Head::request(Vec::new(), version, b"GET", b"/"), lines)
+        with_lines(Head::request(crate::wire::HeadMemory::default(), version, b"GET", b"/"), lines)
     }
 
     fn response(lines: &[(&str, &str)]) -> Head {
-        with_lines(Head::response(Vec::new(), Version::Http11, 200, b"OK"), lines)
+        with_lines(
+            Head::response(crate::wire::HeadMemory::default(), Version::Http11, 200, b"OK"),
+            lines,
+        )
     }
 
     fn with_lines(mut head: Head, lines: &[(&str, &str)]) -> Head {

@@ -138,10 +138,16 @@ mod tests {
             (&[("content-length", "0"), ("transfer-encoding", "gzip")], Err(Refusal::BothLengthAndChunked)),
         ];
         for (lines, framing) in table {
-            let head = with_lines(Head::request(Vec::new(), Version::Http11, b"GET", b"/"), lines);
+            let head = with_lines(
+                Head::request(crate::wire::HeadMemory::default(), Version::Http11, b"GET", b"/"),
+                lines,
+            );
             assert_eq!(request(&head), framing, "{lines:?}");
         }
-        let old = with_lines(Head::request(Vec::new(), Version::Http10, b"GET", b"/"), &[CHUNKED]);
+        let old = with_lines(
+            Head::request(crate::wire::HeadMemory::default(), Version::Http10, b"GET", b"/"),
+            &[CHUNKED],
+        );
         assert_eq!(request(&old), Err(Refusal::ChunkedInHttp10));
     }
 
@@ -177,7 +183,10 @@ mod tests {
             ("CONNECT", 407, &[three], Ok(Framing::Length(3))),
         ];
         for (method, status, lines, framing) in table {
-            let head = with_lines(Head::response(Vec::new(), Version::Http11, status, b""), lines);
+            let head = with_lines(
+                Head::response(crate::wire::HeadMemory::default(), Version::Http11, status, b""),
+                lines,
+            );
             assert_eq!(response(&head, method.as_bytes()), framing, "{method} {status} {lines:?}");
         }
     }

@@ -75,24 +75,14 @@ impl Head {
         let HeadMemory { bytes: mut buffer, lines } = memory.cleared();
         let method = store(&mut buffer, method);
         let target = store(&mut buffer, target);
-        Self {
-            buffer,
-            version,
-            start: StartLine::Request { method, target },
-            lines,
-        }
+        Self { buffer, version, start: StartLine::Request { method, target }, lines }
     }
 
     /// A response without lines.
     pub fn response(memory: HeadMemory, version: Version, status: u16, reason: &[u8]) -> Self {
         let HeadMemory { bytes: mut buffer, lines } = memory.cleared();
         let reason = store(&mut buffer, reason);
-        Self {
-            buffer,
-            version,
-            start: StartLine::Response { status, reason },
-            lines,
-        }
+        Self { buffer, version, start: StartLine::Response { status, reason }, lines }
     }
 
     /// Hands the memory back to whoever lent it.

@@ -45,7 +45,11 @@ pub enum Parsed {
 /// Reads a request head from the front of `bytes`, after any empty lines (RFC 9112, section 2.2).
 ///
 /// `memory` is taken only when the head is complete.
-pub fn request(bytes: &[u8], limits: &HeadLimits, memory: &mut HeadMemory) -> Result<Parsed, Refusal> {
+pub fn request(
+    bytes: &[u8],
+    limits: &HeadLimits,
+    memory: &mut HeadMemory,
+) -> Result<Parsed, Refusal> {
     let skipped = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
     check_method(&bytes[skipped..])?;
     if !holds_head(&bytes[skipped..], limits.bytes.saturating_sub(skipped))? {

@@ -7,11 +7,11 @@ use super::chunked::{self, Decoder, Event, Trailers};
 use super::*;
 
 fn request(text: &[u8]) -> Result<Parsed, Refusal> {
-    parse::request(text, &HeadLimits::default(), &mut Vec::new())
+    parse::request(text, &HeadLimits::default(), &mut HeadMemory::default())
 }
 
 fn response(text: &[u8]) -> Result<Parsed, Refusal> {
-    parse::response(text, &HeadLimits::default(), &mut Vec::new())
+    parse::response(text, &HeadLimits::default(), &mut HeadMemory::default())
 }
 
 /// The head of a text that is complete; `None` when it is refused or partial.
@@ -133,25 +133,24 @@ fn a_head_is_partial_until_its_last_byte() {
 }
 
 #[test]
-fn the_buffer_is_taken_only_with_a_complete_head_and_comes_back() {
+fn the_memory_is_taken_only_with_a_complete_head_and_comes_back() {
     let limits = HeadLimits::default();
-    let mut buffer = Vec::<u8>::with_capacity(512);
-    let memory = buffer.as_ptr().addr();
+    let mut memory = HeadMemory::with_room_for(512);
+    let room = memory.capacity();
     for text in ["GET / HT", "GET / HTTP/3.0\r\n\r\n"] {
-        let _ = parse::request(text.as_bytes(), &limits, &mut buffer);
-        assert_eq!(buffer.capacity(), 512, "{text}");
+        let _ = parse::request(text.as_bytes(), &limits, &mut memory);
+        assert_eq!(memory.capacity(), room, "{text}");
     }
     let text = b"GET / HTTP/1.1\r\nHost:a\r\n\r\n";
-    let (head, _) = complete(parse::request(text, &limits, &mut buffer)).expect("complete");
-    assert_eq!(buffer.capacity(), 0);
-    let returned = head.into_buffer();
-    assert_eq!(returned.as_ptr().addr(), memory);
+    let (head, _) = complete(parse::request(text, &limits, &mut memory)).expect("complete");
+    assert_eq!(memory.capacity(), 0);
+    assert_eq!(head.into_memory().capacity(), room);
 }
 
 #[test]
 fn heads_beyond_the_limits_are_refused() {
     let limits = HeadLimits { bytes: 60, lines: 2 };
-    let parse = |text: &str| parse::request(text.as_bytes(), &limits, &mut Vec::new());
+    let parse = |text: &str| parse::request(text.as_bytes(), &limits, &mut HeadMemory::default());
     let of_length = |length: usize| {
         let frame = "GET / HTTP/1.1\r\nA: \r\n\r\n".len();
         format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", "x".repeat(length - frame))
@@ -168,7 +167,7 @@ fn heads_beyond_the_limits_are_refused() {
     assert_eq!(three.expect_err("3"), Refusal::TooManyLines);
     let unlimited = HeadLimits { bytes: usize::MAX, lines: usize::MAX };
     let many = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(parse::LINES_MAX + 1));
-    let refused = parse::request(many.as_bytes(), &unlimited, &mut Vec::new());
+    let refused = parse::request(many.as_bytes(), &unlimited, &mut HeadMemory::default());
     assert_eq!(refused.expect_err("257"), Refusal::TooManyLines);
 }
 
@@ -253,10 +252,10 @@ fn edits_keep_the_order_of_the_other_lines() {
 
 #[test]
 fn heads_are_built_from_parts_in_lent_memory() {
-    let mut head = Head::request(b"old".to_vec(), Version::Http2, b"PUT", b"/a");
+    let mut head = Head::request(HeadMemory::default(), Version::Http2, b"PUT", b"/a");
     head.append(b"host", b"b");
     assert_eq!(written(&head), "PUT /a HTTP/1.1|host: b||");
-    let mut head = Head::response(head.into_buffer(), Version::Http2, 201, b"");
+    let mut head = Head::response(head.into_memory(), Version::Http2, 201, b"");
     head.append(b"a", b"");
     assert_eq!((written(&head).as_str(), head.status()), ("HTTP/1.1 201 |a: ||", 201));
     assert_eq!(format!("{head:?}"), "201, a");

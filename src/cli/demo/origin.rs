@@ -31,8 +31,7 @@ impl Origin {
         let failed = |error: std::io::Error| format!("the demo's origin cannot start: {error}");
         let https = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
         let http = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
-        let addresses =
-            (https.local_addr().map_err(failed)?, http.local_addr().map_err(failed)?);
+        let addresses = (https.local_addr().map_err(failed)?, http.local_addr().map_err(failed)?);
         tokio::spawn(async move {
             while let Ok((stream, _)) = https.accept().await {
                 tokio::spawn(serve_https(stream, acceptor.clone()));
@@ -73,7 +72,8 @@ async fn serve_https(stream: TcpStream, acceptor: TlsAcceptor) {
     match stream.peek(&mut first).await {
         Ok(1) if first == [0x16] => {
             if let Ok(stream) = acceptor.accept(stream).await {
-                answer(stream, |path| page("200 OK", &format!("<h1>{path}, over TLS</h1>\n"))).await;
+                answer(stream, |path| page("200 OK", &format!("<h1>{path}, over TLS</h1>\n")))
+                    .await;
             }
         }
         _ => {
@@ -98,7 +98,10 @@ fn redirect(host: &str, path: &str) -> String {
 }
 
 /// Answers requests without bodies, one after another, until the client leaves.
-async fn answer<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, respond: impl Fn(&str) -> String) {
+async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    respond: impl Fn(&str) -> String,
+) {
     let mut head = Vec::new();
     loop {
         while let Some(end) = head.windows(4).position(|bytes| bytes == b"\r\n\r\n") {

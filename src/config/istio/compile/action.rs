@@ -1,19 +1,18 @@
-//! What a route does with a request: destinations, rewrites, timeouts, retries and header edits.
+//! What a route does with a request: destinations, rewrites, timeouts and retries.
 //!
 //! An action that is not supported yet answers 503 for what its rule matches; it never lets the
 //! request fall through to another rule. Source: istio `core/route/route.go:TranslateRoute`.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::names;
 use super::object::Report;
 use super::upstreams::Known;
+use super::{headers, names};
 use crate::config::Severity;
 use crate::config::istio::virtual_service::{
-    Destination as Written, HeaderOperations, HttpRoute, HttpRouteDestination,
+    Destination as Written, HttpRoute, HttpRouteDestination,
 };
-use crate::model::{Authority, Destination, Forward, HeaderEdit, HeaderEdits, Retry, duration};
+use crate::model::{Destination, Forward, Retry, duration};
 
 /// A destination that a route leads to, for the lints.
 pub struct Use {
@@ -38,16 +37,33 @@ pub fn compile(
     forward.retry = retry(route, field, report);
     if let Some(headers) = &route.headers {
         let field = format!("{field}.headers");
-        edit(&mut forward, headers.request.as_ref(), headers.response.as_ref(), &field, report);
+        headers::edit(
+            &mut forward,
+            headers.request.as_ref(),
+            headers.response.as_ref(),
+            &field,
+            report,
+        );
     }
     if let [only] = &route.route[..]
         && let Some(headers) = &only.headers
     {
         let field = format!("{field}.route[0].headers");
-        edit(&mut forward, headers.request.as_ref(), headers.response.as_ref(), &field, report);
+        headers::edit(
+            &mut forward,
+            headers.request.as_ref(),
+            headers.response.as_ref(),
+            &field,
+            report,
+        );
     }
     if let Some(authority) = route.rewrite.as_ref().and_then(|rewrite| rewrite.authority.as_ref()) {
-        rewrite_host(&mut forward, authority, &format!("{field}.rewrite.authority"), report);
+        headers::rewrite_host(
+            &mut forward,
+            authority,
+            &format!("{field}.rewrite.authority"),
+            report,
+        );
     }
     (forward, uses)
 }
@@ -225,6 +241,20 @@ fn destination(
         uses.push(Use { upstream, field: field.to_owned() });
         return Destination::Upstream(upstream);
     }
+    report_missing(written, field, number, &host, ports, report);
+    Destination::Missing(name)
+}
+
+/// Says why a destination names no upstream.
+fn report_missing(
+    written: &Written,
+    field: &str,
+    number: u16,
+    host: &str,
+    ports: Option<&[u16]>,
+    report: &mut Report<'_>,
+) {
+    let given = written.port.is_some();
     match ports {
         _ if written.host.is_empty() => {
             report.fault(
@@ -244,15 +274,14 @@ fn destination(
             let list: Vec<String> = ports.iter().map(u16::to_string).collect();
             let list = list.join(", ");
             let message = match given {
-                Some(_) => {
+                true => {
                     format!("{host} has ports [{list}], not {number}; requests get 503 (NC)")
                 }
-                None => format!(
+                false => format!(
                     "{host} has ports [{list}] and none is named, so {number} is used; requests get 503 (NC)"
                 ),
             };
-            let at =
-                if given.is_some() { format!("{field}.port.number") } else { field.to_owned() };
+            let at = if given { format!("{field}.port.number") } else { field.to_owned() };
             report.fault(
                 "EG010",
                 Severity::Error,
@@ -275,7 +304,6 @@ fn destination(
             );
         }
     }
-    Destination::Missing(name)
 }
 
 fn timeout(route: &HttpRoute, field: &str, report: &mut Report<'_>) -> Option<Duration> {
@@ -314,104 +342,4 @@ fn retry(route: &HttpRoute, field: &str, report: &mut Report<'_>) -> Retry {
         }
     }
     Retry { attempts: u32::try_from(retries.attempts).unwrap_or(0) }
-}
-
-fn edit(
-    forward: &mut Forward,
-    request: Option<&HeaderOperations>,
-    response: Option<&HeaderOperations>,
-    field: &str,
-    report: &mut Report<'_>,
-) {
-    if let Some(operations) = request {
-        let at = format!("{field}.request");
-        for (name, value) in &operations.set {
-            if is_host(name) {
-                rewrite_host(forward, value, &format!("{at}.set.{name}"), report);
-            }
-        }
-        edits(&mut forward.request, operations, &at, report);
-    }
-    if let Some(operations) = response {
-        edits(&mut forward.response, operations, &format!("{field}.response"), report);
-    }
-}
-
-fn edits(
-    edits: &mut HeaderEdits,
-    operations: &HeaderOperations,
-    field: &str,
-    report: &mut Report<'_>,
-) {
-    for (index, name) in operations.remove.iter().enumerate() {
-        if check_name(name, &format!("{field}.remove[{index}]"), report) {
-            edits.remove.push(name.clone());
-        }
-    }
-    edits.set.extend(lines(&operations.set, &format!("{field}.set"), report));
-    edits.add.extend(lines(&operations.add, &format!("{field}.add"), report));
-}
-
-fn lines(
-    written: &BTreeMap<String, String>,
-    field: &str,
-    report: &mut Report<'_>,
-) -> Vec<HeaderEdit> {
-    let mut lines = Vec::new();
-    for (name, value) in written {
-        let at = format!("{field}.{name}");
-        if is_host(name) && field.ends_with("request.set") {
-            continue; // a rewrite, which stands in `rewrite_host`
-        }
-        if !check_name(name, &at, report) {
-            continue;
-        }
-        if value.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
-            report.fault(
-                "EG081",
-                Severity::Error,
-                &at,
-                "the value has a line break or a NUL; it is left out",
-                "write one line",
-            );
-            continue;
-        }
-        if value.contains('%') {
-            report.unsupported(Severity::Warning, &at, "a % in a value is sent as it is");
-        }
-        lines.push(HeaderEdit { name: name.clone(), value: value.clone() });
-    }
-    lines
-}
-
-fn check_name(name: &str, field: &str, report: &mut Report<'_>) -> bool {
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    let valid = !name.is_empty() && name.bytes().all(token) && !is_host(name);
-    if !valid {
-        let message = format!("\"{name}\" is not a header that can be edited; it is left out");
-        report.fault(
-            "EG081",
-            Severity::Error,
-            field,
-            message,
-            "the Host is rewritten by rewrite.authority",
-        );
-    }
-    valid
-}
-
-fn is_host(name: &str) -> bool {
-    name.eq_ignore_ascii_case("host") || name == ":authority"
-}
-
-fn rewrite_host(forward: &mut Forward, authority: &str, field: &str, report: &mut Report<'_>) {
-    match Authority::parse(authority.as_bytes()) {
-        Some(_) => forward.rewrite_host = Some(authority.to_owned()),
-        None => {
-            let message = format!(
-                "\"{authority}\" is not a host, with or without a port; the Host stays as it is"
-            );
-            report.fault("EG081", Severity::Error, field, message, "write the name alone");
-        }
-    }
 }

@@ -3,6 +3,7 @@
 //! It does not know which hosts exist. Source: istio `push_context.go:destinationRule`,
 //! `destination_rule.go`, `util.go:GetPortLevelTrafficPolicy`.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
@@ -10,7 +11,7 @@ use serde_json::Value;
 use super::names::{self, Visibility};
 use super::object::{Object, Report};
 use super::policy::{self, Level};
-use crate::config::istio::destination_rule::{DestinationRule, TrafficPolicy};
+use crate::config::istio::destination_rule::{self, DestinationRule, TrafficPolicy};
 use crate::config::provenance::{Candidate, Origin};
 use crate::config::{Document, Identity, Materials, Severity};
 use crate::model::HostPattern;
@@ -119,31 +120,33 @@ pub fn read<'a>(
     let traffic = spec
         .traffic_policy
         .map(|policy| read_traffic(&policy, "spec.trafficPolicy", materials, &mut report));
+    let subsets = subsets(spec.subsets, materials, &mut report);
+    let origin = report.origin("spec.trafficPolicy");
+    Ok(Rule { report, origin, host, traffic, subsets, broken, visibility, selector, chosen: false })
+}
+
+fn subsets(
+    written: Vec<destination_rule::Subset>,
+    materials: &Materials,
+    report: &mut Report<'_>,
+) -> Vec<Subset> {
     let mut subsets: Vec<Subset> = Vec::new();
-    for (index, subset) in spec.subsets.into_iter().enumerate() {
+    for (index, subset) in written.into_iter().enumerate() {
+        let (name, labels) = (subset.name, subset.labels);
         let field = format!("spec.subsets[{index}]");
-        if subset.name.is_empty() || subsets.iter().any(|other| other.name == subset.name) {
-            let message = format!(
-                "the subset name \"{}\" is empty or taken; this subset is left out",
-                subset.name
-            );
-            report.fault(
-                "EG012",
-                Severity::Error,
-                &format!("{field}.name"),
-                message,
-                "give it a name of its own",
-            );
+        if name.is_empty() || subsets.iter().any(|other| other.name == name) {
+            let message =
+                format!("the subset name \"{name}\" is empty or taken; this subset is left out");
+            let fix = "give it a name of its own";
+            report.fault("EG012", Severity::Error, &format!("{field}.name"), message, fix);
             continue;
         }
         let path = format!("{field}.trafficPolicy");
-        let traffic = subset
-            .traffic_policy
-            .map(|policy| read_traffic(&policy, &path, materials, &mut report));
-        subsets.push(Subset { name: subset.name, labels: subset.labels, traffic });
+        let traffic =
+            subset.traffic_policy.map(|policy| read_traffic(&policy, &path, materials, report));
+        subsets.push(Subset { name, labels, traffic });
     }
-    let origin = report.origin("spec.trafficPolicy");
-    Ok(Rule { report, origin, host, traffic, subsets, broken, visibility, selector, chosen: false })
+    subsets
 }
 
 /// The files that the object points at.
@@ -237,17 +240,12 @@ fn read_traffic(
         );
         match u16::try_from(settings.port.number) {
             Ok(number) if number != 0 => {
-                if ports.contains_key(&number) {
-                    let message = format!("port {number} has settings already; these are left out");
-                    report.fault(
-                        "EG014",
-                        Severity::Warning,
-                        &format!("{field}.port.number"),
-                        message,
-                        "merge the two",
-                    );
+                if let Entry::Vacant(vacant) = ports.entry(number) {
+                    vacant.insert(level);
                 } else {
-                    ports.insert(number, level);
+                    let message = format!("port {number} has settings already; these are left out");
+                    let at = format!("{field}.port.number");
+                    report.fault("EG014", Severity::Warning, &at, message, "merge the two");
                 }
             }
             _ => {

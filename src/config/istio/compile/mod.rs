@@ -7,6 +7,7 @@ mod action;
 mod condition;
 mod destination_rule;
 mod gateway;
+mod headers;
 mod lint;
 mod names;
 mod object;

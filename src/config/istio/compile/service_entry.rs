@@ -10,7 +10,7 @@ use super::names::{self, Visibility};
 use super::object::{Object, Report};
 use crate::config::istio::service_entry::{ServiceEntry, WorkloadEntry};
 use crate::config::provenance::Origin;
-use crate::config::{Document, Identity, Severity};
+use crate::config::{Document, Identity, Severity, nearest};
 use crate::model::upstream::Target;
 use crate::model::{Addressing, Host, HostPattern};
 
@@ -354,10 +354,14 @@ fn resolution(
     hosts: &[ServiceHost],
     endpoints: &[Endpoint],
 ) -> Resolution {
-    for field in ["spec.resolution", "spec.endpoints"] {
-        if object.faulty_at(field) {
-            return Resolution::Impossible(format!("{field} cannot be understood"));
-        }
+    if object.faulty_at("spec.resolution") {
+        return Resolution::Impossible("spec.resolution cannot be understood".to_owned());
+    }
+    // Without its endpoints the host itself would be resolved, which nobody asked for.
+    if endpoints.is_empty()
+        && (object.faulty_at("spec.endpoints") || !object.spec.endpoints.is_empty())
+    {
+        return Resolution::Impossible("none of spec.endpoints can be used".to_owned());
     }
     let Object { spec, report, .. } = object;
     let mut impossible = |code, field: &str, message: String, fix: &str| {
@@ -373,22 +377,16 @@ fn resolution(
         Some("NONE") => Resolution::Impossible(
             "resolution NONE; a gateway has no original destination".to_owned(),
         ),
-        Some("DYNAMIC_DNS") => impossible(
-            "EG083",
-            "spec.resolution",
-            "DYNAMIC_DNS is not supported yet; requests get 503".to_owned(),
-            "name the hosts and use DNS",
-        ),
+        Some("DYNAMIC_DNS") => {
+            let message = "DYNAMIC_DNS is not supported yet; requests get 503".to_owned();
+            impossible("EG083", "spec.resolution", message, "name the hosts and use DNS")
+        }
         Some("DNS" | "DNS_ROUND_ROBIN") if endpoints.is_empty() && wildcard.is_some() => {
             let name = wildcard.map(|host| host.name.as_str()).unwrap_or_default();
             let message =
                 format!("the wildcard {name} cannot be resolved by DNS; requests get 503");
-            impossible(
-                "EG051",
-                "spec.resolution",
-                message,
-                "add endpoints with the name to connect to",
-            )
+            let fix = "add endpoints with the name to connect to";
+            impossible("EG051", "spec.resolution", message, fix)
         }
         Some("DNS_ROUND_ROBIN") if endpoints.len() > 1 => {
             let message = "DNS_ROUND_ROBIN takes at most one endpoint; requests get 503".to_owned();
@@ -410,16 +408,9 @@ fn resolution(
         ),
         Some("STATIC") => Resolution::Static,
         Some(other) => {
-            let fix = crate::config::nearest(
-                other,
-                &["DNS", "DNS_ROUND_ROBIN", "STATIC", "NONE", "DYNAMIC_DNS"],
-            );
-            impossible(
-                "EG081",
-                "spec.resolution",
-                format!("\"{other}\" is not a resolution; requests get 503"),
-                &fix,
-            )
+            let known = ["DNS", "DNS_ROUND_ROBIN", "STATIC", "NONE", "DYNAMIC_DNS"];
+            let message = format!("\"{other}\" is not a resolution; requests get 503");
+            impossible("EG081", "spec.resolution", message, &nearest(other, &known))
         }
     }
 }

@@ -15,7 +15,7 @@ use super::upstreams::Known;
 use crate::config::istio::virtual_service::{HttpMatch, HttpRoute, VirtualService};
 use crate::config::provenance::{Condition, Origin, Skipped};
 use crate::config::{Document, Identity, Severity};
-use crate::model::{Action, HostPattern, PathMatch, Rule};
+use crate::model::{Action, Forward, HostPattern, PathMatch, Rule};
 
 /// One object, bound to at least one gateway that is this process.
 pub struct Virtual<'a> {
@@ -255,11 +255,12 @@ impl Virtual<'_> {
             (0..self.hosts.len()).filter(|index| !self.admitted[*index]).collect();
         let Some(first) = missing.first() else { return };
         let servers = gateways.servers.iter().filter(|server| self.is_bound_to(server));
-        let admitted: Vec<String> = servers
+        let mut admitted: Vec<String> = servers
             .flat_map(|server| server.admitted.patterns(self.namespace()))
             .take(4)
             .map(ToString::to_string)
             .collect();
+        admitted.dedup();
         let more = if missing.len() > 1 {
             format!(" and {} more", missing.len() - 1)
         } else {
@@ -294,82 +295,76 @@ impl Virtual<'_> {
         rules
     }
 
+    /// The rules of one entry: one for each of its conditions that applies here.
     fn rules_of(&mut self, route: &HttpRoute, field: &str, site: Site<'_>, rules: &mut Rules) {
-        let Site { server, known, identity } = site;
-        let everything = HttpMatch::default();
-        let conditions: Vec<(String, &HttpMatch, Condition)> = match &route.matches[..] {
-            [] => vec![(field.to_owned(), &everything, Condition::Absent)],
-            some => {
-                let at = |index| format!("{field}.match[{index}]");
-                some.iter()
-                    .enumerate()
-                    .map(|(index, one)| (at(index), one, Condition::Written))
-                    .collect()
-            }
-        };
         if self.object.faulty_at(&format!("{field}.match")) {
             rules.left_out += 1;
             let reason = format!("{field}.match cannot be understood, so its rules are left out");
             self.object.report.reason(reason.clone());
-            rules.skipped.push(self.skipped(field, server, reason));
-            return;
+            return rules.skipped.push(self.skipped(field, site.server, reason));
         }
-        let mut forward = None;
-        for (at, condition, written) in conditions {
-            if let Applies::NotHere { field: decided, reason } =
-                condition::applies(condition, server, self.object.namespace(), identity)
-            {
-                rules.skipped.push(self.skipped(&format!("{at}.{decided}"), server, reason));
-                continue;
-            }
-            if let Some(end) = &rules.ended_by {
-                let message = format!("never reached: {end} takes every request");
-                self.object.report.tell(
-                    "EG070",
-                    Severity::Warning,
-                    &at,
-                    message.clone(),
-                    "move it further up",
-                );
-                rules.skipped.push(self.skipped(&at, server, message));
-                continue;
-            }
-            let report = &mut self.object.report;
-            let Some((path, methods)) = condition::compile(condition, &at, report) else {
-                rules.left_out += 1;
-                rules.skipped.push(self.skipped(
-                    &at,
-                    server,
-                    "the condition is not supported yet".to_owned(),
-                ));
-                continue;
-            };
-            let action = forward
-                .get_or_insert_with(|| action::compile(route, field, server.port, known, report))
-                .0
-                .clone();
-            let name = match (route.name.as_str(), condition.name.as_str()) {
-                (name, "") => name.to_owned(),
-                (name, part) => format!("{name}.{part}"),
-            };
-            if path.is_any() && methods.is_empty() {
-                rules.ended_by = Some(at.clone());
-            }
-            let origin = Origin { condition: written, ..report.origin(&at) };
-            self.report_same_condition(&at, &path, &methods, rules);
-            rules
-                .rules
-                .push((Rule { name, path, methods, action: Action::Forward(action) }, origin));
+        let mut action = None;
+        if route.matches.is_empty() {
+            let everything = HttpMatch::default();
+            let origin = self.object.report.origin(field);
+            self.rule(route, field, &everything, origin, site, &mut action, rules);
         }
-        for one in forward.into_iter().flat_map(|(_, uses)| uses) {
-            if !self
-                .uses
-                .iter()
-                .any(|other| other.field == one.field && other.upstream == one.upstream)
-            {
+        for (index, condition) in route.matches.iter().enumerate() {
+            let at = format!("{field}.match[{index}]");
+            let origin = Origin { condition: Condition::Written, ..self.object.report.origin(&at) };
+            self.rule(route, field, condition, origin, site, &mut action, rules);
+        }
+        for one in action.into_iter().flat_map(|(_, uses)| uses) {
+            let same = |other: &Use| other.field == one.field && other.upstream == one.upstream;
+            if !self.uses.iter().any(same) {
                 self.uses.push(one);
             }
         }
+    }
+
+    /// The rule for one condition, unless it does not apply, is never reached or cannot be expressed.
+    /// `action` is what the entry does, compiled when its first rule needs it.
+    #[allow(clippy::too_many_arguments)] // the body of the loop above
+    fn rule(
+        &mut self,
+        route: &HttpRoute,
+        field: &str,
+        condition: &HttpMatch,
+        origin: Origin,
+        site: Site<'_>,
+        action: &mut Option<(Forward, Vec<Use>)>,
+        rules: &mut Rules,
+    ) {
+        let Site { server, known, identity } = site;
+        let at = origin.field.clone();
+        let namespace = self.object.namespace();
+        if let Applies::NotHere { field: decided, reason } =
+            condition::applies(condition, server, namespace, identity)
+        {
+            return rules.skipped.push(self.skipped(&format!("{at}.{decided}"), server, reason));
+        }
+        let report = &mut self.object.report;
+        if let Some(end) = &rules.ended_by {
+            let message = format!("never reached: {end} takes every request");
+            report.tell("EG070", Severity::Warning, &at, message.clone(), "move it further up");
+            return rules.skipped.push(self.skipped(&at, server, message));
+        }
+        let Some((path, methods)) = condition::compile(condition, &at, report) else {
+            rules.left_out += 1;
+            let reason = "the condition is not supported yet".to_owned();
+            return rules.skipped.push(self.skipped(&at, server, reason));
+        };
+        let compiled = || action::compile(route, field, server.port, known, report);
+        let forward = action.get_or_insert_with(compiled).0.clone();
+        let name = match (route.name.as_str(), condition.name.as_str()) {
+            (name, "") => name.to_owned(),
+            (name, part) => format!("{name}.{part}"),
+        };
+        self.report_same_condition(&at, &path, &methods, rules);
+        if path.is_any() && methods.is_empty() {
+            rules.ended_by = Some(at);
+        }
+        rules.rules.push((Rule { name, path, methods, action: Action::Forward(forward) }, origin));
     }
 
     /// Says when an earlier rule has the very same condition, so that this one is never reached.

@@ -1,0 +1,87 @@
+//! What is listened on, and how it follows the configuration.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::tell;
+use crate::listen;
+use crate::model::Listener;
+use crate::observe::Readiness;
+use crate::observe::readiness::Pending;
+use crate::upstream::guard::Guard;
+use crate::worker::{Command, Worker};
+
+/// What is listened on, by listener name.
+pub struct Listeners {
+    /// As planned, and where it really is.
+    bound: HashMap<String, (Listener, SocketAddr)>,
+    guard: Arc<Guard>,
+    readiness: Arc<Readiness>,
+    /// What stands between this gateway and its readiness: a listener that cannot be bound, or none at all.
+    wanting: Vec<Pending>,
+}
+
+impl Listeners {
+    /// Listens on nothing yet. `guard` is told what never to dial.
+    pub fn new(guard: Arc<Guard>, readiness: &Arc<Readiness>) -> Self {
+        let readiness = Arc::clone(readiness);
+        Self { bound: HashMap::new(), guard, readiness, wanting: Vec::new() }
+    }
+
+    /// Where the listener for a port of the configuration is bound.
+    pub fn bound(&self, port: u16) -> Option<SocketAddr> {
+        let mut bound = self.bound.values();
+        bound.find(|(listener, _)| listener.port == port).map(|(_, address)| *address)
+    }
+
+    /// Binds what is new, lets go of what is no more, and leaves the rest alone. A listener that cannot be
+    /// bound takes no other down, but the gateway is not ready without it. Returns an error for each,
+    /// with what to do about it.
+    pub async fn follow(&mut self, wanted: &[Listener], workers: &[Worker]) -> Vec<String> {
+        let gone = self.bound.iter().filter(|(_, (bound, _))| !wanted.contains(bound));
+        for name in gone.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            tell(workers, || Command::Unlisten { name: name.clone() }).await;
+            tracing::info!("listener {name} is closed");
+            self.bound.remove(&name);
+        }
+        let (mut errors, mut wanting) = (Vec::new(), Vec::new());
+        for listener in wanted {
+            if self.bound.contains_key(&listener.name) {
+                continue;
+            }
+            if let Err(error) = self.open(listener, workers).await {
+                wanting
+                    .push(self.readiness.wait_for(format!("port {} to be bound", listener.port)));
+                errors.push(error);
+            }
+        }
+        if wanted.is_empty() {
+            wanting.push(self.readiness.wait_for("a configuration with a listener"));
+            errors.push(
+                "the configuration has no listener: nothing is served until it has one".into(),
+            );
+        }
+        self.wanting = wanting;
+        self.guard.set_listening(self.bound.values().map(|(_, address)| *address).collect());
+        errors
+    }
+
+    async fn open(&mut self, listener: &Listener, workers: &[Worker]) -> Result<(), String> {
+        let sockets = listen::bind(listener, workers.len())?;
+        let Listener { name, port, .. } = listener;
+        let bound = match sockets.first().map(std::net::TcpListener::local_addr) {
+            Some(Ok(bound)) => bound,
+            _ => listener.bind,
+        };
+        for (worker, socket) in workers.iter().zip(sockets) {
+            let command = Command::Listen { name: name.clone(), port: *port, socket };
+            if worker.commands.send(command).await.is_err() {
+                return Err(format!("listener {name}: a lane has ended"));
+            }
+        }
+        tracing::info!("listener {name} for port {port} bound to {bound}");
+        self.bound.insert(name.clone(), (listener.clone(), bound));
+        Ok(())
+    }
+}

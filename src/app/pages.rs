@@ -1,0 +1,91 @@
+//! What the pages beside the traffic show, and where they are served.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+
+use crate::admin::{self, Inspected, Pages, Port};
+use crate::config::{Compiled, Outcome, Severity};
+use crate::control::Control;
+use crate::inspect::{self, Format, View, What};
+use crate::observe::access_log::unix_ms;
+use crate::observe::prometheus::Facts;
+use crate::observe::{Readiness, Scraper};
+use crate::snapshot::Snapshot;
+use crate::worker::Worker;
+
+/// The pages over what is in force.
+pub fn pages(
+    control: &Control,
+    readiness: &Arc<Readiness>,
+    workers: &[Worker],
+    reload: mpsc::Sender<admin::Reload>,
+    quit: &Arc<Notify>,
+) -> Pages {
+    let (taken, publisher) = (Arc::clone(&control.taken), control.publisher.clone());
+    let (seen, current) = (Arc::clone(&taken), publisher.clone());
+    let started = unix_ms() / 1000;
+    Pages {
+        readiness: Arc::clone(readiness),
+        scraper: Scraper::new(workers.iter().map(|worker| worker.scrapes.clone()).collect()),
+        facts: Box::new(move || facts(&taken.load(), publisher.current().generation, started)),
+        inspect: Box::new(move |page, query| {
+            inspected(&seen.load(), &current.current(), page, query)
+        }),
+        reload,
+        quit: Arc::clone(quit),
+        started: Instant::now(),
+    }
+}
+
+/// What the metrics page says of the configuration and the process.
+fn facts(taken: &Compiled, generation: u64, started_unix_seconds: u64) -> Facts {
+    let problems = [Severity::Error, Severity::Warning, Severity::Info].map(|severity| {
+        let count = taken.problems.iter().filter(|problem| problem.severity == severity).count();
+        (severity.as_str(), count as u64)
+    });
+    let objects = [Outcome::Applied, Outcome::PartlyApplied, Outcome::Ignored].map(|outcome| {
+        let verdicts = taken.provenance.verdicts.iter();
+        (outcome.as_str(), verdicts.filter(|verdict| verdict.outcome == outcome).count() as u64)
+    });
+    Facts {
+        version: env!("CARGO_PKG_VERSION"),
+        generation,
+        problems: problems.to_vec(),
+        objects: objects.to_vec(),
+        started_unix_seconds,
+        ..Facts::default()
+    }
+}
+
+/// Serves the pages of one port for as long as the process lives. Errors: the port is taken.
+pub async fn serve(
+    address: SocketAddr,
+    what: &'static str,
+    port: Port,
+    pages: &Arc<Pages>,
+) -> Result<(), String> {
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        format!("{what}: cannot bind {address}: {error}; choose another with --{what} ADDR:PORT")
+    })?;
+    let bound = listener.local_addr().map_err(|error| format!("{what}: {error}"))?;
+    tracing::info!("{what} bound to {bound}");
+    // To the end of the process: probes want an answer while we drain, too.
+    tokio::spawn(admin::serve(listener, Arc::clone(pages), port, std::future::pending()));
+    Ok(())
+}
+
+/// One page, rendered by the code that the commands use.
+fn inspected(
+    compiled: &Compiled,
+    snapshot: &Snapshot,
+    page: &str,
+    query: &str,
+) -> Option<Inspected> {
+    let (what, format) = (What::parse(page)?, Format::of_query(query)?);
+    let body = inspect::render(what, format, &View { compiled, snapshot: Some(snapshot) });
+    Some(Inspected { content_type: format.content_type(), body })
+}
