@@ -263,6 +263,12 @@ async fn connection(
     let mut first = [0; PREFACE.len()];
     let Ok(length) = stream.peek(&mut first).await else { return };
     let Some(acceptor) = acceptor else {
+        if length > 0 && first[0] == 0x16 {
+            // What a web server says to a TLS hello on a plain port.
+            let answer = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+            let _ = stream.write_all(answer).await;
+            return http1::drain(stream).await;
+        }
         return match &first[..length] == PREFACE {
             true => http2::serve(stream, number, shared).await,
             false => http1::serve(stream, number, shared).await,

@@ -102,7 +102,6 @@ fn explain_tells_the_way_of_a_request_and_what_was_not_chosen() {
         "outbound|443||edition.cnn.com",
         "originate-tls-for-edition-cnn-com",
         "SIMPLE",
-        "egressgateway-for-cnn",
         "http[0]",
     ] {
         assert!(told.out.contains(part), "{part} is not in {}", told.out);

@@ -174,7 +174,10 @@ fn insecure_skip_verify_connects_and_is_warned_about_at_every_start() {
     let gateway = before(&origin, &Egress::tls(HOST).tls_also("insecureSkipVerify: true"));
     assert_eq!(gateway.get(HOST, "/").status, 200);
     let warned = gateway.wait_for_log("NOT verified");
-    assert!(warned.contains(HOST), "{warned}");
+    assert!(
+        warned.contains("DestinationRule/") && warned.contains("insecureSkipVerify"),
+        "{warned}"
+    );
 }
 
 #[test]
