@@ -135,13 +135,8 @@ fn key<'k>(order: &'k Order<'_, '_>, endpoints: &Endpoints, first: usize) -> Key
     Key {
         upstream: order.upstream.id,
         name: order.upstream.server_name(order.server_name).unwrap_or_default(),
-        address: pool_address(endpoints.logical, &endpoints.list[first]),
+        address: endpoints.pool_address(&endpoints.list[first]),
     }
-}
-
-/// LOGICAL_DNS: whatever the address is, its connections are those of one endpoint.
-fn pool_address(logical: bool, endpoint: &Endpoint) -> std::net::SocketAddr {
-    if logical { ([0, 0, 0, 0], endpoint.address.port()).into() } else { endpoint.address }
 }
 
 async fn open<'s>(
@@ -175,7 +170,7 @@ async fn open<'s>(
     if let Some(permit) = &permit {
         permit.speaks(connected.alpn);
     }
-    let address = pool_address(endpoints.logical, &connected.endpoint);
+    let address = endpoints.pool_address(&connected.endpoint);
     let key = Key { address, ..key(order, endpoints, first) };
     match connected.alpn {
         Alpn::Http1 => {
