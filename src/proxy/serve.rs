@@ -17,7 +17,7 @@ use super::lane::{Lane, Phase};
 use super::request::{self, Next};
 use crate::downstream::sniff::{Speaks, sniff};
 use crate::downstream::{Client, Ends, h1, h2};
-use crate::transport::{HeadError, Peer};
+use crate::transport::HeadError;
 use crate::wire::Head;
 
 /// How long a connection that ends is read after our last byte, so that the client gets to read it.
@@ -134,7 +134,7 @@ async fn one_request(
 async fn flush(client: &mut Client<'_>, next: Next, lane: &Lane) -> Next {
     match next {
         Next::Abort => Next::Abort,
-        next => match poll_fn(|cx| client.poll_drain(cx, &lane.buffers)).await {
+        next => match poll_fn(|cx| client.peer().poll_drain(cx, &lane.buffers)).await {
             Ok(()) => next,
             Err(_) => Next::Abort,
         },
