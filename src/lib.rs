@@ -78,8 +78,8 @@
 //!
 //! # What is deliberately absent
 //!
-//! - No plug-in trait, no tower of services, no `dyn` on a request's path. Its one generic is the relay,
-//!   which moves pieces between the two kinds of peer.
+//! - No plug-in trait, no tower of services, no `dyn` on a request's path. Its one generic is the stream
+//!   below an HTTP/1.1 connection: plain TCP towards clients, TLS or TCP towards origins.
 //! - No global registry and no environment variable read outside `cli`; the one counter that is static
 //!   numbers upstreams.
 //! - No task for an HTTP/1 request, no channel between a request and its connection, no header map on
