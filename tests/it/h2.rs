@@ -199,3 +199,13 @@ fn large_bodies_arrive_whole_through_flow_control() {
         assert_eq!(response.body, body.as_bytes());
     }
 }
+
+#[test]
+fn an_early_answer_arrives_whole_though_the_upload_is_refused() {
+    let origin = h2_origin();
+    let (_gateway, client) = before(&origin, &Egress::tls(HOST));
+    let upload = "x".repeat(3 << 20); // more than all windows on the way
+    for _ in 0..5 {
+        assert_eq!(client.request(h2_request("POST", HOST, "/early", &[]), &upload).body, b"early");
+    }
+}
