@@ -217,6 +217,7 @@ fn send_h1(
     record.upstream_address = Some(connection.endpoint.address);
     record.upstream_local = Some(connection.local);
     if order.framing == Framing::Chunked {
+        order.head.remove(b"content-length"); // HTTP/2 may announce nothing, and leave the end open
         order.head.set(b"transfer-encoding", b"chunked");
     }
     connection.request(order.head, order.framing, &lane.buffers);

@@ -209,3 +209,14 @@ fn an_early_answer_arrives_whole_though_the_upload_is_refused() {
         assert_eq!(client.request(h2_request("POST", HOST, "/early", &[]), &upload).body, b"early");
     }
 }
+
+#[test]
+fn an_empty_upload_of_length_zero_has_one_framing() {
+    let origin = Origin::plain();
+    let (_gateway, client) = before(&origin, &Egress::plain(HOST));
+    let request = h2_request("POST", HOST, "/echo", &[("content-length", "0")]);
+    assert_eq!(client.request(request, "").status, 200);
+    let head = origin.last_head().to_lowercase();
+    let framings = ["content-length:", "transfer-encoding:"].map(|name| head.contains(name));
+    assert_eq!(framings.iter().filter(|there| **there).count(), 1, "{head}");
+}
