@@ -192,7 +192,8 @@ async fn open<'s>(
             let shared = h2::Shared::begin(connected, scheme).await.map_err(|broken| {
                 Failure::Handshake(format!("HTTP/2 could not begin: {broken:?}"))
             })?;
-            lane.pools.borrow_mut().share(home.key(), shared.clone());
+            let idle_timeout = order.upstream.policy.load().idle_timeout;
+            lane.pools.borrow_mut().share(home.key(), shared.clone(), idle_timeout);
             send_h2(shared, order, record).await
         }
     }

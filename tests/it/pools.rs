@@ -185,3 +185,17 @@ fn least_request_avoids_the_busy_endpoint() {
     origins[busy].release();
     assert_eq!(held.response().text(), "held");
 }
+
+fn h2_with(policy: &str) -> (Gateway, Origin) {
+    let origin = Origin::with(Tls { alpn: &["h2"], ..Tls::new(&[HOST]) });
+    let egress = Egress::tls(HOST).policy(policy);
+    (Setup::new(&egress.yaml()).origin(HOST, 443, &origin).start(), origin)
+}
+
+#[test]
+fn idle_http2_connections_are_closed_in_time() {
+    let (gateway, origin) = h2_with("connectionPool: {http: {idleTimeout: 0.3s}}");
+    assert_eq!(gateway.get(HOST, "/").status, 200);
+    origin.wait("the end of the idle connection", |seen| (seen.ended == 1).then_some(()));
+    assert_eq!(gateway.get(HOST, "/").status, 200);
+}
