@@ -199,3 +199,13 @@ fn idle_http2_connections_are_closed_in_time() {
     origin.wait("the end of the idle connection", |seen| (seen.ended == 1).then_some(()));
     assert_eq!(gateway.get(HOST, "/").status, 200);
 }
+
+#[test]
+fn http2_connections_retire_after_the_requests_they_may_carry() {
+    let (gateway, origin) = h2_with("connectionPool: {http: {maxRequestsPerConnection: 2}}");
+    let mut client = gateway.client();
+    for _ in 0..6 {
+        assert_eq!(client.get(HOST, "/").status, 200);
+    }
+    assert_eq!(origin.connections(), 3);
+}
