@@ -187,7 +187,8 @@ async fn open<'s>(
             let shared = h2::Shared::begin(connected, scheme).await.map_err(|broken| {
                 Failure::Handshake(format!("HTTP/2 could not begin: {broken:?}"))
             })?;
-            lane.pools.borrow_mut().share(home.key(), shared.clone());
+            let idle_timeout = order.upstream.policy.load().idle_timeout;
+            lane.pools.borrow_mut().share(home.key(), shared.clone(), idle_timeout);
             send_h2(shared, order, record).await
         }
     }
@@ -212,6 +213,7 @@ fn send_h1(
     record.upstream_address = Some(connection.endpoint.address);
     record.upstream_local = Some(connection.local);
     if order.framing == Framing::Chunked {
+        order.head.remove(b"content-length"); // HTTP/2 may announce nothing, and leave the end open
         order.head.set(b"transfer-encoding", b"chunked");
     }
     connection.request(order.head, order.framing, &lane.buffers);

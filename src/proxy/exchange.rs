@@ -29,6 +29,8 @@ use crate::wire::{Framing, Head};
 const STALE_MAX: u32 = 3;
 /// First pause before a retry; it doubles, with full jitter (Envoy's default).
 const BACKOFF_BASE: Duration = Duration::from_millis(25);
+/// Interim responses to one request that are waited through.
+const INTERIMS_MAX: u32 = 32;
 /// Longest pause before a retry.
 const BACKOFF_MAX: Duration = Duration::from_millis(250);
 

@@ -160,12 +160,14 @@ fn poll_bodies(
 
 /// Gives the connection back to its pool, if it may be used again.
 fn check_in(exchange: Exchange<'_>, lane: &Lane) {
-    let Carrier::H1(connection) = exchange.carrier else { return };
     let policy = exchange.upstream.policy.load();
-    let worn = policy.requests_per_connection_max.is_some_and(|max| connection.served >= max);
-    if worn || !connection.is_reusable() {
-        return;
+    let worn = |served| policy.requests_per_connection_max.is_some_and(|max| served >= max);
+    match exchange.carrier {
+        Carrier::H2(stream) if worn(stream.shared.served()) => stream.shared.retire(),
+        Carrier::H1(connection) if connection.is_reusable() && !worn(connection.served) => {
+            let now = lane.deadlines.now();
+            lane.pools.borrow_mut().checkin(connection, policy.idle_timeout, now);
+        }
+        Carrier::H1(_) | Carrier::H2(_) => {}
     }
-    let now = lane.deadlines.now();
-    lane.pools.borrow_mut().checkin(connection, policy.idle_timeout, now);
 }

@@ -203,8 +203,9 @@ async fn serve_h2(stream: TcpStream, first: Vec<u8>, ends: Ends, lane: &Rc<Lane>
 async fn one_stream(head: Head, mut stream: h2::Stream, lane: Rc<Lane>) {
     let mut client = Client::H2(&mut stream);
     match request::handle(head, &mut client, &lane).await {
-        Next::Keep => {}
-        Next::Close => stream.refuse_rest_of_upload(),
+        // Dropping the stream refuses the rest of an upload once the response has left (RFC 9113,
+        // section 8.1); a reset of ours would take what still waits of the response with it.
+        Next::Keep | Next::Close => {}
         Next::Abort => stream.reset(),
     }
 }

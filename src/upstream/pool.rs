@@ -108,7 +108,8 @@ pub struct Pools {
 struct Pool {
     address: SocketAddr,
     idle: Idle<Box<h1::Connection>>,
-    shared: Vec<h2::Shared>,
+    /// With how long each may be without a request.
+    shared: Vec<(h2::Shared, Duration)>,
     opening: Rc<Opening>,
 }
 
@@ -123,8 +124,8 @@ impl Pools {
     ) -> Checkout {
         let pool = self.pool(key);
         if want == Want::Any {
-            pool.shared.retain(|shared| !shared.is_over());
-            if let Some(shared) = pool.shared.iter().find(|shared| shared.has_room()) {
+            pool.shared.retain(|(shared, _)| !shared.is_over());
+            if let Some((shared, _)) = pool.shared.iter().find(|(shared, _)| shared.has_room()) {
                 return Checkout::Share(shared.clone());
             }
         }
@@ -153,9 +154,9 @@ impl Pools {
         self.pool(connection.home.key()).idle.put(connection, now + keep);
     }
 
-    /// Offers an HTTP/2 connection to all further requests.
-    pub fn share(&mut self, key: Key<'_>, shared: h2::Shared) {
-        self.pool(key).shared.push(shared);
+    /// Offers an HTTP/2 connection to all further requests, until it has had none for `idle_timeout`.
+    pub fn share(&mut self, key: Key<'_>, shared: h2::Shared, idle_timeout: Duration) {
+        self.pool(key).shared.push((shared, idle_timeout));
     }
 
     /// Closes what has expired or died, and forgets what is empty.
@@ -207,7 +208,7 @@ impl Pool {
 
     fn sweep(&mut self, now: Instant, alive: &mut impl FnMut(&mut Box<h1::Connection>) -> bool) {
         self.idle.sweep(now, alive);
-        self.shared.retain(|shared| !shared.is_over());
+        self.shared.retain(|(shared, idle)| !shared.is_over() && !shared.is_idle(*idle, now));
     }
 
     fn is_empty(&self) -> bool {
