@@ -39,10 +39,16 @@ pub(super) fn load(config: &Config) -> Result<Offline, String> {
     Ok(Offline { compiled, settings })
 }
 
+/// The environment's settings.
+#[allow(clippy::disallowed_methods, reason = "this is where the environment is read")]
+pub(super) fn environment() -> Layer {
+    settings::environment(&|name| std::env::var(name).ok())
+}
+
 /// The environment's settings, then the document's. Errors: what is wrong in the environment; what is
 /// wrong in a document is a problem of the configuration, and the default holds.
 fn settings(documents: &[Document]) -> Result<Settings, String> {
-    let environment = settings::environment(&|name| std::env::var(name).ok());
+    let environment = environment();
     let alone = Settings::merge([environment.clone(), Layer::new(), Layer::new()])
         .map_err(|wrongs| wrongs.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
     let (mut document, _) = native::settings(documents);

@@ -119,7 +119,7 @@ fn endpoints_of_a_running_gateway_are_addresses_with_what_is_under_way() {
         let mut all = running.upstreams.values();
         all.find(|upstream| upstream.key.port == port).expect("it is in the plan")
     };
-    upstream(443).endpoints.publish(&["192.0.2.7:443".parse().expect("an address")], false);
+    upstream(443).endpoints.publish(&["192.0.2.7:443".parse().expect("an address")]);
     let known = upstream(443).endpoints.load();
     let Known::Ready(endpoints) = &**known else { panic!("{known:?}") };
     endpoints.list[0].active.store(3, Ordering::Relaxed);

@@ -19,7 +19,7 @@ use super::lane::Lane;
 use crate::downstream::Client;
 use crate::model::{Failure, Forward};
 use crate::observe::Record;
-use crate::transport::{Broken, Peer};
+use crate::transport::Broken;
 use crate::upstream::Upstream;
 use crate::upstream::connect::Want;
 use crate::upstream::endpoints::Endpoint;
@@ -260,7 +260,7 @@ fn poll_answer(
     upload: &mut Flow,
     lane: &Lane,
 ) -> Poll<Result<Head, Heard>> {
-    match upload.poll(cx, client, carrier, &lane.buffers) {
+    match upload.poll(cx, client.peer(), carrier.peer(), &lane.buffers) {
         Poll::Ready(Err(Side::Sender(broken))) => return Poll::Ready(Err(Heard::Client(broken))),
         // An origin may answer early and stop listening: its answer counts.
         Poll::Ready(Err(Side::Receiver(_))) => upload.abandon(),
@@ -296,7 +296,7 @@ fn inform(
     headers::inbound(&mut head, &Default::default());
     client.inform(&head, &lane.buffers)?;
     lane.buffers.give_back_head(head.into_memory());
-    match client.poll_drain(cx, &lane.buffers) {
+    match client.peer().poll_drain(cx, &lane.buffers) {
         Poll::Ready(result) => result,
         Poll::Pending => Ok(()),
     }

@@ -4,6 +4,8 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use tokio::io::{AsyncRead, AsyncWrite};
+
 use super::attempt::Carrier;
 use super::deadlines::Waits;
 use super::exchange::Exchange;
@@ -40,7 +42,7 @@ pub async fn run(
 
     let (mut up, mut down) = (Direction::default(), Direction::default());
     let mut moved = 0;
-    idle.arm(lane.limits.tunnel_idle, Waits::Idle);
+    idle.arm(lane.limits.tunnel_idle, Waits::Busy);
     let ended = poll_fn(|cx| {
         let to_origin = up.poll(cx, &mut client.messages, &mut origin.messages, &lane.buffers);
         let to_client = down.poll(cx, &mut origin.messages, &mut client.messages, &lane.buffers);
@@ -52,7 +54,7 @@ pub async fn run(
         }
         if up.flow.bytes + down.flow.bytes != moved {
             moved = up.flow.bytes + down.flow.bytes;
-            idle.arm(lane.limits.tunnel_idle, Waits::Idle);
+            idle.arm(lane.limits.tunnel_idle, Waits::Busy);
         }
         idle.poll_over(cx).map(|()| Next::Close)
     })
@@ -84,10 +86,10 @@ impl Direction {
         buffers: &Buffers,
     ) -> Ended
     where
-        Messages<A>: Peer,
-        B: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+        A: AsyncRead + AsyncWrite + Unpin,
+        B: AsyncRead + AsyncWrite + Unpin,
     {
-        match self.flow.poll(cx, sender, receiver, buffers) {
+        match self.flow.poll(cx, Peer::H1(sender), Peer::H1(receiver), buffers) {
             Poll::Pending => Ended::No,
             Poll::Ready(Err(_)) => Ended::Broken,
             Poll::Ready(Ok(())) => match receiver.poll_shutdown(cx) {
