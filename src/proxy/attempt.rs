@@ -252,6 +252,22 @@ impl Carrier {
         }
     }
 
+    /// Whether other requests went over its connection before.
+    pub fn was_used_before(&self) -> bool {
+        match self {
+            Self::H1(connection) => connection.served > 1,
+            Self::H2(stream) => stream.shared.served() > 1,
+        }
+    }
+
+    /// Whether bytes of a response head have come that is not complete yet.
+    pub fn has_begun_answer(&self) -> bool {
+        match self {
+            Self::H1(connection) => !connection.messages.unread().is_empty(),
+            Self::H2(_) => false,
+        }
+    }
+
     /// The next response head, interim ones included.
     pub fn poll_response(
         &mut self,

@@ -309,3 +309,25 @@ fn many_connections_are_served_at_once() {
     origin.release();
     assert!(held.iter_mut().all(|client| client.response().text() == "held"));
 }
+
+#[test]
+fn http_1_0_clients_get_no_interim_answers() {
+    let (gateway, _origin) = plain();
+    let mut client = gateway.client();
+    client.send("GET /hints HTTP/1.0\r\nHost: api.example.com\r\n\r\n");
+    let answer = String::from_utf8(client.rest().expect("an orderly end")).expect("text");
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("hinted"), "{answer}");
+}
+
+#[test]
+fn an_origin_cannot_go_on_with_interim_answers_for_ever() {
+    let (gateway, origin) = plain();
+    let mut answers = b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1000);
+    answers.extend_from_slice(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    origin.raw("/endless", &answers);
+    let mut client = gateway.client();
+    client.send("GET /endless HTTP/1.1\r\nHost: api.example.com\r\n\r\n");
+    let last = std::iter::repeat_with(|| client.head().status).find(|status| *status != 103);
+    assert_eq!(last, Some(502));
+    assert_eq!(gateway.access("/endless")["response_flags"], "UPE");
+}
