@@ -40,7 +40,7 @@ pub async fn run(
 
     let (mut up, mut down) = (Direction::default(), Direction::default());
     let mut moved = 0;
-    idle.arm(lane.limits.tunnel_idle, Waits::Idle);
+    idle.arm(lane.limits.tunnel_idle, Waits::Busy);
     let ended = poll_fn(|cx| {
         let to_origin = up.poll(cx, &mut client.messages, &mut origin.messages, &lane.buffers);
         let to_client = down.poll(cx, &mut origin.messages, &mut client.messages, &lane.buffers);
@@ -52,7 +52,7 @@ pub async fn run(
         }
         if up.flow.bytes + down.flow.bytes != moved {
             moved = up.flow.bytes + down.flow.bytes;
-            idle.arm(lane.limits.tunnel_idle, Waits::Idle);
+            idle.arm(lane.limits.tunnel_idle, Waits::Busy);
         }
         idle.poll_over(cx).map(|()| Next::Close)
     })

@@ -132,3 +132,21 @@ fn without_a_listener_it_stays_up_not_ready_and_says_why() {
         (gateway.health("/healthz/ready").status == 200).then_some(())
     });
 }
+
+#[test]
+fn a_tunnel_under_way_is_not_cut_before_its_time() {
+    let origin = Origin::plain();
+    let mut gateway = Setup::new(&Egress::plain(HOST).yaml()).origin(HOST, 80, &origin).start();
+    let (at, mut client) = (gateway.port(443), gateway.client());
+    client.send("GET /ws HTTP/1.1\r\nHost: api.example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n");
+    assert_eq!(client.head().status, 101);
+    gateway.signal("INT");
+    until("the listener to be closed", || std::net::TcpStream::connect(at).is_err().then_some(()));
+    for _ in 0..3 {
+        client.send("ping");
+        assert_eq!(client.exactly(4), b"ping");
+    }
+    client.finish_sending();
+    assert!(client.is_closed());
+    assert_eq!(gateway.wait_exit(), 0);
+}
