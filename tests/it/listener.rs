@@ -285,6 +285,7 @@ fn an_upgrade_refused_by_the_origin_is_an_ordinary_answer() {
     let mut client = gateway.client();
     client.send("GET /politics HTTP/1.1\r\nHost: api.example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
     assert_eq!(client.response().text(), "politics");
+    assert!(client.is_closed(), "what the client sent ahead must not be taken for a request");
 }
 
 #[test]
@@ -330,4 +331,13 @@ fn an_origin_cannot_go_on_with_interim_answers_for_ever() {
     let last = std::iter::repeat_with(|| client.head().status).find(|status| *status != 103);
     assert_eq!(last, Some(502));
     assert_eq!(gateway.access("/endless")["response_flags"], "UPE");
+}
+
+#[test]
+fn an_upgrade_with_a_body_is_a_request_like_any_other() {
+    let (gateway, origin) = plain();
+    let mut client = gateway.client();
+    client.send("POST /echo HTTP/1.1\r\nHost: api.example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n");
+    assert!(client.response().text().ends_with("hi"));
+    assert_eq!(field(&origin.last_head(), "upgrade"), None);
 }
