@@ -239,6 +239,7 @@ async fn send_h2(
         // Not begun at all: as good as a connection that could not be opened.
         Err(Broken::Unprocessed(reason)) => Err(Failure::Connect(reason)),
         Err(Broken::Reset(reason)) => Err(Failure::Reset(reason)),
+        Err(Broken::Tls(reason)) => Err(Failure::Handshake(reason)),
         Err(_) => Err(Failure::Closed),
     }
 }

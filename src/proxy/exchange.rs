@@ -355,6 +355,7 @@ impl Heard {
                 };
                 let failure = match broken {
                     Broken::Reset(reason) => Failure::Reset(reason),
+                    Broken::Tls(reason) => Failure::Handshake(reason),
                     _ => Failure::Closed,
                 };
                 Lost { failure, again }
