@@ -97,11 +97,29 @@ pub async fn start<'s>(
     lane: &Rc<Lane>,
 ) -> Result<(Head, Exchange<'s>), Failure> {
     let until = order.forward.timeout.map(|timeout| lane.clock() + timeout);
-    match until {
+    let upstream = order.upstream;
+    let started = match until {
         None => attempts(order, client, record, lane, None).await,
         Some(at) => timeout_at(at, Box::pin(attempts(order, client, record, lane, until)))
             .await
             .unwrap_or(Err(Failure::Timeout)),
+    };
+    if upstream.is_plain_on_tls_port()
+        && let Some(answer) = wants_tls(&started)
+    {
+        upstream.warn_of_plain_text(answer);
+    }
+    started
+}
+
+/// What an origin does that is spoken to in plain text where it expects TLS: web servers say 400, others
+/// close, or answer with an alert of TLS, which is not HTTP.
+fn wants_tls(started: &Result<(Head, Exchange<'_>), Failure>) -> Option<&'static str> {
+    match started {
+        Ok((head, _)) if head.status() == 400 => Some("answers 400"),
+        Err(Failure::Closed | Failure::Reset(_)) => Some("closes the connection"),
+        Err(Failure::Malformed(_)) => Some("answers what is not HTTP"),
+        _ => None,
     }
 }
 
