@@ -118,8 +118,9 @@ impl App {
         let quit = Arc::new(Notify::new());
         let (reload, reloads) = mpsc::channel(4);
         let pages = Arc::new(pages::pages(&control, &readiness, &workers, reload, &quit));
-        pages::serve(settings.health, "health", Port::Health, &pages).await?;
-        pages::serve(settings.admin, "admin", Port::Admin, &pages).await?;
+        let health = pages::serve(settings.health, "health", Port::Health, &pages).await?;
+        let admin = pages::serve(settings.admin, "admin", Port::Admin, &pages).await?;
+        listeners.keep_from([health, admin]);
         drop(starting);
         Ok(Self {
             settings,
