@@ -150,3 +150,17 @@ fn a_tunnel_under_way_is_not_cut_before_its_time() {
     assert!(client.is_closed());
     assert_eq!(gateway.wait_exit(), 0);
 }
+
+#[test]
+fn a_port_that_has_become_free_is_bound_at_the_next_reload() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let map = format!("443:{}", taken.local_addr().expect("bound").port());
+    let setup = Setup::new(&Egress::plain(HOST).yaml()).flags(&["--port-map", &map]);
+    let gateway = setup.start_unready();
+    gateway.wait_for_log("--port-map");
+    drop(taken);
+    gateway.signal("HUP");
+    until("the gateway to be ready", || {
+        (gateway.health("/healthz/ready").status == 200).then_some(())
+    });
+}
