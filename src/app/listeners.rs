@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
+
 use super::tell;
 use crate::listen;
 use crate::model::Listener;
@@ -50,7 +52,11 @@ impl Listeners {
     pub async fn follow(&mut self, wanted: &[Listener], workers: &[Worker]) -> Vec<String> {
         let gone = self.bound.iter().filter(|(_, (bound, _))| !wanted.contains(bound));
         for name in gone.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
-            tell(workers, || Command::Unlisten { name: name.clone() }).await;
+            let (closed, mut until_closed) = mpsc::channel(1);
+            tell(workers, || Command::Unlisten { name: name.clone(), closed: closed.clone() })
+                .await;
+            drop(closed);
+            until_closed.recv().await; // by all: another listener may want the same address
             tracing::info!("listener {name} is closed");
             self.bound.remove(&name);
         }
