@@ -164,3 +164,15 @@ fn a_port_that_has_become_free_is_bound_at_the_next_reload() {
         (gateway.health("/healthz/ready").status == 200).then_some(())
     });
 }
+
+#[test]
+fn an_idle_connection_is_closed_while_others_finish() {
+    let (mut gateway, origin, mut busy) = with_request_under_way(&[]);
+    let mut idle = gateway.client();
+    assert_eq!(idle.get("unknown.example", "/").status, 404);
+    gateway.signal("INT");
+    assert!(idle.is_closed());
+    origin.release();
+    assert_eq!(busy.response().text(), "held");
+    assert_eq!(gateway.wait_exit(), 0);
+}
