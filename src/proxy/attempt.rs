@@ -234,6 +234,7 @@ async fn send_h2(
         // Not begun at all: as good as a connection that could not be opened.
         Err(Broken::Unprocessed(reason)) => Err(Failure::Connect(reason)),
         Err(Broken::Reset(reason)) => Err(Failure::Reset(reason)),
+        Err(Broken::Tls(reason)) => Err(Failure::Handshake(reason)),
         Err(_) => Err(Failure::Closed),
     }
 }
@@ -244,6 +245,22 @@ impl Carrier {
         match self {
             Self::H1(connection) => &connection.endpoint,
             Self::H2(stream) => &stream.shared.endpoint,
+        }
+    }
+
+    /// Whether other requests went over its connection before.
+    pub fn was_used_before(&self) -> bool {
+        match self {
+            Self::H1(connection) => connection.served > 1,
+            Self::H2(stream) => stream.shared.served() > 1,
+        }
+    }
+
+    /// Whether bytes of a response head have come that is not complete yet.
+    pub fn has_begun_answer(&self) -> bool {
+        match self {
+            Self::H1(connection) => !connection.messages.unread().is_empty(),
+            Self::H2(_) => false,
         }
     }
 

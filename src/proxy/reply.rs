@@ -67,6 +67,11 @@ impl Asked {
             form,
         }
     }
+
+    /// The same, but as the last request of its connection.
+    pub fn closing(self) -> Self {
+        Self { persistence: Persistence::Close, ..self }
+    }
 }
 
 fn is_grpc(content_type: &[u8]) -> bool {
@@ -128,7 +133,7 @@ pub async fn local(
     };
     // After a message that could be read in two ways, nothing more is read from this connection.
     let keep = body_left == BodyLeft::Nothing && !matches!(failure, Failure::Refused(_));
-    let asked = if keep { asked } else { Asked { persistence: Persistence::Close, ..asked } };
+    let asked = if keep { asked } else { asked.closing() };
     let (framing, next) = frame(&mut head, framing, asked, lane);
     let sent = send(client, &head, framing, body, lane).await;
     lane.buffers.give_back_head(head.into_memory());

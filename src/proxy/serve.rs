@@ -4,6 +4,7 @@
 //! boxed while it is under way.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -24,9 +25,9 @@ use crate::wire::Head;
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Serves one accepted connection to its end.
-pub async fn connection(stream: TcpStream, ends: Ends, lane: Rc<Lane>) {
+pub async fn connection(mut stream: TcpStream, ends: Ends, lane: Rc<Lane>) {
     lane.stats.borrow_mut().client_opened();
-    if let Some((speaks, first)) = first_bytes(&stream, &lane).await {
+    if let Some((speaks, first)) = first_bytes(&mut stream, &lane).await {
         match speaks {
             Speaks::Http2 => Box::pin(serve_h2(stream, first, ends, &lane)).await,
             Speaks::Tls { server_name } => {
@@ -44,7 +45,7 @@ pub async fn connection(stream: TcpStream, ends: Ends, lane: Rc<Lane>) {
 }
 
 /// Reads until it is clear what the client speaks; `None` when it leaves, or says nothing for too long.
-async fn first_bytes(stream: &TcpStream, lane: &Rc<Lane>) -> Option<(Speaks, Vec<u8>)> {
+async fn first_bytes(stream: &mut TcpStream, lane: &Rc<Lane>) -> Option<(Speaks, Vec<u8>)> {
     let deadline = lane.deadlines.enter();
     deadline.arm(lane.limits.client_idle, Waits::Idle);
     let mut first = Vec::new();
@@ -54,14 +55,13 @@ async fn first_bytes(stream: &TcpStream, lane: &Rc<Lane>) -> Option<(Speaks, Vec
             first = lane.buffers.lend();
             deadline.arm(lane.limits.head_time, Waits::Busy);
         }
-        match stream.try_read_buf(&mut first) {
-            Ok(0) => return None,
+        // Unlike `try_read_buf`, this notes that all was read: the next wait for readiness is one.
+        match wait(&deadline, |cx| pin!(stream.read_buf(&mut first)).poll(cx)).await? {
+            Ok(0) | Err(_) => return None,
             Ok(_) => match sniff(&first) {
                 Speaks::Unknown => {}
                 speaks => return Some((speaks, first)),
             },
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(_) => return None,
         }
     }
 }
@@ -118,6 +118,9 @@ async fn one_request(
 ) -> Next {
     let head =
         wait(deadline, |cx| connection.poll_request(cx, &lane.limits.head, &lane.buffers)).await;
+    if head.is_none() && connection.messages.unread().is_empty() {
+        return Next::Close; // nobody has begun to ask for anything
+    }
     let mut client = Client::H1(connection);
     match head {
         Some(Ok(head)) => {

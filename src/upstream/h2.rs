@@ -115,6 +115,7 @@ impl Shared {
             self.retire();
             match frames::broken(&error) {
                 Broken::Reset(reason) => Broken::Unprocessed(reason),
+                Broken::Tls(reason) => Broken::Tls(reason),
                 _ => Broken::Unprocessed("the connection has ended".into()),
             }
         })?;

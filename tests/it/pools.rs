@@ -209,3 +209,14 @@ fn http2_connections_retire_after_the_requests_they_may_carry() {
     }
     assert_eq!(origin.connections(), 3);
 }
+
+#[test]
+fn a_request_whose_answer_had_begun_is_not_sent_again() {
+    let (gateway, origin) = plain();
+    origin.raw("/partial", b"HTTP/1.1 200 OK\r\ncontent-le");
+    let mut client = gateway.client();
+    assert_eq!(client.get(HOST, "/").status, 200);
+    assert_eq!(client.get(HOST, "/partial").status, 503);
+    let sent = origin.requests().iter().filter(|request| request.head.contains("/partial")).count();
+    assert_eq!(sent, 1);
+}

@@ -37,7 +37,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_read(context, buffer),
-            Self::Tls(tls) => Pin::new(tls).poll_read(context, buffer),
+            Self::Tls(tls) => Pin::new(tls).poll_read(context, buffer).map_err(in_our_words),
         }
     }
 }
@@ -67,5 +67,14 @@ impl AsyncWrite for Stream {
             Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(context),
             Self::Tls(tls) => Pin::new(tls).poll_shutdown(context),
         }
+    }
+}
+
+/// An error of TLS itself keeps its kind, `InvalidData`, and says what happened as the log calls it: TLS 1.3
+/// refuses a client certificate only after the handshake, when the first answer is waited for.
+fn in_our_words(error: io::Error) -> io::Error {
+    match super::tls_error(&error) {
+        Some(tls) => io::Error::new(io::ErrorKind::InvalidData, super::words::handshake_text(tls)),
+        None => error,
     }
 }
