@@ -66,32 +66,9 @@ pub fn compile(documents: &[Document], materials: &Materials, identity: &Identit
     let mut compiled = Compiled::default();
     istio::compile(documents, materials, identity, &mut compiled);
     native::compile(documents, materials, identity, &mut compiled);
-    compiled.problems.extend(no_listener(documents, &compiled));
     compiled.problems.sort_by(|a, b| a.place.cmp(&b.place));
     compiled.provenance.verdicts.sort_by(|a, b| a.place.cmp(&b.place));
     compiled
-}
-
-/// EG090: nothing is served.
-fn no_listener(documents: &[Document], compiled: &Compiled) -> Option<Problem> {
-    if !compiled.plan.listeners.is_empty() {
-        return None;
-    }
-    let place = documents.first().map_or_else(
-        || Place { file: "configuration".into(), line: 1, column: 1 },
-        Document::place,
-    );
-    let istio = documents.iter().any(|document| !document.is_native());
-    let fix = if istio { "add a Gateway with a server" } else { "add listeners: [{port: 443}]" };
-    Some(Problem {
-        code: "EG090",
-        severity: Severity::Warning,
-        place,
-        object: "configuration".to_owned(),
-        field: String::new(),
-        message: "it has no listener, so nothing is served".to_owned(),
-        fix: fix.to_owned(),
-    })
 }
 
 /// The paths of every file that a document points at, each once.
