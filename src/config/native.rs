@@ -59,7 +59,10 @@ pub fn compile(
         .map(|document| {
             let typed = document.typed::<File>("");
             let mut report = Report::new(document);
-            report.problems.extend(typed.problems.iter().cloned());
+            report.problems.extend(typed.problems.iter().cloned().map(|problem| {
+                let in_tls = problem.field.split(['.', '[']).any(|field| field == "tls");
+                if in_tls { problem.failing_closed() } else { problem }
+            }));
             Unit { report, typed, in_force: false }
         })
         .collect();
