@@ -2,6 +2,8 @@
 //!
 //! Not a verdict: machines are noisy. The budget bench counts what is repeatable.
 
+#![expect(clippy::disallowed_methods, reason = "a bench reads the real clock")]
+
 mod support;
 
 use std::time::{Duration, Instant};

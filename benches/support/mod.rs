@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener as StdListener, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use egret::model::{
     Action, Addressing, Destination, Forward, Host, HostPattern, Listener, PathMatch, Plan, Policy,
@@ -15,6 +16,7 @@ use egret::worker::{Command, Worker};
 use rcgen::{CertificateParams, Issuer, KeyPair};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -22,12 +24,40 @@ use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 /// The host that every bench asks for.
 pub const HOST: &str = "edition.cnn.com";
 
-/// A TLS origin on a thread of its own: `/N` is answered with N bytes.
+/// A TLS origin on a thread of its own: `/N` is answered with N bytes, `/held` once it is let go.
 pub struct Origin {
     /// Where it listens.
     pub address: SocketAddr,
     /// The certificate of its authority, in PEM.
     pub ca: Vec<u8>,
+    /// The requests it keeps waiting.
+    pub held: Arc<Held>,
+}
+
+/// Requests for `/held`.
+#[derive(Default)]
+pub struct Held {
+    waiting: AtomicUsize,
+    let_go: Notify,
+}
+
+impl Held {
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Acquire)
+    }
+
+    /// Answers all that wait.
+    pub fn let_go(&self) {
+        self.waiting.store(0, Ordering::Release);
+        self.let_go.notify_waiters();
+    }
+
+    async fn hold(&self) {
+        let let_go = self.let_go.notified(); // hears of it from here on
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        let_go.await;
+    }
 }
 
 impl Origin {
@@ -51,12 +81,14 @@ impl Origin {
             .expect("a pair");
         let listener = StdListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
-        std::thread::spawn(move || serve(listener, TlsAcceptor::from(Arc::new(config))));
-        Self { address, ca }
+        let held = Arc::new(Held::default());
+        let holds = Arc::clone(&held);
+        std::thread::spawn(move || serve(listener, TlsAcceptor::from(Arc::new(config)), &holds));
+        Self { address, ca, held }
     }
 }
 
-fn serve(listener: StdListener, acceptor: TlsAcceptor) {
+fn serve(listener: StdListener, acceptor: TlsAcceptor, held: &Arc<Held>) {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
@@ -65,17 +97,17 @@ fn serve(listener: StdListener, acceptor: TlsAcceptor) {
         loop {
             let Ok((stream, _)) = listener.accept().await else { continue };
             let _ = stream.set_nodelay(true);
-            let acceptor = acceptor.clone();
+            let (acceptor, held) = (acceptor.clone(), Arc::clone(held));
             tokio::spawn(async move {
                 let Ok(stream) = acceptor.accept(stream).await else { return };
-                answer(stream).await;
+                answer(stream, &held).await;
             });
         }
     });
 }
 
 /// Answers requests without bodies until the client leaves.
-async fn answer(mut stream: tokio_rustls::server::TlsStream<tokio::net::TcpStream>) {
+async fn answer(mut stream: tokio_rustls::server::TlsStream<tokio::net::TcpStream>, held: &Held) {
     let mut buffer = vec![0; 16 * 1024];
     let mut filled = 0;
     loop {
@@ -86,6 +118,9 @@ async fn answer(mut stream: tokio_rustls::server::TlsStream<tokio::net::TcpStrea
         filled += count;
         while let Some(end) = head_end(&buffer[..filled]) {
             let path = buffer[..end].split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+            if path == b"/held" {
+                held.hold().await;
+            }
             let size: usize =
                 std::str::from_utf8(path).ok().and_then(|path| path[1..].parse().ok()).unwrap_or(0);
             let mut response = format!(
@@ -102,7 +137,8 @@ async fn answer(mut stream: tokio_rustls::server::TlsStream<tokio::net::TcpStrea
     }
 }
 
-fn head_end(bytes: &[u8]) -> Option<usize> {
+/// Where a head ends.
+pub fn head_end(bytes: &[u8]) -> Option<usize> {
     bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
 }
 

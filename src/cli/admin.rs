@@ -2,8 +2,8 @@
 //!
 //! It blocks, asks once and keeps no connection. The answer is read by our own codec.
 
-use std::io::{Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use super::{Scheme, Url};
@@ -32,7 +32,9 @@ pub(super) fn fetch(url: &Url, page: &str) -> Result<String, String> {
             "no answer from the admin port at {authority}: {why}; is the gateway running with --admin there?"
         )
     };
-    let answer = exchange(asked.host(), port, page).map_err(|error| failed(error.to_string()))?;
+    let addresses = addresses(asked.host())?;
+    let answer = exchange(asked.host(), &addresses, port, page)
+        .map_err(|error| failed(error.to_string()))?;
     let Ok(Parsed::Complete { head, consumed }) =
         parse::response(&answer, &HeadLimits::default(), &mut Default::default())
     else {
@@ -52,11 +54,22 @@ pub(super) fn fetch(url: &Url, page: &str) -> Result<String, String> {
     }
 }
 
+/// The addresses of a host. Errors: it is a name, and the admin port answers to none but localhost.
+fn addresses(host: &str) -> Result<Vec<IpAddr>, String> {
+    if host == "localhost" {
+        return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
+    }
+    let ip = host.parse().map_err(|_| {
+        format!("the admin port answers to an address or localhost, not to \"{host}\"; write e.g. http://127.0.0.1:{PORT_DEFAULT}")
+    })?;
+    Ok(vec![ip])
+}
+
 /// Sends the request and reads until the connection ends.
-fn exchange(host: &str, port: u16, page: &str) -> std::io::Result<Vec<u8>> {
-    let mut connected = Err(std::io::Error::other("the name has no address"));
-    for address in (host, port).to_socket_addrs()? {
-        connected = TcpStream::connect_timeout(&address, WITHIN);
+fn exchange(host: &str, addresses: &[IpAddr], port: u16, page: &str) -> io::Result<Vec<u8>> {
+    let mut connected = Err(io::Error::other("there is no address"));
+    for address in addresses {
+        connected = TcpStream::connect_timeout(&SocketAddr::new(*address, port), WITHIN);
         if connected.is_ok() {
             break;
         }

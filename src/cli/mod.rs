@@ -91,7 +91,7 @@ pub enum CheckOutput {
 pub struct Explain {
     #[command(flatten)]
     pub config: Config,
-    /// The request's URL, e.g. http://edition.cnn.com/politics
+    /// The request's URL, e.g. `http://edition.cnn.com/politics`
     #[arg(value_parser = read_url)]
     pub url: Url,
     /// The request's method

@@ -10,7 +10,9 @@ pub mod sniff;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
-use crate::transport::{Broken, Buffers, Peer, Piece};
+use tokio::net::TcpStream;
+
+use crate::transport::{Broken, Buffers, Peer};
 use crate::wire::{Framing, Head};
 
 /// Who called, and where it was accepted.
@@ -76,45 +78,12 @@ impl Client<'_> {
             Self::H2(stream) => stream.poll_gone(cx),
         }
     }
-}
 
-impl Peer for Client<'_> {
-    fn poll_piece(
-        &mut self,
-        cx: &mut Context<'_>,
-        scratch: &mut [u8],
-        buffers: &Buffers,
-    ) -> Poll<Result<Piece, Broken>> {
+    /// The client as the relay sees it.
+    pub fn peer(&mut self) -> Peer<'_, TcpStream> {
         match self {
-            Self::H1(connection) => connection.messages.poll_piece(cx, scratch, buffers),
-            Self::H2(stream) => stream.frames.poll_piece(cx, scratch, buffers),
-        }
-    }
-
-    fn push(
-        &mut self,
-        cx: &mut Context<'_>,
-        piece: Piece,
-        scratch: &[u8],
-        buffers: &Buffers,
-    ) -> Result<(), Broken> {
-        match self {
-            Self::H1(connection) => connection.messages.push(cx, piece, scratch, buffers),
-            Self::H2(stream) => stream.frames.push(cx, piece, scratch, buffers),
-        }
-    }
-
-    fn poll_drain(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Poll<Result<(), Broken>> {
-        match self {
-            Self::H1(connection) => connection.messages.poll_drain(cx, buffers),
-            Self::H2(stream) => stream.frames.poll_drain(cx, buffers),
-        }
-    }
-
-    fn holds_head(&self) -> bool {
-        match self {
-            Self::H1(connection) => connection.messages.holds_head(),
-            Self::H2(_) => false,
+            Self::H1(connection) => Peer::H1(&mut connection.messages),
+            Self::H2(stream) => Peer::H2(&mut stream.frames),
         }
     }
 }

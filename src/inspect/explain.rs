@@ -70,7 +70,7 @@ pub fn explain(
             match walk.steps(&mut story) {
                 Ok(ending) => ending,
                 Err(failure) => {
-                    route::not_taken(&walk, &mut story);
+                    route::not_taken(question, view, &mut story);
                     story.outcome(&failure);
                     Ending::NotForwarded
                 }
@@ -78,7 +78,8 @@ pub fn explain(
         }
         Knock::Nobody(why) => {
             story.step("listener").line(why);
-            story.step("outcome").line("not forwarded: the connection is refused");
+            route::not_taken(question, view, &mut story);
+            story.nobody_there();
             Ending::NotForwarded
         }
     };
@@ -207,7 +208,7 @@ impl Walk<'_> {
             outcomes.push((name, share, failure));
         }
         route::forwarding(rule, &String::from_utf8_lossy(host), story);
-        route::not_taken(self, story);
+        route::not_taken(self.question, self.view, story);
         let mut ending = if outcomes.is_empty() { Ending::NotForwarded } else { Ending::Forwarded };
         for (name, share, failure) in outcomes {
             let prefix = share.map(|share| format!("{share}: ")).unwrap_or_default();

@@ -23,6 +23,7 @@ pub use scraper::Scraper;
 pub use stats::{Handshake, Stats, UpstreamEvent};
 
 /// The wall clock as the `Date` of an HTTP message (RFC 9110, section 5.6.7).
+#[expect(clippy::disallowed_methods, reason = "names a moment to the client")]
 pub fn http_date() -> String {
     httpdate::fmt_http_date(std::time::SystemTime::now())
 }

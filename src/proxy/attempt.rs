@@ -11,13 +11,13 @@ use super::exchange::Order;
 use super::lane::Lane;
 use crate::model::{Balance, Failure, Security};
 use crate::observe::{Handshake, Record, Reuse, UpstreamEvent};
-use crate::transport::{Broken, Buffers, HeadError, Peer, Piece};
+use crate::transport::{Broken, Buffers, HeadError, Peer};
 use crate::upstream::connect::{self, Connected, Want};
 use crate::upstream::endpoints::{Endpoint, Endpoints, Known};
 use crate::upstream::pool::{Checkout, Home, Key, Permit};
 use crate::upstream::tls::{self, Alpn};
 use crate::upstream::{Upstream, balance, h1, h2};
-use crate::wire::{Framing, Head, Refusal, Version, framing};
+use crate::wire::{Framing, Head, Refusal, framing};
 
 /// A connection to an origin in a request's hand.
 #[derive(Debug)]
@@ -137,13 +137,8 @@ fn key<'k>(order: &'k Order<'_, '_>, endpoints: &Endpoints, first: usize) -> Key
     Key {
         upstream: order.upstream.id,
         name: order.upstream.server_name(order.server_name).unwrap_or_default(),
-        address: pool_address(endpoints.logical, &endpoints.list[first]),
+        address: endpoints.pool_address(&endpoints.list[first]),
     }
-}
-
-/// LOGICAL_DNS: whatever the address is, its connections are those of one endpoint.
-fn pool_address(logical: bool, endpoint: &Endpoint) -> std::net::SocketAddr {
-    if logical { ([0, 0, 0, 0], endpoint.address.port()).into() } else { endpoint.address }
 }
 
 async fn open<'s>(
@@ -177,7 +172,7 @@ async fn open<'s>(
     if let Some(permit) = &permit {
         permit.speaks(connected.alpn);
     }
-    let address = pool_address(endpoints.logical, &connected.endpoint);
+    let address = endpoints.pool_address(&connected.endpoint);
     let key = Key { address, ..key(order, endpoints, first) };
     match connected.alpn {
         Alpn::Http1 => {
@@ -316,50 +311,12 @@ impl Carrier {
             }),
         }
     }
-}
 
-impl Peer for Carrier {
-    fn poll_piece(
-        &mut self,
-        cx: &mut Context<'_>,
-        scratch: &mut [u8],
-        buffers: &Buffers,
-    ) -> Poll<Result<Piece, Broken>> {
+    /// The origin as the relay sees it.
+    pub fn peer(&mut self) -> Peer<'_, tls::Stream> {
         match self {
-            Self::H1(connection) => connection.messages.poll_piece(cx, scratch, buffers),
-            Self::H2(stream) => stream.frames.poll_piece(cx, scratch, buffers),
+            Self::H1(connection) => Peer::H1(&mut connection.messages),
+            Self::H2(stream) => Peer::H2(&mut stream.frames),
         }
     }
-
-    fn push(
-        &mut self,
-        cx: &mut Context<'_>,
-        piece: Piece,
-        scratch: &[u8],
-        buffers: &Buffers,
-    ) -> Result<(), Broken> {
-        match self {
-            Self::H1(connection) => connection.messages.push(cx, piece, scratch, buffers),
-            Self::H2(stream) => stream.frames.push(cx, piece, scratch, buffers),
-        }
-    }
-
-    fn poll_drain(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Poll<Result<(), Broken>> {
-        match self {
-            Self::H1(connection) => connection.messages.poll_drain(cx, buffers),
-            Self::H2(stream) => stream.frames.poll_drain(cx, buffers),
-        }
-    }
-
-    fn holds_head(&self) -> bool {
-        match self {
-            Self::H1(connection) => connection.messages.holds_head(),
-            Self::H2(_) => false,
-        }
-    }
-}
-
-/// The version that a response to this client is written in says whether it can be in chunks.
-pub fn takes_chunks(version: Version) -> bool {
-    version == Version::Http11
 }

@@ -19,7 +19,7 @@ use super::lane::Lane;
 use crate::downstream::Client;
 use crate::model::{Failure, Forward};
 use crate::observe::Record;
-use crate::transport::{Broken, Peer};
+use crate::transport::Broken;
 use crate::upstream::Upstream;
 use crate::upstream::connect::Want;
 use crate::upstream::endpoints::Endpoint;
@@ -284,7 +284,7 @@ fn poll_answer(
     interims: &mut Interims,
     lane: &Lane,
 ) -> Poll<Result<Head, Heard>> {
-    match upload.poll(cx, client, carrier, &lane.buffers) {
+    match upload.poll(cx, client.peer(), carrier.peer(), &lane.buffers) {
         Poll::Ready(Err(Side::Sender(broken))) => return Poll::Ready(Err(Heard::Client(broken))),
         // An origin may answer early and stop listening: its answer counts.
         Poll::Ready(Err(Side::Receiver(_))) => upload.abandon(),
@@ -335,7 +335,7 @@ impl Interims {
             client.inform(&head, &lane.buffers).map_err(Heard::Client)?;
         }
         lane.buffers.give_back_head(head.into_memory());
-        match client.poll_drain(cx, &lane.buffers) {
+        match client.peer().poll_drain(cx, &lane.buffers) {
             Poll::Ready(result) => result.map_err(Heard::Client),
             Poll::Pending => Ok(()),
         }

@@ -2,6 +2,8 @@
 
 use std::task::{Context, Poll, ready};
 
+use tokio::io::{AsyncRead, AsyncWrite};
+
 use crate::transport::{Broken, Buffers, Peer};
 
 /// How far one direction has come.
@@ -63,13 +65,17 @@ impl Flow {
     }
 
     /// Moves what can be moved; ready when all has arrived.
-    pub fn poll<A: Peer, B: Peer>(
+    pub fn poll<A, B>(
         &mut self,
         cx: &mut Context<'_>,
-        sender: &mut A,
-        receiver: &mut B,
+        mut sender: Peer<'_, A>,
+        mut receiver: Peer<'_, B>,
         buffers: &Buffers,
-    ) -> Poll<Result<(), Side>> {
+    ) -> Poll<Result<(), Side>>
+    where
+        A: AsyncRead + AsyncWrite + Unpin,
+        B: AsyncRead + AsyncWrite + Unpin,
+    {
         loop {
             if self.is_done() {
                 return Poll::Ready(Ok(()));

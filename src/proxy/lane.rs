@@ -88,6 +88,9 @@ pub struct Lane {
     retrying: Cell<u32>,
     /// The generation whose upstreams the pools were last held against.
     swept: Cell<u64>,
+    /// The snapshot behind an `Rc` of the lane's own, so that a request that holds on to it counts up
+    /// nothing that other cores share.
+    #[expect(clippy::redundant_allocation, reason = "the outer count is this core's alone")]
     current: RefCell<(Current, Rc<Arc<Snapshot>>)>,
     log: Option<RefCell<LogBuffer>>,
     date: RefCell<String>,

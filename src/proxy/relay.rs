@@ -142,13 +142,13 @@ fn poll_bodies(
     download: &mut Flow,
     lane: &Lane,
 ) -> Poll<Result<Upload, Cut>> {
-    match exchange.upload.poll(cx, client, &mut exchange.carrier, &lane.buffers) {
+    match exchange.upload.poll(cx, client.peer(), exchange.carrier.peer(), &lane.buffers) {
         Poll::Ready(Err(Side::Sender(_))) if download.is_done() => exchange.upload.abandon(),
         Poll::Ready(Err(Side::Sender(broken))) => return Poll::Ready(Err(Cut::Client(broken))),
         Poll::Ready(Err(Side::Receiver(_))) => exchange.upload.abandon(),
         Poll::Ready(Ok(())) | Poll::Pending => {}
     }
-    match download.poll(cx, &mut exchange.carrier, client, &lane.buffers) {
+    match download.poll(cx, exchange.carrier.peer(), client.peer(), &lane.buffers) {
         Poll::Ready(Ok(())) if exchange.upload.is_whole() => Poll::Ready(Ok(Upload::Whole)),
         Poll::Ready(Ok(())) if exchange.upload.is_done() => Poll::Ready(Ok(Upload::Unwanted)),
         Poll::Ready(Ok(())) => Poll::Pending, // an early answer: the upload goes on

@@ -8,7 +8,7 @@ use crate::downstream::Client;
 use crate::model::Failure;
 use crate::model::failure::Row;
 use crate::observe::Record;
-use crate::transport::{Data, Peer, Piece};
+use crate::transport::{Data, Piece};
 use crate::wire::{Framing, Head, Name, Persistence, Trailers, Version, fields};
 
 /// Body bytes of a refused request that are read for the sake of the connection.
@@ -208,7 +208,7 @@ async fn discard_body(client: &mut Client<'_>, lane: &Lane) -> BodyLeft {
     std::future::poll_fn(|cx| {
         let mut scratch = lane.buffers.scratch();
         while discarded < DISCARD_BYTES_MAX {
-            match client.poll_piece(cx, &mut scratch, &lane.buffers) {
+            match client.peer().poll_piece(cx, &mut scratch, &lane.buffers) {
                 std::task::Poll::Ready(Ok(piece)) if piece.end.is_some() => {
                     return std::task::Poll::Ready(BodyLeft::Nothing);
                 }
@@ -235,9 +235,9 @@ async fn send(
         .then(|| Piece { data: Data::Shared(body.into()), end: Some(Trailers::default()) });
     std::future::poll_fn(|cx| {
         if let Some(piece) = piece.take() {
-            client.push(cx, piece, &[], &lane.buffers)?;
+            client.peer().push(cx, piece, &[], &lane.buffers)?;
         }
-        client.poll_drain(cx, &lane.buffers)
+        client.peer().poll_drain(cx, &lane.buffers)
     })
     .await
 }

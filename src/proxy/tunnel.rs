@@ -4,6 +4,8 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use tokio::io::{AsyncRead, AsyncWrite};
+
 use super::attempt::Carrier;
 use super::deadlines::Waits;
 use super::exchange::Exchange;
@@ -84,10 +86,10 @@ impl Direction {
         buffers: &Buffers,
     ) -> Ended
     where
-        Messages<A>: Peer,
-        B: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+        A: AsyncRead + AsyncWrite + Unpin,
+        B: AsyncRead + AsyncWrite + Unpin,
     {
-        match self.flow.poll(cx, sender, receiver, buffers) {
+        match self.flow.poll(cx, Peer::H1(sender), Peer::H1(receiver), buffers) {
             Poll::Pending => Ended::No,
             Poll::Ready(Err(_)) => Ended::Broken,
             Poll::Ready(Ok(())) => match receiver.poll_shutdown(cx) {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Broken, Buffers, Data, Peer, Piece};
+use super::{Broken, Data, Piece};
 use crate::wire::Trailers;
 
 /// One HTTP/2 stream's bodies. A half that is missing has ended, or has not begun.
@@ -42,15 +42,9 @@ impl Frames {
             let _ = recv.flow_control().release_capacity(count);
         }
     }
-}
 
-impl Peer for Frames {
-    fn poll_piece(
-        &mut self,
-        cx: &mut Context<'_>,
-        _scratch: &mut [u8],
-        _buffers: &Buffers,
-    ) -> Poll<Result<Piece, Broken>> {
+    /// See [`super::Peer::poll_piece`].
+    pub fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece, Broken>> {
         self.acknowledge();
         let Some(recv) = &mut self.recv else { return Poll::Ready(Ok(Piece::end())) };
         match ready!(recv.poll_data(cx)) {
@@ -73,25 +67,26 @@ impl Peer for Frames {
         }
     }
 
-    fn push(
+    /// See [`super::Peer::push`].
+    pub fn push(
         &mut self,
         cx: &mut Context<'_>,
         piece: Piece,
         scratch: &[u8],
-        buffers: &Buffers,
     ) -> Result<(), Broken> {
         self.waiting = match piece.data {
             Data::Scratch(range) => Bytes::copy_from_slice(&scratch[range]),
             Data::Shared(bytes) => bytes,
         };
         self.end = piece.end;
-        match self.poll_drain(cx, buffers) {
+        match self.poll_drain(cx) {
             Poll::Ready(result) => result,
             Poll::Pending => Ok(()),
         }
     }
 
-    fn poll_drain(&mut self, cx: &mut Context<'_>, _: &Buffers) -> Poll<Result<(), Broken>> {
+    /// See [`super::Peer::poll_drain`].
+    pub fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         let Some(send) = &mut self.send else { return Poll::Ready(Ok(())) };
         while !self.waiting.is_empty() {
             send.reserve_capacity(self.waiting.len());
@@ -121,10 +116,6 @@ impl Peer for Frames {
             sent.map_err(|error| broken(&error))?;
         }
         Poll::Ready(Ok(()))
-    }
-
-    fn holds_head(&self) -> bool {
-        false
     }
 }
 

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Broken, Buffered, Buffers, Data, Peer, Piece};
+use super::{Broken, Buffered, Buffers, Data, Piece};
 use crate::wire::body::{BodyReader, BodyWriter};
 use crate::wire::parse::{HeadLimits, Parsed};
 use crate::wire::{Framing, Head, HeadMemory, Refusal};
@@ -182,10 +182,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
             }
         }
     }
-}
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Peer for Messages<S> {
-    fn poll_piece(
+    /// See [`super::Peer::poll_piece`].
+    pub fn poll_piece(
         &mut self,
         cx: &mut Context<'_>,
         scratch: &mut [u8],
@@ -213,7 +212,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer for Messages<S> {
         }
     }
 
-    fn push(
+    /// See [`super::Peer::push`].
+    pub fn push(
         &mut self,
         cx: &mut Context<'_>,
         piece: Piece,
@@ -226,12 +226,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer for Messages<S> {
         Ok(self.io.send(cx, [&around.before, payload, &around.after], buffers)?)
     }
 
-    fn poll_drain(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Poll<Result<(), Broken>> {
+    /// See [`super::Peer::poll_drain`].
+    pub fn poll_drain(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffers: &Buffers,
+    ) -> Poll<Result<(), Broken>> {
         self.held = Held::Nothing;
         self.io.poll_drain(cx, buffers).map_err(Broken::from)
     }
 
-    fn holds_head(&self) -> bool {
+    /// See [`super::Peer::holds_head`].
+    pub fn holds_head(&self) -> bool {
         self.held == Held::Head
     }
 }

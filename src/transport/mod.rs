@@ -13,6 +13,7 @@ use std::ops::Range;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use buffered::Buffered;
 pub use buffers::Buffers;
@@ -81,28 +82,60 @@ impl From<std::io::Error> for Broken {
 }
 
 /// One side of an exchange as the relay sees it: a body to read and a body to write.
-pub trait Peer {
+#[derive(Debug)]
+pub enum Peer<'p, S> {
+    /// An HTTP/1.1 connection.
+    H1(&'p mut Messages<S>),
+    /// An HTTP/2 stream.
+    H2(&'p mut Frames),
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Peer<'_, S> {
     /// The next piece of the body it sends. After the piece with an end, pieces that are only an end.
-    fn poll_piece(
+    pub fn poll_piece(
         &mut self,
         cx: &mut Context<'_>,
         scratch: &mut [u8],
         buffers: &Buffers,
-    ) -> Poll<Result<Piece, Broken>>;
+    ) -> Poll<Result<Piece, Broken>> {
+        match self {
+            Self::H1(messages) => messages.poll_piece(cx, scratch, buffers),
+            Self::H2(frames) => frames.poll_piece(cx),
+        }
+    }
 
     /// Writes a piece of the body it receives: now as far as it can be, the rest when drained.
     /// Call it only when `poll_drain` was ready or nothing but a head is waiting.
-    fn push(
+    pub fn push(
         &mut self,
         cx: &mut Context<'_>,
         piece: Piece,
         scratch: &[u8],
         buffers: &Buffers,
-    ) -> Result<(), Broken>;
+    ) -> Result<(), Broken> {
+        match self {
+            Self::H1(messages) => messages.push(cx, piece, scratch, buffers),
+            Self::H2(frames) => frames.push(cx, piece, scratch),
+        }
+    }
 
     /// Writes what waits; ready when nothing does.
-    fn poll_drain(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Poll<Result<(), Broken>>;
+    pub fn poll_drain(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffers: &Buffers,
+    ) -> Poll<Result<(), Broken>> {
+        match self {
+            Self::H1(messages) => messages.poll_drain(cx, buffers),
+            Self::H2(frames) => frames.poll_drain(cx),
+        }
+    }
 
     /// Whether what waits is a head that the first piece of the body should travel with.
-    fn holds_head(&self) -> bool;
+    pub fn holds_head(&self) -> bool {
+        match self {
+            Self::H1(messages) => messages.holds_head(),
+            Self::H2(_) => false,
+        }
+    }
 }

@@ -41,6 +41,15 @@ pub struct Endpoints {
     pub logical: bool,
 }
 
+impl Endpoints {
+    /// The address that an endpoint's pool goes by. Of a logical endpoint the connections are those of
+    /// one pool, whatever their addresses are.
+    pub fn pool_address(&self, endpoint: &Endpoint) -> SocketAddr {
+        let address = endpoint.address;
+        if self.logical { ([0, 0, 0, 0], address.port()).into() } else { address }
+    }
+}
+
 /// What is known of an upstream's addresses.
 #[derive(Debug)]
 pub enum Known {
@@ -50,6 +59,13 @@ pub enum Known {
     Ready(Arc<Endpoints>),
     /// None: `Unresolved` or `NoEndpoint`.
     Failed(Failure),
+}
+
+/// Whether addresses are endpoints of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Each,
+    AsOne,
 }
 
 /// The addresses of one upstream, as last published.
@@ -89,8 +105,18 @@ impl EndpointSet {
         }
     }
 
-    /// Makes these addresses (at least one) the endpoints; an address that was there keeps its counters.
-    pub fn publish(&self, addresses: &[SocketAddr], logical: bool) {
+    /// Makes each of these addresses (at least one) an endpoint; one that was there keeps its counters.
+    pub fn publish(&self, addresses: &[SocketAddr]) {
+        self.replace(addresses, Reach::Each);
+    }
+
+    /// Makes these addresses (at least one) the addresses of one endpoint.
+    pub fn publish_logical(&self, addresses: &[SocketAddr]) {
+        self.replace(addresses, Reach::AsOne);
+    }
+
+    fn replace(&self, addresses: &[SocketAddr], reach: Reach) {
+        let logical = reach == Reach::AsOne;
         let known = self.known.load();
         let before = match &**known {
             Known::Ready(endpoints) => Some(endpoints),
@@ -236,7 +262,10 @@ impl Following<'_> {
         }
         addresses.truncate(ENDPOINTS_MAX);
         if !addresses.is_empty() {
-            upstream.endpoints.publish(&addresses, self.logical);
+            match self.logical {
+                true => upstream.endpoints.publish_logical(&addresses),
+                false => upstream.endpoints.publish(&addresses),
+            }
             if looked_up {
                 upstream.warn_of_inside_addresses(&addresses);
             }

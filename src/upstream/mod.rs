@@ -148,7 +148,7 @@ impl Upstream {
     /// Publishes what the addressing itself says, when no lookup is needed.
     fn publish_written_addresses(&self) {
         match &**self.addressing.load() {
-            Addressing::Static(list) if !list.is_empty() => self.endpoints.publish(list, false),
+            Addressing::Static(list) if !list.is_empty() => self.endpoints.publish(list),
             Addressing::Static(_) => self.publish_no_endpoint("the list of endpoints is empty"),
             Addressing::Dns(names) if names.is_empty() => {
                 self.publish_no_endpoint("the list of names is empty");

@@ -34,7 +34,6 @@ impl Default for HeadLimits {
 
 /// What the bytes hold so far.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant)] // lives for one match; a box would cost each head an allocation
 pub enum Parsed {
     /// Nothing wrong yet, but more bytes are needed.
     Partial,

@@ -1,5 +1,9 @@
 //! Front-door tests: a real gateway process between real clients and real origins, one file for each subject.
 #![forbid(unsafe_code)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "failure bounds go by the real clock, and commands by the real environment"
+)]
 
 #[path = "../harness/mod.rs"]
 mod harness;

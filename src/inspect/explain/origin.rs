@@ -42,7 +42,9 @@ fn policy(made: Option<&UpstreamOrigin>, policy: &Policy, story: &mut Story) {
             Some(origin) => lines.push(story.origin(origin)),
             None => lines.push("none: defaults".to_owned()),
         }
-        for candidate in &made.candidates {
+        // A sole candidate that was chosen has been named.
+        let sole = made.candidates.len() == 1 && made.policy.is_some();
+        for candidate in made.candidates.iter().filter(|_| !sole) {
             story.object(&candidate.object, &candidate.place);
             let object = problems::object(&candidate.object, &candidate.namespace);
             lines.push(format!("considered {object} ({}): {}", candidate.place, candidate.verdict));

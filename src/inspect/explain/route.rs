@@ -1,7 +1,8 @@
 //! The first half of the way: listener, virtual host, rule, and what was not taken.
 
-use super::{Story, Walk};
+use super::{Question, Story, Walk};
 use crate::config::Outcome;
+use crate::inspect::View;
 use crate::inspect::problems;
 use crate::inspect::show::{condition, served_on};
 use crate::model::{Authority, Forward, HeaderEdits, Listener, Rule, Security, duration};
@@ -60,7 +61,11 @@ pub(super) fn chosen(
             format!("rule {} of {}: {}", index + 1, route.rules.len(), why_not(rule, head))
         });
         let declined: Vec<String> = declined.take(NAMED_MAX).collect();
-        story.step("rule").line("none of the virtual host takes this request").lines(declined);
+        let line = match declined.is_empty() {
+            true => "the virtual host has none: everything is 404",
+            false => "none of the virtual host takes this request",
+        };
+        story.step("rule").line(line).lines(declined);
         return None;
     };
     // The first rule that is equal takes the request too, so it is the one that was found.
@@ -79,13 +84,16 @@ pub(super) fn chosen(
 fn nobody_answers(walk: &Walk<'_>, host: &str, story: &mut Story) {
     let plan = &walk.view.compiled.plan;
     let port = plan.listeners[walk.listener].port;
-    let mut lines =
-        vec![format!("none answers to {host} here: blackhole:{port}, where everything is 404")];
     let hosts: Vec<String> = served_on(plan, walk.listener)
         .flat_map(|(_, route)| &route.hosts)
         .take(NAMED_MAX + 1)
         .map(ToString::to_string)
         .collect();
+    // As Istio: the blackhole stands only where no host is routed at all.
+    let mut lines = vec![match hosts.len() {
+        0 => format!("none answers to {host} here: blackhole:{port}, where everything is 404"),
+        _ => format!("none answers to {host} here, so it is 404"),
+    }];
     lines.push(match hosts.len() {
         0 => "no host is routed on this listener".to_owned(),
         count if count > NAMED_MAX => format!("hosts here: {}, ...", hosts[..NAMED_MAX].join(", ")),
@@ -168,9 +176,9 @@ fn edit_lines(what: &str, edits: &HeaderEdits) -> Vec<String> {
 
 /// What was looked at and not taken, for this host or for none in particular, with the field that
 /// decided; then the objects that are ignored as a whole.
-pub(super) fn not_taken(walk: &Walk<'_>, story: &mut Story) {
-    let host = asked_host(walk);
-    let provenance = &walk.view.compiled.provenance;
+pub(super) fn not_taken(question: &Question, view: &View<'_>, story: &mut Story) {
+    let host = asked_host(question);
+    let provenance = &view.compiled.provenance;
     let named = provenance
         .skipped
         .iter()
@@ -202,8 +210,7 @@ pub(super) fn not_taken(walk: &Walk<'_>, story: &mut Story) {
 }
 
 /// The host that is asked for, as far as it can be told; empty: it cannot.
-fn asked_host(walk: &Walk<'_>) -> String {
-    let question = walk.question;
+fn asked_host(question: &Question) -> String {
     let named = question.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
     let text = named.map_or(&question.authority, |(_, value)| value);
     Authority::parse(text.as_bytes()).map(|asked| asked.host().to_owned()).unwrap_or_default()

@@ -24,7 +24,8 @@ pub struct Story {
     steps: Vec<Step>,
     /// What was spoken of: an object, its file, and the field or nothing.
     spoken_of: HashSet<(Arc<str>, Arc<str>, String)>,
-    failed: Option<Failure>,
+    /// Whether the request meets no rule at all.
+    unrouted: bool,
 }
 
 /// One step of the way.
@@ -104,21 +105,26 @@ impl Story {
     /// The end of a request that has no destination.
     pub(super) fn outcome(&mut self, failure: &Failure) {
         self.step("outcome").line(failure_text(failure));
-        self.failed = Some(failure.clone());
+        self.unrouted = *failure == Failure::NoRoute;
     }
 
-    /// What the compiler found wrong with the objects that were spoken of; when no route was found,
+    /// The end of a request that nobody takes.
+    pub(super) fn nobody_there(&mut self) {
+        self.step("outcome").line("not forwarded: the connection is refused");
+        self.unrouted = true;
+    }
+
+    /// What the compiler found wrong with the objects that were spoken of; when no rule was found,
     /// with all that are not about upstreams alone.
     pub(super) fn problems(&mut self, view: &View<'_>) {
         let Compiled { problems: found, provenance, .. } = view.compiled;
         let upstreams: HashSet<(&str, &str)> =
             provenance.upstreams.iter().flat_map(objects_behind).collect();
-        let no_route = self.failed == Some(Failure::NoRoute);
         let concerns = |problem: &&Problem| {
             let object = problem.object.as_str();
             let elsewhere =
                 object == WHOLE_FILE || !upstreams.contains(&(object, &*problem.place.file));
-            self.concerns(problem) || no_route && elsewhere
+            self.concerns(problem) || self.unrouted && elsewhere
         };
         let told: Vec<String> = found
             .iter()

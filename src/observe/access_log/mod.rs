@@ -69,6 +69,7 @@ pub fn write_line(out: &mut Vec<u8>, format: Format, entry: &Entry<'_>, stamp: &
 
 /// The wall clock, in milliseconds since 1970 UTC: what a [`LogBuffer`] is given outside of tests.
 /// The log's times are for people, so it is the one clock here that may jump.
+#[expect(clippy::disallowed_methods, reason = "names a moment to people")]
 pub fn unix_ms() -> u64 {
     whole_ms(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }

@@ -101,6 +101,10 @@ fn patiently<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match attempt() {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the writer's own thread, which nobody waits for"
+            )]
             Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(FULL_PIPE_REST),
             done => return done,
         }

@@ -13,8 +13,15 @@ use super::*;
 
 const LONG: u8 = 100;
 
+/// How a query came.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Over {
+    Udp,
+    Tcp,
+}
+
 /// What the responder says; `None`: nothing at all.
-fn reply(query: &[u8], tcp: bool) -> Option<Vec<u8>> {
+fn reply(query: &[u8], over: Over) -> Option<Vec<u8>> {
     let query = Message::from_vec(query).expect("a query");
     let asked = query.queries.first().expect("a question").clone();
     let (name, kind) = (asked.name().clone(), asked.query_type());
@@ -34,7 +41,7 @@ fn reply(query: &[u8], tcp: bool) -> Option<Vec<u8>> {
         ("garbage", _) => return Some(b"garbage".to_vec()),
         ("dead6", RecordType::AAAA) | ("dead4", RecordType::A) => return None,
         ("half", RecordType::AAAA) => reply.metadata.response_code = ResponseCode::ServFail,
-        ("long", RecordType::A) if !tcp => reply.metadata.truncation = true,
+        ("long", RecordType::A) if over == Over::Udp => reply.metadata.truncation = true,
         ("long", RecordType::A) => reply.answers.extend((0..LONG).map(|n| a(&name, 60, n))),
         ("alias", RecordType::A) => {
             let target = Name::from_ascii("real.test.").expect("a name");
@@ -63,7 +70,7 @@ async fn server() -> Dns {
     tokio::spawn(async move {
         let mut buffer = [0; 1500];
         while let Ok((length, client)) = udp.recv_from(&mut buffer).await {
-            if let Some(reply) = reply(&buffer[..length], false) {
+            if let Some(reply) = reply(&buffer[..length], Over::Udp) {
                 udp.send_to(&reply, client).await.expect("sent");
             }
         }
@@ -73,7 +80,7 @@ async fn server() -> Dns {
             let length = stream.read_u16().await.expect("a length");
             let mut query = vec![0; length.into()];
             stream.read_exact(&mut query).await.expect("a query");
-            let reply = reply(&query, true).expect("an answer");
+            let reply = reply(&query, Over::Tcp).expect("an answer");
             stream.write_u16(reply.len().try_into().expect("short")).await.expect("sent");
             stream.write_all(&reply).await.expect("sent");
         }

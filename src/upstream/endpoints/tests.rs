@@ -270,7 +270,7 @@ async fn the_task_ends_with_the_upstream() {
 fn an_address_is_listed_once() {
     let set = EndpointSet::pending();
     let address = |last: u16| SocketAddr::new(IpAddr::from([127, 0, 0, 1]), last);
-    set.publish(&[address(1), address(2), address(1)], false);
+    set.publish(&[address(1), address(2), address(1)]);
     let Known::Ready(endpoints) = &**set.load() else { panic!("published") };
     let ports: Vec<u16> = endpoints.list.iter().map(|e| e.address.port()).collect();
     assert_eq!(ports, [1, 2]);

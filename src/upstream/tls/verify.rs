@@ -48,16 +48,23 @@ struct Verified {
     service: Vec<AltName>,
 }
 
+/// Whether the certificate bears the server name itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OwnName {
+    There,
+    Missing,
+}
+
 impl Verified {
     fn check_names(
         &self,
         leaf: &CertificateDer<'_>,
         server_name: &ServerName<'_>,
-        name_matches: bool,
+        own_name: OwnName,
     ) -> Result<(), Error> {
         let leaf = webpki::EndEntityCert::try_from(leaf)
             .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
-        let differ = if self.any_of.is_empty() && !name_matches {
+        let differ = if self.any_of.is_empty() && own_name == OwnName::Missing {
             NamesDiffer::new(&[server_name.to_str()], &leaf)
         } else if !self.any_of.is_empty() && !self.any_of.iter().any(|name| name.is_on(&leaf)) {
             NamesDiffer::new(&self.any_of, &leaf)
@@ -81,16 +88,16 @@ impl ServerCertVerifier for Verified {
     ) -> Result<ServerCertVerified, Error> {
         let chain = &self.chain;
         // The chain is checked before the name, so a complaint about the name says the chain is good.
-        let name_matches =
+        let own_name =
             match chain.verify_server_cert(leaf, intermediates, server_name, ocsp_response, now) {
-                Ok(_) => true,
+                Ok(_) => OwnName::There,
                 Err(Error::InvalidCertificate(
                     CertificateError::NotValidForName
                     | CertificateError::NotValidForNameContext { .. },
-                )) => false,
+                )) => OwnName::Missing,
                 Err(error) => return Err(error),
             };
-        self.check_names(leaf, server_name, name_matches)?;
+        self.check_names(leaf, server_name, own_name)?;
         Ok(ServerCertVerified::assertion())
     }
 
