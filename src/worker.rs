@@ -98,7 +98,8 @@ async fn drive(
     mut orders: mpsc::Receiver<Command>,
     mut asked: mpsc::Receiver<scraper::Request>,
 ) {
-    let lane = Lane::new(publisher.subscribe(), Connector { guard }, log);
+    let connector = Connector { guard, ..Connector::default() };
+    let lane = Lane::new(publisher.subscribe(), connector, log);
     let mut accepting: HashMap<String, JoinHandle<()>> = HashMap::new();
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 use super::exchange::Order;
 use super::lane::Lane;
@@ -110,7 +110,7 @@ async fn checkout(
     first: usize,
     lane: &Lane,
 ) -> Result<Ready, Failure> {
-    let limit = order.upstream.policy.load().connect_timeout;
+    let mut patient_until = None;
     loop {
         let key = key(order, endpoints, first);
         let now = lane.deadlines.now();
@@ -121,8 +121,10 @@ async fn checkout(
             Checkout::Share(shared) => return Ok(Ready::H2(shared)),
             Checkout::Connect(permit) => return Ok(Ready::Open(Some(permit))),
             Checkout::Wait(opening) => {
-                // Not for longer than opening one of our own would be given.
-                if timeout(limit, opening.ended.notified()).await.is_err() {
+                // For all those before us together, not for longer than one of our own would be given.
+                let limit = order.upstream.policy.load().connect_timeout;
+                let until = *patient_until.get_or_insert_with(|| lane.clock() + limit);
+                if timeout_at(until, opening.ended.notified()).await.is_err() {
                     return Ok(Ready::Open(None));
                 }
             }

@@ -62,7 +62,9 @@ impl Shared {
             .map_err(|error| frames::broken(&error))?;
         let life = Rc::new(Life::default());
         let ended = Rc::clone(&life);
+        let open = connected.open;
         tokio::task::spawn_local(async move {
+            let _open = open;
             if let Err(error) = connection.await {
                 tracing::debug!("an HTTP/2 connection to an origin ended: {error}");
             }

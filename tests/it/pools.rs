@@ -220,3 +220,19 @@ fn a_request_whose_answer_had_begun_is_not_sent_again() {
     let sent = origin.requests().iter().filter(|request| request.head.contains("/partial")).count();
     assert_eq!(sent, 1);
 }
+
+#[test]
+fn connections_that_have_ended_are_counted() {
+    let h2 = Tls { alpn: &["h2"], ..Tls::new(&[HOST]) };
+    for (egress, origin) in
+        [(Egress::plain(HOST), Origin::plain()), (Egress::tls(HOST), Origin::with(h2))]
+    {
+        let egress = egress.policy("connectionPool: {http: {idleTimeout: 0.3s}}");
+        let gateway = Setup::new(&egress.yaml()).origin(HOST, egress.port, &origin).start();
+        assert_eq!(gateway.get(HOST, "/").status, 200);
+        until("the connection to be counted as closed", || {
+            let closed = gateway.metric("egret_upstream_connections_total", &["event=\"closed\""]);
+            (closed == 1.0).then_some(())
+        });
+    }
+}

@@ -142,7 +142,7 @@ async fn upstream(address: SocketAddr, tls: TlsSpec, protocol: Protocol) -> Arc<
 
 async fn open(upstream: &Upstream, host: &str, want: Want) -> Result<Connected, Failure> {
     let endpoints = upstream.endpoints.ready().await?;
-    let connector = Connector { guard: Arc::default() };
+    let connector = Connector::default();
     connect::open(upstream, &endpoints, 0, host, want, &connector).await
 }
 
