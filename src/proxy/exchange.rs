@@ -29,8 +29,8 @@ use crate::wire::{Framing, Head, Version};
 const STALE_MAX: u32 = 3;
 /// First pause before a retry; it doubles, with full jitter (Envoy's default).
 const BACKOFF_BASE: Duration = Duration::from_millis(25);
-/// Interim responses to one request that are waited through.
-const INTERIMS_MAX: u32 = 32;
+/// Interim responses to one request that are waited through; a long-lived `102` every few seconds must fit.
+const INTERIMS_MAX: u32 = 256;
 /// Longest pause before a retry.
 const BACKOFF_MAX: Duration = Duration::from_millis(250);
 
