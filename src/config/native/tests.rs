@@ -211,6 +211,10 @@ fn every_mistake_is_told_at_its_place_with_the_fix() {
             "EG075 egress.yaml:6:3: file: routes[1].tiemout: unknown field, ignored: did you mean \"timeout\"?",
         ),
         (
+            route("to: https://b.com\n  tls: {certificat: /a.pem}"),
+            "EG075 egress.yaml:6:9: file: routes[1].tls.certificat: unknown field; requests fail with 503, never in plain text: did you mean \"certificate\"?",
+        ),
+        (
             route("to: https://b.com\n  timeout: 5"),
             "EG081 egress.yaml:6:12: file: routes[1].timeout: the number 5 where a duration belongs; it is left out: write 5s",
         ),

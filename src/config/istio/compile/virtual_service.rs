@@ -28,7 +28,7 @@ pub struct Virtual<'a> {
     pub uses: Vec<Use>,
     /// `namespace/name` of each gateway, or `mesh`.
     gateways: HashSet<String>,
-    /// Index of each host in `hosts`.
+    /// Index in `hosts` of each that is a wildcard.
     positions: HashMap<HostPattern, usize>,
     /// Which hosts a server has admitted.
     admitted: Vec<bool>,
@@ -104,7 +104,12 @@ pub fn read<'a>(
         object.report.ignore(format!("it has no usable {what}"));
         return Err(object.report);
     }
-    let positions = hosts.iter().cloned().enumerate().map(|(index, host)| (host, index)).collect();
+    let positions = hosts
+        .iter()
+        .enumerate()
+        .filter(|(_, host)| !matches!(host, HostPattern::Exact(_)))
+        .map(|(index, host)| (host.clone(), index))
+        .collect();
     let admitted = vec![false; hosts.len()];
     let mut read = Virtual {
         object,
@@ -258,7 +263,7 @@ impl Virtual<'_> {
                 common.push(host.clone());
             }
         }
-        if self.hosts.iter().any(|host| !matches!(host, HostPattern::Exact(_))) {
+        if !self.positions.is_empty() {
             for narrow in server.admitted.patterns(namespace) {
                 for index in names::wider(narrow).filter_map(|wide| self.positions.get(&wide)) {
                     self.admitted[*index] = true;
