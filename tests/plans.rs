@@ -79,6 +79,7 @@ fn told(compiled: &Compiled) -> String {
 }
 
 /// Compares with the golden file, or writes it. Returns what differs.
+#[expect(clippy::disallowed_methods, reason = "a test's own switch")]
 fn golden(path: &Path, actual: &str) -> Option<String> {
     if std::env::var_os("EGRET_UPDATE_GOLDEN").is_some() {
         fs::write(path, actual).expect("the golden file can be written");

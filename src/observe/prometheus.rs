@@ -117,12 +117,6 @@ fn clients(page: &mut Page, stats: &Stats) {
         "Access log lines lost because nobody read them in time.",
         stats.log_lines_dropped,
     );
-    page.single(
-        "egret_cut_at_drain_total",
-        COUNTER,
-        "Requests and tunnels ended because the time to drain was over.",
-        stats.cut_at_drain,
-    );
 }
 
 fn configuration(page: &mut Page, facts: &Facts) {

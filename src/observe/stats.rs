@@ -43,8 +43,6 @@ pub struct Stats {
     pub retries: u64,
     /// Lines the access log had no room for or could not write.
     pub log_lines_dropped: u64,
-    /// Requests and tunnels ended because the time to drain was over.
-    pub cut_at_drain: u64,
     /// Body bytes received from clients.
     pub bytes_in: u64,
     /// Body bytes sent to clients.
@@ -144,7 +142,6 @@ impl Stats {
         self.tls_to_plain_port += other.tls_to_plain_port;
         self.retries += other.retries;
         self.log_lines_dropped += other.log_lines_dropped;
-        self.cut_at_drain += other.cut_at_drain;
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
     }
@@ -225,14 +222,11 @@ pub enum UpstreamEvent {
     Closed,
     /// It could not be opened.
     Failed,
-    /// It was not opened, since a limit on connections was reached.
-    Limited,
 }
 
 impl UpstreamEvent {
     /// Every event, in the order of their numbers.
-    pub const ALL: [Self; 5] =
-        [Self::Opened, Self::Reused, Self::Closed, Self::Failed, Self::Limited];
+    pub const ALL: [Self; 4] = [Self::Opened, Self::Reused, Self::Closed, Self::Failed];
 
     /// The `event` label.
     pub fn as_str(self) -> &'static str {
@@ -241,7 +235,6 @@ impl UpstreamEvent {
             Self::Reused => "reused",
             Self::Closed => "closed",
             Self::Failed => "failed",
-            Self::Limited => "limited",
         }
     }
 }
@@ -335,13 +328,12 @@ mod tests {
         one.request_unrouted(404, Flag::NoRoute);
         one.failure("dns_error");
         one.handshake(Handshake::Resumed);
-        one.upstream_connection(UpstreamEvent::Limited);
+        one.upstream_connection(UpstreamEvent::Closed);
         one.client_opened();
         one.request_began();
         one.tls_to_plain_port = 1;
         one.retries = 2;
         one.log_lines_dropped = 3;
-        one.cut_at_drain = 4;
         one.bytes_in = 5;
         one.bytes_out = 6;
         let mut two = one.clone();
@@ -363,10 +355,10 @@ mod tests {
         );
         assert_eq!(sum.failures(), [("dns_error", 2), ("tls_certificate_error", 1)]);
         assert_eq!(sum.handshakes(Handshake::Resumed), 2);
-        assert_eq!(sum.upstream_connections(UpstreamEvent::Limited), 2);
+        assert_eq!(sum.upstream_connections(UpstreamEvent::Closed), 2);
         assert_eq!((sum.clients_open(), sum.requests_active()), (1, 1));
         assert_eq!((sum.clients_accepted, sum.tls_to_plain_port, sum.retries), (2, 2, 4));
-        assert_eq!((sum.log_lines_dropped, sum.cut_at_drain), (6, 8));
+        assert_eq!(sum.log_lines_dropped, 6);
         assert_eq!((sum.bytes_in, sum.bytes_out), (10, 12));
     }
 
