@@ -61,7 +61,7 @@ fn no_listener(path: &str, documents: &[Document]) -> Problem {
 /// The environment's settings, then the document's. Errors: what is wrong in the environment; what is
 /// wrong in a document is a problem of the configuration, and the default holds.
 fn settings(documents: &[Document]) -> Result<Settings, String> {
-    let environment = settings::environment(&|name| std::env::var(name).ok());
+    let environment = settings::environment(&super::variable);
     let alone = Settings::merge([environment.clone(), Layer::new(), Layer::new()])
         .map_err(|wrongs| wrongs.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
     let (mut document, _) = native::settings(documents);

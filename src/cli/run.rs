@@ -41,7 +41,7 @@ fn prepare(arguments: &Run) -> Result<(Settings, Source), Vec<String>> {
     let paths = arguments.paths().map_err(|why| vec![why])?;
     let documents = documents(arguments, &paths)?;
     let (document, problems) = native::settings(&documents);
-    let environment = settings::environment(&|name| std::env::var(name).ok());
+    let environment = settings::environment(&super::variable);
     let merged = Settings::merge([arguments.flags.layer(), environment, document]);
     let settings =
         merged.map_err(|wrongs| wrongs.iter().map(ToString::to_string).collect::<Vec<_>>())?;
