@@ -10,6 +10,12 @@ pub mod explain;
 mod offline;
 pub mod run;
 pub mod show;
+/// A variable of this process's environment, for `settings`.
+#[allow(clippy::disallowed_methods, reason = "the one place where the environment is read")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 #[cfg(test)]
 mod tests;
 

@@ -43,12 +43,6 @@ pub(super) fn load(config: &Config) -> Result<Offline, String> {
     Ok(Offline { compiled, settings })
 }
 
-/// The environment's settings.
-#[allow(clippy::disallowed_methods, reason = "this is where the environment is read")]
-pub(super) fn environment() -> Layer {
-    settings::environment(&|name| std::env::var(name).ok())
-}
-
 /// What `run` logs as its own trouble: it would be up, and serve nothing.
 fn no_listener(path: &str, documents: &[Document]) -> Problem {
     let istio = documents.iter().any(|document| !document.is_native());
@@ -67,7 +61,7 @@ fn no_listener(path: &str, documents: &[Document]) -> Problem {
 /// The environment's settings, then the document's. Errors: what is wrong in the environment; what is
 /// wrong in a document is a problem of the configuration, and the default holds.
 fn settings(documents: &[Document]) -> Result<Settings, String> {
-    let environment = environment();
+    let environment = settings::environment(&super::variable);
     let alone = Settings::merge([environment.clone(), Layer::new(), Layer::new()])
         .map_err(|wrongs| wrongs.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
     let (mut document, _) = native::settings(documents);

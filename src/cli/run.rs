@@ -10,7 +10,7 @@ use crate::app::{self, Start};
 use crate::config::source::files;
 use crate::config::{Document, native};
 use crate::control::Source;
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 
 /// The exit code of a command that was not given what it needs.
 const USAGE: u8 = 2;
@@ -41,7 +41,7 @@ fn prepare(arguments: &Run) -> Result<(Settings, Source), Vec<String>> {
     let paths = arguments.paths().map_err(|why| vec![why])?;
     let documents = documents(arguments, &paths)?;
     let (document, problems) = native::settings(&documents);
-    let environment = super::offline::environment();
+    let environment = settings::environment(&super::variable);
     let merged = Settings::merge([arguments.flags.layer(), environment, document]);
     let settings =
         merged.map_err(|wrongs| wrongs.iter().map(ToString::to_string).collect::<Vec<_>>())?;

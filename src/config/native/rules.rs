@@ -139,45 +139,52 @@ fn destinations(written: &Written<'_>, context: &mut Context<'_, '_>) -> Vec<(De
             ));
         }
         (None, Some(shares)) => {
-            for (index, share) in shares.iter().enumerate() {
-                let field = format!("{field}[{index}]");
-                let weight = share.weight.unwrap_or(1);
-                let Some(url) = &share.to else {
-                    report.error(
-                        "EG082",
-                        &field,
-                        "a share without to is left out",
-                        "write e.g. { to: https://a.example.com, weight: 90 }",
-                    );
-                    continue;
-                };
-                if weight > 0 {
-                    refuse_options(url, written, report);
-                    let field = format!("{field}.to");
-                    to.push((
-                        context.upstreams.destination(
-                            url,
-                            &field,
-                            written,
-                            context.materials,
-                            report,
-                        ),
-                        weight,
-                    ));
-                }
-            }
-            if to.is_empty() {
-                report.error(
-                    "EG073",
-                    &field,
-                    "no share has a weight above zero; requests get 503",
-                    "give one a weight",
-                );
-            }
+            to = shared(shares, &field, written, context);
         }
     }
     if to.is_empty() {
         to.push((Destination::Missing("to".to_owned()), 1));
+    }
+    to
+}
+
+/// The destinations of `split`, which stands at `field`; empty: it is reported.
+fn shared(
+    shares: &[shapes::Share],
+    field: &str,
+    written: &Written<'_>,
+    context: &mut Context<'_, '_>,
+) -> Vec<(Destination, u32)> {
+    let report = &mut *context.report;
+    let mut to = Vec::new();
+    for (index, share) in shares.iter().enumerate() {
+        let field = format!("{field}[{index}]");
+        let weight = share.weight.unwrap_or(1);
+        let Some(url) = &share.to else {
+            report.error(
+                "EG082",
+                &field,
+                "a share without to is left out",
+                "write e.g. { to: https://a.example.com, weight: 90 }",
+            );
+            continue;
+        };
+        if weight > 0 {
+            refuse_options(url, written, report);
+            let field = format!("{field}.to");
+            to.push((
+                context.upstreams.destination(url, &field, written, context.materials, report),
+                weight,
+            ));
+        }
+    }
+    if to.is_empty() {
+        report.error(
+            "EG073",
+            field,
+            "no share has a weight above zero; requests get 503",
+            "give one a weight",
+        );
     }
     to
 }

@@ -189,6 +189,7 @@ fn endpoints_say_where_to_connect() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table of cases")]
 fn every_mistake_is_told_at_its_place_with_the_fix() {
     let route = |fields: &str| {
         format!("routes:\n- hosts: [a.com]\n  to: https://a.com\n- hosts: [b.com]\n  {fields}\n")

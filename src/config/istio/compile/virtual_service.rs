@@ -3,7 +3,7 @@
 //! It does not join the rules of several objects for one host: that is `routes.rs`.
 //! Source: istio `core/gateway.go:buildGatewayHTTPRouteConfig`, `core/route/route.go`.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::action::{self, Use};
@@ -16,6 +16,8 @@ use crate::config::istio::virtual_service::{HttpMatch, HttpRoute, VirtualService
 use crate::config::provenance::{Condition, Origin, Skipped};
 use crate::config::{Document, Identity, Severity, misspelt};
 use crate::model::{Action, Forward, HostPattern, PathMatch, Rule};
+
+mod remarks;
 
 /// One object, bound to at least one gateway that is this process.
 pub struct Virtual<'a> {
@@ -274,49 +276,6 @@ impl Virtual<'_> {
         common
     }
 
-    /// Says which hosts no server admits.
-    pub fn report_hosts(&mut self, gateways: &Gateways) {
-        let missing: Vec<usize> =
-            (0..self.hosts.len()).filter(|index| !self.admitted[*index]).collect();
-        let Some(first) = missing.first() else { return };
-        let servers = gateways.servers.iter().filter(|server| self.is_bound_to(server));
-        let mut admitted: Vec<String> = servers
-            .flat_map(|server| server.admitted.patterns(self.namespace()))
-            .take(4)
-            .map(ToString::to_string)
-            .collect();
-        admitted.dedup();
-        let more = if missing.len() > 1 {
-            format!(" and {} more", missing.len() - 1)
-        } else {
-            String::new()
-        };
-        let host = &self.hosts[*first];
-        let (message, fix) = if admitted.is_empty() {
-            let message = format!("no server of its gateway is open for {host}{more}");
-            (message, "mend the Gateway")
-        } else {
-            let message = format!(
-                "the gateway's servers admit [{}], which does not cover {host}{more}; requests get 404",
-                admitted.join(", "),
-            );
-            (message, "add the host to the Gateway's server")
-        };
-        let report = &mut self.object.report;
-        report.fault("EG009", Severity::Warning, &format!("spec.hosts[{first}]"), message, fix);
-        if missing.len() == self.hosts.len() {
-            report.ignore("no server admits any of its hosts");
-        }
-    }
-
-    /// Says when none of its rules applies on any server that admits one of its hosts.
-    pub fn report_no_rule(&mut self) {
-        if !self.made_rules && self.admitted.contains(&true) {
-            let reason = "none of its rules applies on this gateway; requests get 404";
-            self.object.report.ignore(reason);
-        }
-    }
-
     /// The rules on a server, in order; a rule for every request ends them.
     pub fn rules_on(&mut self, site: Site<'_>) -> Rules {
         let mut rules = Rules::default();
@@ -357,7 +316,7 @@ impl Virtual<'_> {
 
     /// The rule for one condition, unless it does not apply, is never reached or cannot be expressed.
     /// `action` is what the entry does, compiled when its first rule needs it.
-    #[allow(clippy::too_many_arguments)] // the body of the loop above
+    #[allow(clippy::too_many_arguments, reason = "the body of the loop above")]
     fn rule(
         &mut self,
         route: &HttpRoute,
@@ -423,82 +382,5 @@ impl Virtual<'_> {
     fn skipped(&self, field: &str, server: &OpenServer, reason: String) -> Skipped {
         let origin = self.object.report.origin(field);
         Skipped { origin, hosts: self.hosts.clone(), port: Some(server.port), reason }
-    }
-
-    /// Says which conditions can hold on no server of this process at all.
-    fn report_conditions(&mut self, gateways: &Gateways) {
-        let http = std::mem::take(&mut self.object.spec.http);
-        for (index, route) in http.iter().enumerate() {
-            for (position, condition) in route.matches.iter().enumerate() {
-                self.report_condition(
-                    condition,
-                    &format!("spec.http[{index}].match[{position}]"),
-                    gateways,
-                );
-            }
-        }
-        self.object.spec.http = http;
-    }
-
-    fn report_condition(&mut self, condition: &HttpMatch, at: &str, gateways: &Gateways) {
-        let namespace = self.object.namespace().to_owned();
-        for (index, name) in condition.gateways.iter().enumerate() {
-            let resolved = names::gateway(name, &namespace);
-            if !self.gateways.contains(&resolved) {
-                let message = format!(
-                    "\"{name}\" is not listed in spec.gateways, so the condition never holds for it"
-                );
-                let report = &mut self.object.report;
-                report.fault(
-                    "EG006",
-                    Severity::Error,
-                    &format!("{at}.gateways[{index}]"),
-                    message,
-                    "list it in spec.gateways",
-                );
-            }
-        }
-        if condition::is_mesh_only(condition) {
-            let report = &mut self.object.report;
-            return report.tell(
-                "EG013",
-                Severity::Info,
-                at,
-                "applies to sidecars only; ignored by this gateway",
-                "",
-            );
-        }
-        let Some(port) = condition.port else { return };
-        let here = |server: &&OpenServer| {
-            let named = |name: &String| names::gateway(name, &namespace) == server.gateway;
-            self.is_bound_to(server)
-                && (condition.gateways.is_empty() || condition.gateways.iter().any(named))
-        };
-        let ports: BTreeSet<u32> =
-            gateways.servers.iter().filter(here).map(|server| u32::from(server.port)).collect();
-        if ports.is_empty() || ports.contains(&port) {
-            return;
-        }
-        let for_mesh = |name: &String| name == MESH;
-        let mesh_too = self.gateways.contains(MESH)
-            && (condition.gateways.is_empty() || condition.gateways.iter().any(for_mesh));
-        let list: Vec<String> = ports.iter().map(u32::to_string).collect();
-        let message = format!(
-            "match.port {port} never equals a server port of the gateway ({}): it cannot apply here",
-            list.join(", ")
-        );
-        let report = &mut self.object.report;
-        if mesh_too {
-            report.tell(
-                "EG013",
-                Severity::Info,
-                &format!("{at}.port"),
-                format!("{message}; sidecars may use it"),
-                "",
-            );
-        } else {
-            let fix = "match.port is the Gateway's port number, not the container's";
-            report.fault("EG005", Severity::Error, &format!("{at}.port"), message, fix);
-        }
     }
 }
