@@ -50,17 +50,26 @@ async fn first_bytes(stream: &TcpStream, lane: &Rc<Lane>) -> Option<(Speaks, Vec
     let mut first = Vec::new();
     loop {
         wait(&deadline, |cx| stream.poll_read_ready(cx).map(|_| ())).await?;
-        if first.is_empty() {
+        if first.capacity() == 0 {
             first = lane.buffers.lend();
-            deadline.arm(lane.limits.head_time, Waits::Busy);
         }
         match stream.try_read_buf(&mut first) {
             Ok(0) => return None,
-            Ok(_) => match sniff(&first) {
-                Speaks::Unknown => {}
-                speaks => return Some((speaks, first)),
-            },
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Ok(count) => {
+                if count == first.len() {
+                    deadline.arm(lane.limits.head_time, Waits::Busy);
+                }
+                match sniff(&first) {
+                    Speaks::Unknown => {}
+                    speaks => return Some((speaks, first)),
+                }
+            }
+            // A socket is taken to be readable until it was tried, and a silent client holds no buffer.
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                if first.is_empty() {
+                    lane.buffers.give_back(std::mem::take(&mut first));
+                }
+            }
             Err(_) => return None,
         }
     }
