@@ -21,7 +21,8 @@ RUN awk '/^\[/ { kept = !/^\[\[(bench|test)\]\]/ } kept' Cargo.toml > manifest &
  && rustc -vV | sed -n 's/^host: //p' > target-name \
  && cargo build --release --locked --bin egret --target "$(cat target-name)"
 
-# The program. Cargo goes by file times, and those of a checkout may be older than the empty program's.
+# The program, and the examples that its demo holds. Cargo goes by file times, and those of a checkout may be older than the empty program's.
+COPY config config
 COPY src src
 RUN touch src/lib.rs src/main.rs \
  && cargo build --release --locked --bin egret --target "$(cat target-name)" \

@@ -118,8 +118,9 @@ impl App {
         let quit = Arc::new(Notify::new());
         let (reload, reloads) = mpsc::channel(4);
         let pages = Arc::new(pages::pages(&control, &readiness, &workers, reload, &quit));
-        pages::serve(settings.health, "health", Port::Health, &pages).await?;
-        pages::serve(settings.admin, "admin", Port::Admin, &pages).await?;
+        let health = pages::serve(settings.health, "health", Port::Health, &pages).await?;
+        let admin = pages::serve(settings.admin, "admin", Port::Admin, &pages).await?;
+        listeners.keep_from([health, admin]);
         drop(starting);
         Ok(Self {
             settings,
@@ -197,18 +198,22 @@ impl App {
             Reload::Kept(why) => kept(why),
             Reload::Unchanged => {
                 tracing::info!("the configuration was read again and means the same");
+                self.follow_listeners().await?; // a port that was taken may be free by now
                 Ok("unchanged".into())
             }
             Reload::InForce(generation) => {
-                let wanted = self.control.listeners();
-                let errors = self.listeners.follow(&wanted, &self.workers).await;
-                if errors.is_empty() {
-                    return Ok(format!("configuration generation {generation} in force"));
-                }
-                errors.iter().for_each(|error| tracing::error!("{error}"));
-                Err(errors.join("\n"))
+                self.follow_listeners().await?;
+                Ok(format!("configuration generation {generation} in force"))
             }
         }
+    }
+
+    /// Listens where the configuration in force says.
+    async fn follow_listeners(&mut self) -> Result<(), String> {
+        let wanted = self.control.listeners();
+        let errors = self.listeners.follow(&wanted, &self.workers).await;
+        errors.iter().for_each(|error| tracing::error!("{error}"));
+        if errors.is_empty() { Ok(()) } else { Err(errors.join("\n")) }
     }
 
     /// Drains and stops. A second signal ends it at once.

@@ -5,11 +5,10 @@ use std::io;
 use std::net::TcpListener as StdListener;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::listen;
@@ -41,6 +40,8 @@ pub enum Command {
     Unlisten {
         /// The listener's name.
         name: String,
+        /// Dropped once the lane's socket is closed.
+        closed: mpsc::Sender<()>,
     },
     /// Go on to a later phase of leaving.
     Enter(Phase),
@@ -55,7 +56,7 @@ pub struct Worker {
     pub commands: mpsc::Sender<Command>,
     /// Who asks for counters.
     pub scrapes: mpsc::Sender<scraper::Request>,
-    thread: JoinHandle<()>,
+    thread: std::thread::JoinHandle<()>,
 }
 
 impl Worker {
@@ -97,8 +98,9 @@ async fn drive(
     mut orders: mpsc::Receiver<Command>,
     mut asked: mpsc::Receiver<scraper::Request>,
 ) {
-    let lane = Lane::new(publisher.subscribe(), Connector { guard }, log);
-    let mut accepting: HashMap<String, AbortHandle> = HashMap::new();
+    let connector = Connector { guard, ..Connector::default() };
+    let lane = Lane::new(publisher.subscribe(), connector, log);
+    let mut accepting: HashMap<String, JoinHandle<()>> = HashMap::new();
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -111,15 +113,17 @@ async fn drive(
             order = orders.recv() => match order {
                 Some(Command::Listen { name, port, socket }) => {
                     let task = listen::accept(socket, port, Rc::clone(&lane));
-                    let task = tokio::task::spawn_local(task).abort_handle();
+                    let task = tokio::task::spawn_local(task);
                     if let Some(before) = accepting.insert(name, task) {
                         before.abort();
                     }
                 }
-                Some(Command::Unlisten { name }) => {
+                Some(Command::Unlisten { name, closed }) => {
                     if let Some(task) = accepting.remove(&name) {
                         task.abort();
+                        let _ = task.await; // that it was aborted is no news
                     }
+                    drop(closed);
                 }
                 Some(Command::Enter(phase)) => {
                     if phase == Phase::Closing {

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
+
 use super::tell;
 use crate::listen;
 use crate::model::Listener;
@@ -16,6 +18,8 @@ use crate::worker::{Command, Worker};
 pub struct Listeners {
     /// As planned, and where it really is.
     bound: HashMap<String, (Listener, SocketAddr)>,
+    /// Where the pages beside the traffic are: no request may be led there either.
+    pages: Vec<SocketAddr>,
     guard: Arc<Guard>,
     readiness: Arc<Readiness>,
     /// What stands between this gateway and its readiness: a listener that cannot be bound, or none at all.
@@ -26,7 +30,14 @@ impl Listeners {
     /// Listens on nothing yet. `guard` is told what never to dial.
     pub fn new(guard: Arc<Guard>, readiness: &Arc<Readiness>) -> Self {
         let readiness = Arc::clone(readiness);
-        Self { bound: HashMap::new(), guard, readiness, wanting: Vec::new() }
+        let (bound, pages, wanting) = (HashMap::new(), Vec::new(), Vec::new());
+        Self { bound, pages, guard, readiness, wanting }
+    }
+
+    /// Never dials these addresses, at which the pages beside the traffic are served.
+    pub fn keep_from(&mut self, pages: [SocketAddr; 2]) {
+        self.pages = pages.to_vec();
+        self.tell_guard();
     }
 
     /// Where the listener for a port of the configuration is bound.
@@ -41,7 +52,11 @@ impl Listeners {
     pub async fn follow(&mut self, wanted: &[Listener], workers: &[Worker]) -> Vec<String> {
         let gone = self.bound.iter().filter(|(_, (bound, _))| !wanted.contains(bound));
         for name in gone.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
-            tell(workers, || Command::Unlisten { name: name.clone() }).await;
+            let (closed, mut until_closed) = mpsc::channel(1);
+            tell(workers, || Command::Unlisten { name: name.clone(), closed: closed.clone() })
+                .await;
+            drop(closed);
+            until_closed.recv().await; // by all: another listener may want the same address
             tracing::info!("listener {name} is closed");
             self.bound.remove(&name);
         }
@@ -63,8 +78,13 @@ impl Listeners {
             );
         }
         self.wanting = wanting;
-        self.guard.set_listening(self.bound.values().map(|(_, address)| *address).collect());
+        self.tell_guard();
         errors
+    }
+
+    fn tell_guard(&self) {
+        let bound = self.bound.values().map(|(_, address)| address);
+        self.guard.set_listening(bound.chain(&self.pages).copied().collect());
     }
 
     async fn open(&mut self, listener: &Listener, workers: &[Worker]) -> Result<(), String> {

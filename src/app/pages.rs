@@ -61,13 +61,13 @@ fn facts(taken: &Compiled, generation: u64, started_unix_seconds: u64) -> Facts 
     }
 }
 
-/// Serves the pages of one port for as long as the process lives. Errors: the port is taken.
+/// Serves the pages of one port for as long as the process lives, and says where. Errors: the port is taken.
 pub async fn serve(
     address: SocketAddr,
     what: &'static str,
     port: Port,
     pages: &Arc<Pages>,
-) -> Result<(), String> {
+) -> Result<SocketAddr, String> {
     let listener = TcpListener::bind(address).await.map_err(|error| {
         format!("{what}: cannot bind {address}: {error}; choose another with --{what} ADDR:PORT")
     })?;
@@ -75,7 +75,7 @@ pub async fn serve(
     tracing::info!("{what} bound to {bound}");
     // To the end of the process: probes want an answer while we drain, too.
     tokio::spawn(admin::serve(listener, Arc::clone(pages), port, std::future::pending()));
-    Ok(())
+    Ok(bound)
 }
 
 /// One page, rendered by the code that the commands use.

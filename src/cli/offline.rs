@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use super::Config;
 use crate::config::source::files;
-use crate::config::{self, Compiled, Document, Identity, native};
+use crate::config::{self, Compiled, Document, Identity, Place, Problem, Severity, native};
 use crate::settings::{self, Layer, Settings};
 
 /// The exit code of a command that was not given what it needs.
@@ -36,6 +36,10 @@ pub(super) fn load(config: &Config) -> Result<Offline, String> {
     };
     let mut compiled = config::compile(&loaded.documents, &loaded.materials, &identity);
     compiled.problems.extend(loaded.problems);
+    if compiled.plan.listeners.is_empty() {
+        let path = paths.first().map_or_else(String::new, |path| path.display().to_string());
+        compiled.problems.push(no_listener(&path, &loaded.documents));
+    }
     Ok(Offline { compiled, settings })
 }
 
@@ -43,6 +47,21 @@ pub(super) fn load(config: &Config) -> Result<Offline, String> {
 #[allow(clippy::disallowed_methods, reason = "this is where the environment is read")]
 pub(super) fn environment() -> Layer {
     settings::environment(&|name| std::env::var(name).ok())
+}
+
+/// What `run` logs as its own trouble: it would be up, and serve nothing.
+fn no_listener(path: &str, documents: &[Document]) -> Problem {
+    let istio = documents.iter().any(|document| !document.is_native());
+    let fix = if istio { "add a Gateway with a server" } else { "add listeners: [{port: 443}]" };
+    Problem {
+        code: "EG090",
+        severity: Severity::Warning,
+        place: Place { file: path.into(), line: 1, column: 1 },
+        object: "configuration".to_owned(),
+        field: String::new(),
+        message: "it has no listener, so nothing is served".to_owned(),
+        fix: fix.to_owned(),
+    }
 }
 
 /// The environment's settings, then the document's. Errors: what is wrong in the environment; what is

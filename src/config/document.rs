@@ -284,7 +284,10 @@ fn without_position(message: &str) -> String {
         Some(rest) => rest.find(": ").map_or(0, |colon| line.len() - rest.len() + colon + 2),
         None => 0,
     };
-    line.get(start..end.max(start)).unwrap_or(line).trim().to_owned()
+    let message = line.get(start..end.max(start)).unwrap_or(line).trim();
+    // What follows speaks of the parser's options, which nobody who writes a configuration has.
+    let message = message.split(", set DuplicateKeyPolicy").next().unwrap_or(message);
+    message.replace("duplicate mapping key: ", "the same key twice in one mapping: ")
 }
 
 fn drop_nulls(value: &mut Value) {
@@ -301,9 +304,10 @@ fn drop_nulls(value: &mut Value) {
 /// Takes the objects out of a `kind: List`; every other document is itself.
 fn unfold(mut whole: Document, documents: &mut Vec<Document>, problems: &mut Vec<Problem>) {
     if !whole.body.is_object() {
-        let message = "the document is not a mapping of fields";
-        problems.push(unreadable(&whole.file, whole.line, 1, "EG080", message.to_owned()));
-        return;
+        let message = "the document is not a mapping of fields; it is ignored";
+        let mut problem = unreadable(&whole.file, whole.line, 1, "EG080", message.to_owned());
+        problem.fix = "begin with apiVersion: and kind:, or with routes:".to_owned();
+        return problems.push(problem);
     }
     if whole.kind != "List" && !(whole.kind.ends_with("List") && whole.body.get("items").is_some())
     {

@@ -17,7 +17,7 @@ mod typed;
 pub use document::Document;
 pub use problem::{Place, Problem, Severity};
 pub use provenance::{Outcome, Provenance, Verdict};
-pub use typed::{Typed, nearest};
+pub use typed::{Typed, misspelt, nearest};
 
 use crate::model::Plan;
 

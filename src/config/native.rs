@@ -17,6 +17,8 @@ mod tls;
 mod upstreams;
 mod yaml;
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 pub use render::render;
@@ -57,7 +59,10 @@ pub fn compile(
         .map(|document| {
             let typed = document.typed::<File>("");
             let mut report = Report::new(document);
-            report.problems.extend(typed.problems.iter().cloned());
+            report.problems.extend(typed.problems.iter().cloned().map(|problem| {
+                let in_tls = problem.field.split(['.', '[']).any(|field| field == "tls");
+                if in_tls { problem.failing_closed() } else { problem }
+            }));
             Unit { report, typed, in_force: false }
         })
         .collect();
@@ -125,6 +130,7 @@ fn add_files(value: &Value, files: &mut Vec<String>) {
 /// Errors: a sentence for each flag that cannot be used.
 pub fn from_hosts(hosts: &[String]) -> Result<Vec<Document>, Vec<String>> {
     let (mut text, mut wrongs) = (String::from("routes:\n"), Vec::new());
+    let mut seen = HashSet::new();
     for given in hosts {
         let (host, url) = match given.split_once('=') {
             Some((host, url)) => (host, url.to_owned()),
@@ -140,6 +146,8 @@ pub fn from_hosts(hosts: &[String]) -> Result<Vec<Document>, Vec<String>> {
             wrongs.push(format!("--host {given}: a wildcard names no origin; write '{host}=https://origin.example.com'"));
         } else if let Err(why) = upstreams::check_url(&url) {
             wrongs.push(format!("--host {given}: {why}"));
+        } else if !seen.insert(host.to_ascii_lowercase()) {
+            wrongs.push(format!("--host {given}: {host} is given twice"));
         } else {
             text.push_str(&format!(
                 "- hosts: [{}]\n  to: {}\n",

@@ -70,6 +70,17 @@ pub struct Problem {
     pub fix: String,
 }
 
+impl Problem {
+    /// What was left out of TLS settings is not just missing: whoever needs them is refused.
+    pub fn failing_closed(mut self) -> Self {
+        for effect in [", ignored", "; it is left out"] {
+            self.message = self.message.replace(effect, "");
+        }
+        self.message.push_str("; requests fail with 503, never in plain text");
+        self
+    }
+}
+
 /// `file:line:column: object: field: what: fix`. Code and severity are for the caller to add.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -87,21 +87,81 @@ impl Document {
             let fix = "add it".to_owned();
             return self.problem("EG082", Severity::Error, path, message.replace('`', "\""), fix);
         }
-        self.problem("EG081", Severity::Error, path, message.replace('`', "\""), "")
+        let (message, fix) = mismatch(path, message);
+        self.problem("EG081", Severity::Error, path, message, fix)
     }
 }
 
+/// What is wrong with a value, in the words of people who write YAML, and what to write instead.
+///
+/// `told` is serde's message: `invalid type: string "443", expected u16`.
+fn mismatch(path: &str, told: &str) -> (String, String) {
+    let told = told.replace('`', "\"");
+    let parts = told
+        .strip_prefix("invalid type: ")
+        .or_else(|| told.strip_prefix("invalid value: "))
+        .and_then(|rest| rest.rsplit_once(", expected "));
+    let Some((found, wanted)) = parts else {
+        return (told, String::new());
+    };
+    let (kind, value) = found.split_once(" \"").unwrap_or((found, ""));
+    let value = value.strip_suffix('"').unwrap_or(value);
+    let found = match kind {
+        "sequence" => "a list".to_owned(),
+        "map" => "a mapping of fields".to_owned(),
+        "string" => format!("the text \"{value}\""),
+        "integer" | "floating point" => format!("the number {value}"),
+        "boolean" => value.to_owned(),
+        other => other.to_owned(),
+    };
+    let is_number = value.parse::<f64>().is_ok();
+    let (wanted, fix) = match (wanted, kind) {
+        ("u16", "string") if is_number => (WHOLE_U16, format!("write {value} without quotes")),
+        ("u16", _) => (WHOLE_U16, String::new()),
+        ("u32" | "u64" | "i64", "string") if is_number => {
+            ("a whole number", format!("write {value} without quotes"))
+        }
+        ("u32" | "u64" | "i64", _) => ("a whole number", String::new()),
+        ("a sequence", "string" | "integer") => ("a list", format!("write [{value}]")),
+        ("a sequence", _) => ("a list", String::new()),
+        ("a boolean", _) => ("true or false", String::new()),
+        ("a string", "integer") if path.ends_with("imeout") => {
+            ("a duration", format!("write {value}s"))
+        }
+        ("a string", "integer" | "boolean") => ("a text", format!("write \"{value}\" in quotes")),
+        ("a string", _) => ("a text", String::new()),
+        ("struct PortSelector", "integer") => {
+            ("a mapping of fields", format!("write {{number: {value}}}"))
+        }
+        ("struct Path", "string") => {
+            ("a mapping of fields", format!("write {{prefix: {value}}} or {{exact: {value}}}"))
+        }
+        (other, _) if other == "a map" || other.starts_with("struct ") => {
+            ("a mapping of fields", String::new())
+        }
+        (other, _) => (other, String::new()),
+    };
+    (format!("{found} where {wanted} belongs; it is left out"), fix)
+}
+
+const WHOLE_U16: &str = "a whole number from 0 to 65535";
+
 /// What to write instead of an unknown field or value: the nearest known name, or all of them.
 pub fn nearest(unknown: &str, known: &[&str]) -> String {
-    let distance =
-        |name: &&&str| edit_distance(&unknown.to_ascii_lowercase(), &name.to_ascii_lowercase());
-    match known.iter().min_by_key(distance) {
-        Some(name) if distance(&name) <= 1 + unknown.len() / 3 => {
-            format!("did you mean \"{name}\"?")
-        }
-        Some(_) => format!("known here: {}", known.join(", ")),
-        None => "remove it".to_owned(),
+    match misspelt(unknown, known, 1 + unknown.len() / 3) {
+        Some(name) => format!("did you mean \"{name}\"?"),
+        None if known.is_empty() => "remove it".to_owned(),
+        None => format!("known here: {}", known.join(", ")),
     }
+}
+
+/// The known name that an unknown one is probably a misspelling of: the nearest, when it differs in at
+/// most so many letters.
+pub fn misspelt<'k>(unknown: &str, known: &[&'k str], letters_max: usize) -> Option<&'k str> {
+    let distance =
+        |name: &&str| edit_distance(&unknown.to_ascii_lowercase(), &name.to_ascii_lowercase());
+    let name = known.iter().copied().min_by_key(distance)?;
+    (distance(&name) <= letters_max).then_some(name)
 }
 
 /// How many letters must be added, removed or replaced to make one word of the other (Levenshtein).
@@ -195,9 +255,9 @@ mod tests {
         assert_eq!(
             told,
             [
-                "t.yaml:3:9: file: spec.port: invalid value: integer \"70000\", expected u16",
+                "t.yaml:3:9: file: spec.port: the number 70000 where a whole number from 0 to 65535 belongs; it is left out",
                 "t.yaml:4:3: file: spec.prot: unknown field, ignored: did you mean \"port\"?",
-                "t.yaml:6:11: file: spec.inner[0].mode: invalid type: sequence, expected a string",
+                "t.yaml:6:11: file: spec.inner[0].mode: a list where a text belongs; it is left out",
                 "t.yaml:8:5: file: spec.inner[1].hots: unknown field, ignored: did you mean \"hosts\"?",
             ]
         );
@@ -209,6 +269,57 @@ mod tests {
         );
         assert!(typed.faulty_at("spec.inner[0]") && typed.faulty_at("spec.inner[0].mode.x"));
         assert!(!typed.faulty_at("spec.name") && !typed.faulty_at("spec.inner[10]"));
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_told_in_the_words_of_yaml() {
+        for (path, told, message, fix) in [
+            (
+                "port.number",
+                "invalid type: string \"443\", expected u32",
+                "the text \"443\" where a whole number belongs; it is left out",
+                "write 443 without quotes",
+            ),
+            (
+                "port",
+                "invalid type: integer `443`, expected struct PortSelector",
+                "the number 443 where a mapping of fields belongs; it is left out",
+                "write {number: 443}",
+            ),
+            (
+                "hosts",
+                "invalid type: string \"a.com\", expected a sequence",
+                "the text \"a.com\" where a list belongs; it is left out",
+                "write [a.com]",
+            ),
+            (
+                "timeout",
+                "invalid type: integer `5`, expected a string",
+                "the number 5 where a duration belongs; it is left out",
+                "write 5s",
+            ),
+            (
+                "labels.version",
+                "invalid type: integer `5`, expected a string",
+                "the number 5 where a text belongs; it is left out",
+                "write \"5\" in quotes",
+            ),
+            (
+                "insecureSkipVerify",
+                "invalid type: string \"yes\", expected a boolean",
+                "the text \"yes\" where true or false belongs; it is left out",
+                "",
+            ),
+            (
+                "spec",
+                "invalid type: sequence, expected struct Gateway",
+                "a list where a mapping of fields belongs; it is left out",
+                "",
+            ),
+            ("x", "something new", "something new", ""),
+        ] {
+            assert_eq!(mismatch(path, told), (message.to_owned(), fix.to_owned()), "{told}");
+        }
     }
 
     #[test]

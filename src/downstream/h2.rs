@@ -119,13 +119,6 @@ impl Stream {
         }
     }
 
-    /// Says that no more of the upload is wanted, once the response is complete (RFC 9113, section 8.1).
-    pub fn refuse_rest_of_upload(&mut self) {
-        if self.frames.recv.is_some() {
-            self.respond.send_reset(h2::Reason::NO_ERROR);
-        }
-    }
-
     /// Ready when the client has reset the stream or left.
     pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.frames.send {

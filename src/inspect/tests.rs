@@ -219,7 +219,11 @@ fn what_is_not_forwarded_is_told_with_status_and_reason() {
         (TWO_ROUTES, get("d.com"), ["404 NR", "rule 1 of 1: /v2/* does not match the path /"]),
         (TWO_ROUTES, question("GET", "d.com", "/v2/x"), ["503 NC cluster_not_found", "EG093"]),
         (TWO_ROUTES, question("CONNECT", "a.com", "/"), ["404 NR", "request"]),
-        (TWO_ROUTES, with(&[("Host", "e.com")]), ["404 NR", "none answers to e.com"]),
+        (
+            TWO_ROUTES,
+            with(&[("Host", "e.com")]),
+            ["404 NR", "none answers to e.com here, so it is 404"],
+        ),
         (TWO_ROUTES, with(&[("Host", "a b")]), ["400 DPE http.invalid_authority", "listener"]),
         (TWO_ROUTES, with(&[("Content-Length", "x")]), ["400 DPE http1.codec_error", "listener"]),
         (

@@ -94,6 +94,11 @@ impl Stats {
         self.upstream_connections[event as usize] += 1;
     }
 
+    /// So many upstream connections have been closed, which is counted where they end.
+    pub fn set_upstream_connections_closed(&mut self, count: u64) {
+        self.upstream_connections[UpstreamEvent::Closed as usize] = count;
+    }
+
     /// A client connected.
     pub fn client_opened(&mut self) {
         self.clients_accepted += 1;

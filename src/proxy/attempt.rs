@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 use super::exchange::Order;
 use super::lane::Lane;
@@ -110,7 +110,7 @@ async fn checkout(
     first: usize,
     lane: &Lane,
 ) -> Result<Ready, Failure> {
-    let limit = order.upstream.policy.load().connect_timeout;
+    let mut patient_until = None;
     loop {
         let key = key(order, endpoints, first);
         let now = lane.deadlines.now();
@@ -121,8 +121,10 @@ async fn checkout(
             Checkout::Share(shared) => return Ok(Ready::H2(shared)),
             Checkout::Connect(permit) => return Ok(Ready::Open(Some(permit))),
             Checkout::Wait(opening) => {
-                // Not for longer than opening one of our own would be given.
-                if timeout(limit, opening.ended.notified()).await.is_err() {
+                // For all those before us together, not for longer than one of our own would be given.
+                let limit = order.upstream.policy.load().connect_timeout;
+                let until = *patient_until.get_or_insert_with(|| lane.clock() + limit);
+                if timeout_at(until, opening.ended.notified()).await.is_err() {
                     return Ok(Ready::Open(None));
                 }
             }
@@ -187,7 +189,8 @@ async fn open<'s>(
             let shared = h2::Shared::begin(connected, scheme).await.map_err(|broken| {
                 Failure::Handshake(format!("HTTP/2 could not begin: {broken:?}"))
             })?;
-            lane.pools.borrow_mut().share(home.key(), shared.clone());
+            let idle_timeout = order.upstream.policy.load().idle_timeout;
+            lane.pools.borrow_mut().share(home.key(), shared.clone(), idle_timeout);
             send_h2(shared, order, record).await
         }
     }
@@ -212,6 +215,7 @@ fn send_h1(
     record.upstream_address = Some(connection.endpoint.address);
     record.upstream_local = Some(connection.local);
     if order.framing == Framing::Chunked {
+        order.head.remove(b"content-length"); // HTTP/2 may announce nothing, and leave the end open
         order.head.set(b"transfer-encoding", b"chunked");
     }
     connection.request(order.head, order.framing, &lane.buffers);
@@ -232,6 +236,7 @@ async fn send_h2(
         // Not begun at all: as good as a connection that could not be opened.
         Err(Broken::Unprocessed(reason)) => Err(Failure::Connect(reason)),
         Err(Broken::Reset(reason)) => Err(Failure::Reset(reason)),
+        Err(Broken::Tls(reason)) => Err(Failure::Handshake(reason)),
         Err(_) => Err(Failure::Closed),
     }
 }
@@ -242,6 +247,22 @@ impl Carrier {
         match self {
             Self::H1(connection) => &connection.endpoint,
             Self::H2(stream) => &stream.shared.endpoint,
+        }
+    }
+
+    /// Whether other requests went over its connection before.
+    pub fn was_used_before(&self) -> bool {
+        match self {
+            Self::H1(connection) => connection.served > 1,
+            Self::H2(stream) => stream.shared.served() > 1,
+        }
+    }
+
+    /// Whether bytes of a response head have come that is not complete yet.
+    pub fn has_begun_answer(&self) -> bool {
+        match self {
+            Self::H1(connection) => !connection.messages.unread().is_empty(),
+            Self::H2(_) => false,
         }
     }
 

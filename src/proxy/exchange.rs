@@ -23,12 +23,14 @@ use crate::transport::Broken;
 use crate::upstream::Upstream;
 use crate::upstream::connect::Want;
 use crate::upstream::endpoints::Endpoint;
-use crate::wire::{Framing, Head};
+use crate::wire::{Framing, Head, Version};
 
 /// Attempts on fresh connections after reused ones turned out to be stale; they cost no retry.
 const STALE_MAX: u32 = 3;
 /// First pause before a retry; it doubles, with full jitter (Envoy's default).
 const BACKOFF_BASE: Duration = Duration::from_millis(25);
+/// Interim responses to one request that are waited through; a long-lived `102` every few seconds must fit.
+const INTERIMS_MAX: u32 = 256;
 /// Longest pause before a retry.
 const BACKOFF_MAX: Duration = Duration::from_millis(250);
 
@@ -95,11 +97,29 @@ pub async fn start<'s>(
     lane: &Rc<Lane>,
 ) -> Result<(Head, Exchange<'s>), Failure> {
     let until = order.forward.timeout.map(|timeout| lane.clock() + timeout);
-    match until {
+    let upstream = order.upstream;
+    let started = match until {
         None => attempts(order, client, record, lane, None).await,
         Some(at) => timeout_at(at, Box::pin(attempts(order, client, record, lane, until)))
             .await
             .unwrap_or(Err(Failure::Timeout)),
+    };
+    if upstream.is_plain_on_tls_port()
+        && let Some(answer) = wants_tls(&started)
+    {
+        upstream.warn_of_plain_text(answer);
+    }
+    started
+}
+
+/// What an origin does that is spoken to in plain text where it expects TLS: web servers say 400, others
+/// close, or answer with an alert of TLS, which is not HTTP.
+fn wants_tls(started: &Result<(Head, Exchange<'_>), Failure>) -> Option<&'static str> {
+    match started {
+        Ok((head, _)) if head.status() == 400 => Some("answers 400"),
+        Err(Failure::Closed | Failure::Reset(_)) => Some("closes the connection"),
+        Err(Failure::Malformed(_)) => Some("answers what is not HTTP"),
+        _ => None,
     }
 }
 
@@ -221,8 +241,9 @@ async fn answer(
     let idle = lane.deadlines.enter();
     idle.arm(lane.limits.stream_idle, Waits::Busy);
     let mut moved = upload.bytes;
+    let mut interims = Interims { client: order.head.version(), seen: 0 };
     let heard = std::future::poll_fn(|cx| {
-        let polled = poll_answer(cx, &mut carrier, client, upload, lane);
+        let polled = poll_answer(cx, &mut carrier, client, upload, &mut interims, lane);
         if polled.is_pending() {
             if upload.bytes != moved {
                 moved = upload.bytes;
@@ -235,7 +256,7 @@ async fn answer(
         polled
     })
     .await;
-    let head = heard.map_err(|heard| heard.into_lost(&carrier, order, upload))?;
+    let head = heard.map_err(|heard| heard.into_lost(&carrier, order, upload, &interims))?;
     match carrier.expect_body(&head, order.head.method(), order.want) {
         Ok(framing) => Ok(Answered { carrier, busy, head, framing, idle }),
         Err(reason) => Err(Lost { failure: Failure::Malformed(reason), again: Again::Never }),
@@ -248,6 +269,8 @@ enum Heard {
     Client(Broken),
     /// The origin's connection broke, or what it sent is malformed.
     Origin(Broken),
+    /// One interim response after the other.
+    TooManyInterims,
     /// Nothing moved for too long.
     Nothing,
 }
@@ -258,6 +281,7 @@ fn poll_answer(
     carrier: &mut Carrier,
     client: &mut Client<'_>,
     upload: &mut Flow,
+    interims: &mut Interims,
     lane: &Lane,
 ) -> Poll<Result<Head, Heard>> {
     match upload.poll(cx, client.peer(), carrier.peer(), &lane.buffers) {
@@ -269,7 +293,7 @@ fn poll_answer(
     loop {
         match carrier.poll_response(cx, &lane.buffers) {
             Poll::Ready(Ok(head)) if is_interim(&head) => {
-                inform(cx, client, head, lane).map_err(Heard::Client)?;
+                interims.pass_on(cx, client, head, lane)?;
             }
             Poll::Ready(Ok(head)) => return Poll::Ready(Ok(head)),
             Poll::Ready(Err(broken)) => return Poll::Ready(Err(Heard::Origin(broken))),
@@ -287,27 +311,52 @@ fn is_interim(head: &Head) -> bool {
     head.status() < 200 && head.status() != 101
 }
 
-fn inform(
-    cx: &mut Context<'_>,
-    client: &mut Client<'_>,
-    mut head: Head,
-    lane: &Lane,
-) -> Result<(), Broken> {
-    headers::inbound(&mut head, &Default::default());
-    client.inform(&head, &lane.buffers)?;
-    lane.buffers.give_back_head(head.into_memory());
-    match client.peer().poll_drain(cx, &lane.buffers) {
-        Poll::Ready(result) => result,
-        Poll::Pending => Ok(()),
+/// The interim responses to one request.
+struct Interims {
+    /// What the client speaks: HTTP/1.0 knows none of them (RFC 9110, section 15.2).
+    client: Version,
+    seen: u32,
+}
+
+impl Interims {
+    fn pass_on(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut Client<'_>,
+        mut head: Head,
+        lane: &Lane,
+    ) -> Result<(), Heard> {
+        self.seen += 1;
+        if self.seen > INTERIMS_MAX {
+            return Err(Heard::TooManyInterims);
+        }
+        if self.client != Version::Http10 {
+            headers::inbound(&mut head, &Default::default());
+            client.inform(&head, &lane.buffers).map_err(Heard::Client)?;
+        }
+        lane.buffers.give_back_head(head.into_memory());
+        match client.peer().poll_drain(cx, &lane.buffers) {
+            Poll::Ready(result) => result.map_err(Heard::Client),
+            Poll::Pending => Ok(()),
+        }
     }
 }
 
 impl Heard {
-    fn into_lost(self, carrier: &Carrier, order: &Order<'_, '_>, upload: &Flow) -> Lost {
+    fn into_lost(
+        self,
+        carrier: &Carrier,
+        order: &Order<'_, '_>,
+        upload: &Flow,
+        interims: &Interims,
+    ) -> Lost {
         let never = |failure| Lost { failure, again: Again::Never };
         match self {
             Self::Client(Broken::Malformed(refusal)) => never(refusal.into()),
             Self::Client(_) => never(Failure::ClientGone),
+            Self::TooManyInterims => {
+                never(Failure::Malformed(format!("more than {INTERIMS_MAX} interim responses")))
+            }
             Self::Nothing => never(Failure::Idle),
             Self::Origin(Broken::Malformed(refusal)) => {
                 never(Failure::Malformed(refusal.reason().into()))
@@ -317,13 +366,14 @@ impl Heard {
             }
             Self::Origin(broken) => {
                 let harmless = is_idempotent(order.head.method()) && !upload.has_taken();
-                let again = match carrier {
-                    Carrier::H1(connection) if connection.served > 1 && harmless => Again::AtOnce,
-                    Carrier::H2(stream) if stream.shared.served() > 1 && harmless => Again::AtOnce,
-                    _ => Again::Never,
+                let silent = interims.seen == 0 && !carrier.has_begun_answer();
+                let again = match carrier.was_used_before() && harmless && silent {
+                    true => Again::AtOnce,
+                    false => Again::Never,
                 };
                 let failure = match broken {
                     Broken::Reset(reason) => Failure::Reset(reason),
+                    Broken::Tls(reason) => Failure::Handshake(reason),
                     _ => Failure::Closed,
                 };
                 Lost { failure, again }

@@ -5,7 +5,7 @@
 //! message is sent, since they depend on the connection it gets.
 
 use crate::model::{Forward, HeaderEdits, Protocol, Refused, Security, UpstreamKey};
-use crate::wire::{Head, Name, Names, Refusal, fields};
+use crate::wire::{Framing, Head, Name, Names, Refusal, fields};
 
 /// What a request asks its connection to become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,10 +17,16 @@ pub enum Upgrade {
 }
 
 /// What a request wants upgraded; anything but a WebSocket is refused, as Envoy does. `h2c` is not a
-/// wish we have to grant (RFC 9110, section 7.8): the request is served in HTTP/1.1.
-pub fn upgrade(head: &Head) -> Result<Upgrade, Refused> {
+/// wish we have to grant (RFC 9110, section 7.8): the request is served in HTTP/1.1. Nor is one with a
+/// body, whose end and the first bytes of the new protocol are too easily taken for one another.
+pub fn upgrade(head: &Head, framing: Framing) -> Result<Upgrade, Refused> {
     match fields::upgrade(head) {
         None => Ok(Upgrade::None),
+        Some(protocol)
+            if protocol.eq_ignore_ascii_case(b"websocket") && framing != Framing::Empty =>
+        {
+            Ok(Upgrade::None)
+        }
         Some(protocol) if protocol.eq_ignore_ascii_case(b"websocket") => Ok(Upgrade::WebSocket),
         Some(protocol) if protocol.eq_ignore_ascii_case(b"h2c") => Ok(Upgrade::None),
         Some(_) => Err(Refused { status: 403, details: "upgrade_failed" }),

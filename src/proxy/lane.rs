@@ -183,7 +183,9 @@ impl Lane {
 
     /// A copy of the counters.
     pub fn stats(&self) -> Stats {
-        self.stats.borrow().clone()
+        let mut stats = self.stats.borrow().clone();
+        stats.set_upstream_connections_closed(self.connector.closed.get());
+        stats
     }
 
     /// Counts a finished request and writes its log line.

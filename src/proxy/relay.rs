@@ -22,6 +22,7 @@ use crate::downstream::Client;
 use crate::model::Failure;
 use crate::observe::Record;
 use crate::transport::Broken;
+use crate::upstream::connect::Want;
 use crate::wire::{Framing, Head};
 
 /// Relays a response, and what is left of the upload.
@@ -37,6 +38,8 @@ pub async fn both(
     if exchange.framing == Framing::Tunnel {
         return tunnel::run(head, exchange, client, record, lane).await;
     }
+    // After a refused upgrade, what the client sent ahead in the new protocol is no request.
+    let asked = if exchange.want == Want::Http1 { asked.closing() } else { asked };
     headers::inbound(&mut head, &exchange.forward.response);
     let (framing, next) = reply::frame(&mut head, exchange.framing, asked, lane);
     let begun = client.reply(&head, framing, &lane.buffers);
@@ -88,9 +91,9 @@ impl Cut {
             Self::Client(_) => Failure::ClientGone,
             Self::Origin(Broken::Malformed(refusal)) => Failure::Malformed(refusal.reason().into()),
             Self::Origin(Broken::Closed) => Failure::Closed,
-            Self::Origin(Broken::Reset(reason) | Broken::Unprocessed(reason)) => {
-                Failure::Reset(reason)
-            }
+            Self::Origin(
+                Broken::Reset(reason) | Broken::Unprocessed(reason) | Broken::Tls(reason),
+            ) => Failure::Reset(reason),
             Self::Idle => Failure::Idle,
             Self::Timeout => Failure::Timeout,
         }
@@ -160,12 +163,14 @@ fn poll_bodies(
 
 /// Gives the connection back to its pool, if it may be used again.
 fn check_in(exchange: Exchange<'_>, lane: &Lane) {
-    let Carrier::H1(connection) = exchange.carrier else { return };
     let policy = exchange.upstream.policy.load();
-    let worn = policy.requests_per_connection_max.is_some_and(|max| connection.served >= max);
-    if worn || !connection.is_reusable() {
-        return;
+    let worn = |served| policy.requests_per_connection_max.is_some_and(|max| served >= max);
+    match exchange.carrier {
+        Carrier::H2(stream) if worn(stream.shared.served()) => stream.shared.retire(),
+        Carrier::H1(connection) if connection.is_reusable() && !worn(connection.served) => {
+            let now = lane.deadlines.now();
+            lane.pools.borrow_mut().checkin(connection, policy.idle_timeout, now);
+        }
+        Carrier::H1(_) | Carrier::H2(_) => {}
     }
-    let now = lane.deadlines.now();
-    lane.pools.borrow_mut().checkin(connection, policy.idle_timeout, now);
 }

@@ -1,14 +1,16 @@
 //! The head that goes to the client: the origin's, framed for this client, or one of our own.
 
 use std::rc::Rc;
+use std::task::Poll;
 
+use super::deadlines::Waits;
 use super::lane::{Lane, Phase};
 use super::request::Next;
 use crate::downstream::Client;
 use crate::model::Failure;
 use crate::model::failure::Row;
 use crate::observe::Record;
-use crate::transport::{Data, Piece};
+use crate::transport::{Broken, Data, Piece};
 use crate::wire::{Framing, Head, Name, Persistence, Trailers, Version, fields};
 
 /// Body bytes of a refused request that are read for the sake of the connection.
@@ -66,6 +68,11 @@ impl Asked {
             body: if head.method() == b"HEAD" { Body::HeadOnly } else { Body::Wanted },
             form,
         }
+    }
+
+    /// The same, but as the last request of its connection.
+    pub fn closing(self) -> Self {
+        Self { persistence: Persistence::Close, ..self }
     }
 }
 
@@ -128,7 +135,7 @@ pub async fn local(
     };
     // After a message that could be read in two ways, nothing more is read from this connection.
     let keep = body_left == BodyLeft::Nothing && !matches!(failure, Failure::Refused(_));
-    let asked = if keep { asked } else { Asked { persistence: Persistence::Close, ..asked } };
+    let asked = if keep { asked } else { asked.closing() };
     let (framing, next) = frame(&mut head, framing, asked, lane);
     let sent = send(client, &head, framing, body, lane).await;
     lane.buffers.give_back_head(head.into_memory());
@@ -204,16 +211,16 @@ async fn discard_body(client: &mut Client<'_>, lane: &Lane) -> BodyLeft {
         let mut scratch = lane.buffers.scratch();
         while discarded < DISCARD_BYTES_MAX {
             match client.peer().poll_piece(cx, &mut scratch, &lane.buffers) {
-                std::task::Poll::Ready(Ok(piece)) if piece.end.is_some() => {
-                    return std::task::Poll::Ready(BodyLeft::Nothing);
+                Poll::Ready(Ok(piece)) if piece.end.is_some() => {
+                    return Poll::Ready(BodyLeft::Nothing);
                 }
-                std::task::Poll::Ready(Ok(piece)) => {
+                Poll::Ready(Ok(piece)) => {
                     discarded += piece.bytes(&scratch).len() as u64;
                 }
                 _ => break,
             }
         }
-        std::task::Poll::Ready(BodyLeft::Some)
+        Poll::Ready(BodyLeft::Some)
     })
     .await
 }
@@ -224,15 +231,21 @@ async fn send(
     framing: Framing,
     body: Vec<u8>,
     lane: &Lane,
-) -> Result<(), crate::transport::Broken> {
+) -> Result<(), Broken> {
     client.reply(head, framing, &lane.buffers)?;
     let mut piece = (framing != Framing::Empty)
         .then(|| Piece { data: Data::Shared(body.into()), end: Some(Trailers::default()) });
+    // A client that asks and asks but never reads must not be waited for without end.
+    let idle = lane.deadlines.enter();
+    idle.arm(lane.limits.stream_idle, Waits::Busy);
     std::future::poll_fn(|cx| {
         if let Some(piece) = piece.take() {
             client.peer().push(cx, piece, &[], &lane.buffers)?;
         }
-        client.peer().poll_drain(cx, &lane.buffers)
+        match client.peer().poll_drain(cx, &lane.buffers) {
+            Poll::Pending => idle.poll_over(cx).map(|()| Err(Broken::Closed)),
+            sent => sent,
+        }
     })
     .await
 }

@@ -61,7 +61,7 @@ async fn start<'s>(
     record.route = Some(found.pattern);
     let rule = found.rule.ok_or(Failure::NoRoute)?;
     record.rule = Some(rule.plan.name.as_str()).filter(|name| !name.is_empty());
-    let upgrade = headers::upgrade(head).map_err(Failure::Refused)?;
+    let upgrade = headers::upgrade(head, framing).map_err(Failure::Refused)?;
     let upstream = match rule.pick(&mut lane.random.borrow_mut()) {
         Some(Onward::Upstream(upstream)) => upstream,
         Some(Onward::Missing(_)) | None => return Err(Failure::NoCluster),

@@ -4,6 +4,7 @@
 //! boxed while it is under way.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -24,9 +25,9 @@ use crate::wire::Head;
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Serves one accepted connection to its end.
-pub async fn connection(stream: TcpStream, ends: Ends, lane: Rc<Lane>) {
+pub async fn connection(mut stream: TcpStream, ends: Ends, lane: Rc<Lane>) {
     lane.stats.borrow_mut().client_opened();
-    if let Some((speaks, first)) = first_bytes(&stream, &lane).await {
+    if let Some((speaks, first)) = first_bytes(&mut stream, &lane).await {
         match speaks {
             Speaks::Http2 => Box::pin(serve_h2(stream, first, ends, &lane)).await,
             Speaks::Tls { server_name } => {
@@ -44,17 +45,25 @@ pub async fn connection(stream: TcpStream, ends: Ends, lane: Rc<Lane>) {
 }
 
 /// Reads until it is clear what the client speaks; `None` when it leaves, or says nothing for too long.
-async fn first_bytes(stream: &TcpStream, lane: &Rc<Lane>) -> Option<(Speaks, Vec<u8>)> {
+async fn first_bytes(stream: &mut TcpStream, lane: &Rc<Lane>) -> Option<(Speaks, Vec<u8>)> {
     let deadline = lane.deadlines.enter();
     deadline.arm(lane.limits.client_idle, Waits::Idle);
     let mut first = Vec::new();
     loop {
-        wait(&deadline, |cx| stream.poll_read_ready(cx).map(|_| ())).await?;
-        if first.capacity() == 0 {
-            first = lane.buffers.lend();
-        }
-        match stream.try_read_buf(&mut first) {
-            Ok(0) => return None,
+        // A socket is taken to be readable until it was tried. Unlike `try_read_buf`, this notes what
+        // it found; and while that is nothing, a silent client holds no buffer.
+        let read = wait(&deadline, |cx| {
+            if first.capacity() == 0 {
+                first = lane.buffers.lend();
+            }
+            let polled = pin!(stream.read_buf(&mut first)).poll(cx);
+            if first.is_empty() {
+                lane.buffers.give_back(std::mem::take(&mut first));
+            }
+            polled
+        });
+        match read.await? {
+            Ok(0) | Err(_) => return None,
             Ok(count) => {
                 if count == first.len() {
                     deadline.arm(lane.limits.head_time, Waits::Busy);
@@ -64,13 +73,6 @@ async fn first_bytes(stream: &TcpStream, lane: &Rc<Lane>) -> Option<(Speaks, Vec
                     speaks => return Some((speaks, first)),
                 }
             }
-            // A socket is taken to be readable until it was tried, and a silent client holds no buffer.
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                if first.is_empty() {
-                    lane.buffers.give_back(std::mem::take(&mut first));
-                }
-            }
-            Err(_) => return None,
         }
     }
 }
@@ -127,6 +129,9 @@ async fn one_request(
 ) -> Next {
     let head =
         wait(deadline, |cx| connection.poll_request(cx, &lane.limits.head, &lane.buffers)).await;
+    if head.is_none() && connection.messages.unread().is_empty() {
+        return Next::Close; // nobody has begun to ask for anything
+    }
     let mut client = Client::H1(connection);
     match head {
         Some(Ok(head)) => {
@@ -212,8 +217,9 @@ async fn serve_h2(stream: TcpStream, first: Vec<u8>, ends: Ends, lane: &Rc<Lane>
 async fn one_stream(head: Head, mut stream: h2::Stream, lane: Rc<Lane>) {
     let mut client = Client::H2(&mut stream);
     match request::handle(head, &mut client, &lane).await {
-        Next::Keep => {}
-        Next::Close => stream.refuse_rest_of_upload(),
+        // Dropping the stream refuses the rest of an upload once the response has left (RFC 9113,
+        // section 8.1); a reset of ours would take what still waits of the response with it.
+        Next::Keep | Next::Close => {}
         Next::Abort => stream.reset(),
     }
 }

@@ -123,6 +123,11 @@ impl Frames {
 pub fn broken(error: &h2::Error) -> Broken {
     let unprocessed = error.is_remote()
         && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM));
+    if let Some(error) = error.get_io()
+        && error.kind() == std::io::ErrorKind::InvalidData
+    {
+        return Broken::Tls(error.to_string());
+    }
     match error.reason() {
         Some(reason) if unprocessed => Broken::Unprocessed(format!("{reason:?}")),
         Some(reason) => Broken::Reset(format!("{reason:?}")),

@@ -62,6 +62,8 @@ pub enum Broken {
     Closed,
     /// It, or the network, reset the connection or the stream.
     Reset(String),
+    /// TLS ended the connection with an error of its own, such as a client certificate that is refused.
+    Tls(String),
     /// It says that it did not process this request at all (GOAWAY, REFUSED_STREAM).
     Unprocessed(String),
     /// It sent what is not HTTP.
@@ -72,6 +74,8 @@ impl From<std::io::Error> for Broken {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::BrokenPipe => Self::Closed,
+            // No socket fails so: it is how TLS says that what came is no good.
+            std::io::ErrorKind::InvalidData => Self::Tls(error.to_string()),
             _ => Self::Reset(error.to_string()),
         }
     }

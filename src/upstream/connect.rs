@@ -3,7 +3,9 @@
 //! Which endpoint is first and whether a connection is needed at all is the caller's business; so is
 //! trying again.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,10 +30,22 @@ pub enum Want {
 }
 
 /// What connecting needs besides the upstream; one per lane.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Connector {
     /// Which addresses are never dialled.
     pub guard: Arc<Guard>,
+    /// How many connections have been opened and closed again.
+    pub closed: Rc<Cell<u64>>,
+}
+
+/// Counts its connection as closed when it is dropped with it.
+#[derive(Debug)]
+pub struct Open(Rc<Cell<u64>>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() + 1);
+    }
 }
 
 /// A connection, ready for the first request.
@@ -49,6 +63,8 @@ pub struct Connected {
     pub handshake: Option<Handshake>,
     /// Time for TCP and TLS together.
     pub took: Duration,
+    /// To be kept as long as the stream is.
+    pub open: Open,
 }
 
 /// Connects to the endpoint at index `first` or, if that one fails or is slow, to the next, all
@@ -100,7 +116,8 @@ pub async fn open(
         Tls::Plain => (Stream::Tcp(tcp), plain_alpn(upstream.key.protocol, want), None),
         Tls::Broken(reason) => return Err(Failure::Misconfigured(reason.clone())),
     };
-    Ok(Connected { stream, alpn, endpoint, local, handshake, took: started.elapsed() })
+    let (took, open) = (started.elapsed(), Open(Rc::clone(&connector.closed)));
+    Ok(Connected { stream, alpn, endpoint, local, handshake, took, open })
 }
 
 /// Leaves out the addresses that lead back to us; fails when none is left.
@@ -172,7 +189,7 @@ mod tests {
 
     async fn open_it(upstream: &Upstream, want: Want, guard: Guard) -> Result<Connected, Failure> {
         let endpoints = upstream.endpoints.ready().await?;
-        let connector = Connector { guard: Arc::new(guard) };
+        let connector = Connector { guard: Arc::new(guard), ..Connector::default() };
         open(upstream, &endpoints, 0, "origin.test", want, &connector).await
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::connect::Connected;
+use super::connect::{Connected, Open};
 use super::endpoints::Endpoint;
 use super::pool::Home;
 use super::tls::Stream;
@@ -29,6 +29,7 @@ pub struct Connection {
     /// What the origin said of keeping it (`Keep-Alive: timeout`); `None`: nothing.
     pub kept_for: Option<Duration>,
     persistence: Persistence,
+    _open: Open,
 }
 
 impl Connection {
@@ -42,6 +43,7 @@ impl Connection {
             served: 0,
             kept_for: None,
             persistence: Persistence::Keep,
+            _open: connected.open,
         }
     }
 

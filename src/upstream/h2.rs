@@ -6,11 +6,13 @@ use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{self, ResponseFuture, SendRequest};
 use http::{HeaderName, HeaderValue, Request, Uri};
+use tokio::time::Instant;
 
 use super::connect::Connected;
 use super::endpoints::Endpoint;
@@ -43,6 +45,8 @@ struct Life {
     over: Cell<bool>,
     streams: Cell<usize>,
     served: Cell<u32>,
+    /// Since when the sweeps of the pool have seen no request on it.
+    quiet_since: Cell<Option<Instant>>,
 }
 
 impl Shared {
@@ -58,7 +62,9 @@ impl Shared {
             .map_err(|error| frames::broken(&error))?;
         let life = Rc::new(Life::default());
         let ended = Rc::clone(&life);
+        let open = connected.open;
         tokio::task::spawn_local(async move {
+            let _open = open;
             if let Err(error) = connection.await {
                 tracing::debug!("an HTTP/2 connection to an origin ended: {error}");
             }
@@ -72,9 +78,22 @@ impl Shared {
         !self.life.over.get() && self.life.streams.get() < self.send.current_max_send_streams()
     }
 
-    /// Whether it has ended, or will take no further request.
+    /// Whether it has ended, or will take no further request: by our choice, or as the origin said.
     pub fn is_over(&self) -> bool {
-        self.life.over.get()
+        let mut cx = Context::from_waker(Waker::noop());
+        let refused = |ready| matches!(ready, Poll::Ready(Err(_)));
+        self.life.over.get() || refused(self.send.clone().poll_ready(&mut cx))
+    }
+
+    /// Whether it has had no request for so long. To be asked now and then: time is what the askers say.
+    pub fn is_idle(&self, idle_timeout: Duration, now: Instant) -> bool {
+        if self.life.streams.get() > 0 {
+            self.life.quiet_since.set(None);
+            return false;
+        }
+        let since = self.life.quiet_since.get().unwrap_or(now);
+        self.life.quiet_since.set(Some(since));
+        now.duration_since(since) >= idle_timeout
     }
 
     /// Takes no further request; those under way go on.
@@ -98,6 +117,7 @@ impl Shared {
             self.retire();
             match frames::broken(&error) {
                 Broken::Reset(reason) => Broken::Unprocessed(reason),
+                Broken::Tls(reason) => Broken::Tls(reason),
                 _ => Broken::Unprocessed("the connection has ended".into()),
             }
         })?;
@@ -108,6 +128,7 @@ impl Shared {
             .map_err(|error| frames::broken(&error))?;
         self.life.served.set(self.life.served.get() + 1);
         self.life.streams.set(self.life.streams.get() + 1);
+        self.life.quiet_since.set(None);
         let frames = Frames::new(None, (body == Body::Follows).then_some(send));
         Ok(Stream { response, frames, shared: self })
     }

@@ -45,6 +45,7 @@ pub struct Upstream {
     /// Rung by `adopt` when the addressing changed and by `drop`; `endpoints::keep_fresh` waits on it.
     changed: Arc<Notify>,
     warned_of_inside: AtomicBool,
+    warned_of_plain_text: AtomicBool,
 }
 
 enum Tls {
@@ -52,6 +53,9 @@ enum Tls {
     Originate(Box<TlsClients>),
     Broken(String),
 }
+
+/// The port of HTTP over TLS (RFC 9110, section 4.2.2).
+const TLS_PORT: u16 = 443;
 
 static NEXT_ID: AtomicU32 = AtomicU32::new(0);
 
@@ -78,6 +82,7 @@ impl Upstream {
             tls,
             changed: Arc::new(Notify::new()),
             warned_of_inside: AtomicBool::new(false),
+            warned_of_plain_text: AtomicBool::new(false),
         };
         upstream.publish_written_addresses();
         Arc::new(upstream)
@@ -120,6 +125,23 @@ impl Upstream {
         match &self.key.security {
             Security::Tls(tls) if tls.sni.is_none() => Some(request_host),
             _ => None,
+        }
+    }
+
+    /// Whether plain text is spoken to a port that is meant for TLS.
+    pub fn is_plain_on_tls_port(&self) -> bool {
+        self.key.security == Security::Plain && self.key.port == TLS_PORT
+    }
+
+    /// Says once that an origin does not take the plain text that it is spoken to in; `answer` is what it
+    /// did instead.
+    pub fn warn_of_plain_text(&self, answer: &str) {
+        if !self.warned_of_plain_text.swap(true, Ordering::Relaxed) {
+            let UpstreamKey { name, host, port, .. } = &self.key;
+            tracing::warn!(
+                "{host}:{port} is spoken to in plain text and {answer}: the origin expects TLS there; let \
+                 {name} originate it (`egret explain` says what is missing)"
+            );
         }
     }
 

@@ -108,7 +108,8 @@ pub struct Pools {
 struct Pool {
     address: SocketAddr,
     idle: Idle<Box<h1::Connection>>,
-    shared: Vec<h2::Shared>,
+    /// With how long each may be without a request.
+    shared: Vec<(h2::Shared, Duration)>,
     opening: Rc<Opening>,
 }
 
@@ -143,11 +144,11 @@ impl Pools {
         }
     }
 
-    /// Offers an HTTP/2 connection to all further requests.
-    pub fn share(&mut self, key: Key<'_>, shared: h2::Shared) {
+    /// Offers an HTTP/2 connection to all further requests, until it has had none for `idle_timeout`.
+    pub fn share(&mut self, key: Key<'_>, shared: h2::Shared, idle_timeout: Duration) {
         match self.find(key) {
-            Some(pool) => pool.shared.push(shared),
-            None => self.add(key).shared.push(shared),
+            Some(pool) => pool.shared.push((shared, idle_timeout)),
+            None => self.add(key).shared.push((shared, idle_timeout)),
         }
     }
 
@@ -203,8 +204,8 @@ impl Pool {
         alive: impl FnMut(&mut Box<h1::Connection>) -> bool,
     ) -> Checkout {
         if want == Want::Any {
-            self.shared.retain(|shared| !shared.is_over());
-            if let Some(shared) = self.shared.iter().find(|shared| shared.has_room()) {
+            self.shared.retain(|(shared, _)| !shared.is_over());
+            if let Some((shared, _)) = self.shared.iter().find(|(shared, _)| shared.has_room()) {
                 return Checkout::Share(shared.clone());
             }
         }
@@ -222,7 +223,7 @@ impl Pool {
 
     fn sweep(&mut self, now: Instant, alive: &mut impl FnMut(&mut Box<h1::Connection>) -> bool) {
         self.idle.sweep(now, alive);
-        self.shared.retain(|shared| !shared.is_over());
+        self.shared.retain(|(shared, idle)| !shared.is_over() && !shared.is_idle(*idle, now));
     }
 
     fn is_empty(&self) -> bool {

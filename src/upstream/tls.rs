@@ -233,12 +233,6 @@ impl TlsClients {
     }
 }
 
-/// What TLS has to say about an error of an open stream, such as an alert that the origin sent after
-/// the handshake (TLS 1.3 refuses client certificates that late); `None`: not an error of TLS.
-pub fn stream_failure(error: &io::Error) -> Option<Failure> {
-    tls_error(error).map(|error| Failure::Handshake(words::handshake_text(error)))
-}
-
 fn tls_error(error: &io::Error) -> Option<&Error> {
     error.get_ref().and_then(|inner| inner.downcast_ref())
 }

@@ -1,8 +1,9 @@
 //! What an origin answers over HTTP/2.
 //!
 //! `application/grpc` requests get every message back as soon as it has come, and `grpc-status: 0` after
-//! the last; `/hold` waits for the test's `release`; `/reset` resets the stream; `/trailers` has some;
-//! all others get 200 and, as body, what they sent or `politics`.
+//! the last; `/hold` waits for the test's `release`; `/reset` resets the stream; `/early` answers without
+//! reading a body and refuses it; `/goaway` answers on a connection that takes no further request;
+//! `/trailers` has some; all others get 200 and, as body, what they sent or `politics`.
 
 use std::sync::Arc;
 
@@ -19,6 +20,9 @@ pub async fn serve(stream: impl Io, connection: usize, shared: &Arc<Shared>) {
     let Ok(mut http2) = h2::server::handshake(stream).await else { return };
     let mut streams = tokio::task::JoinSet::new();
     while let Some(Ok((request, respond))) = http2.accept().await {
+        if request.uri().path() == "/goaway" {
+            http2.graceful_shutdown();
+        }
         let (shared, head) = (shared.clone(), head(&request));
         let index = shared.seen.change(|seen| {
             seen.requests.push(Seen {
@@ -59,6 +63,10 @@ async fn answer(
     if path == "/reset" {
         respond.send_reset(Reason::INTERNAL_ERROR);
         return Ok(());
+    }
+    if path == "/early" {
+        let mut send = respond.send_response(Response::new(()), false)?;
+        return send.send_data(Bytes::from_static(b"early"), true); // the dropped body is refused
     }
     if path == "/hold" {
         released(shared).await;

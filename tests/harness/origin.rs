@@ -284,8 +284,12 @@ async fn connection(
         let _ = stream.write_all(answer.as_bytes()).await;
         return http1::drain(stream).await;
     }
-    match acceptor.accept(stream).await {
-        Err(error) => shared.seen.change(|seen| seen.handshake_failures.push(error.to_string())),
+    match acceptor.accept(stream).into_fallible().await {
+        Err((error, stream)) => {
+            shared.seen.change(|seen| seen.handshake_failures.push(error.to_string()));
+            // Closing with bytes unread would reset the connection and take the alert away.
+            http1::drain(stream).await;
+        }
         Ok(stream) => {
             note_handshake(stream.get_ref().1, shared);
             match stream.get_ref().1.alpn_protocol() == Some(b"h2") {

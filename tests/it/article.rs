@@ -60,6 +60,29 @@ fn without_a_tls_rule_the_origin_is_spoken_to_in_plain_text_and_the_log_says_so(
     assert_eq!(origin.seen(|seen| (seen.plain_text, seen.full)), (1, 0));
     let said = gateway.wait_for_log("WITHOUT TLS");
     assert!(said.contains("edition.cnn.com:443"), "{said}");
+    let said = gateway.wait_for_log("expects TLS");
+    assert!(said.contains("edition.cnn.com") && said.contains("443"), "{said}");
+    gateway.get(HOST, "/politics");
+    assert_eq!(gateway.log_count("expects TLS"), 1, "once is enough");
+}
+
+#[test]
+fn an_origin_that_hangs_up_on_plain_text_on_443_is_understood_too() {
+    for answer in [b"".as_slice(), b"\x15\x03\x01\x00\x02\x02\x46"] {
+        let origin = Origin::plain();
+        origin.raw("/politics", answer);
+        let gateway = Setup::new(&before_tls()).origin(HOST, 443, &origin).start();
+        assert!(gateway.get(HOST, "/politics").status >= 502);
+        gateway.wait_for_log("expects TLS");
+    }
+}
+
+#[test]
+fn an_origin_that_answers_in_plain_text_is_not_suspected() {
+    let origin = Origin::plain();
+    let gateway = Setup::new(&before_tls()).origin(HOST, 443, &origin).start();
+    assert_eq!(gateway.get(HOST, "/politics").status, 200);
+    assert!(!gateway.log_contains("expects TLS"));
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn shown(what: &str, config: &str) -> Value {
 #[test]
 fn wrong_usage_exits_with_2_and_says_what_to_do() {
     let (_setup, path) = written(&everything());
-    let cases: [(&[&str], &[&str]); 9] = [
+    let cases: [(&[&str], &[&str]); 10] = [
         (&[], &["run"]),
         (&["fly"], &["fly"]),
         (&["run", "-c", &path, "--unknown-flag"], &["--unknown-flag"]),
@@ -35,6 +35,7 @@ fn wrong_usage_exits_with_2_and_says_what_to_do() {
         (&["run", "-c", &path, "--dns-server", "not an address"], &["--dns-server"]),
         (&["run", "-c", &path, "--connect-to", "a:b"], &["--connect-to"]),
         (&["show", "nothing", "-c", &path], &["nothing"]),
+        (&["run", "--host", CNN, "--host", CNN], &["--host edition.cnn.com", "twice"]),
     ];
     for (arguments, words) in cases {
         let finished = egret(arguments);
@@ -68,6 +69,18 @@ fn check_exits_0_1_and_strictly_1() {
     let value: Value = serde_json::from_str(&printed.out)
         .unwrap_or_else(|error| panic!("{error}: {}", printed.out));
     assert!(value.to_string().contains("trafficPolicy.portLevelSettings[0].tls.mode"), "{value}");
+}
+
+#[test]
+fn check_warns_of_a_configuration_that_serves_nothing() {
+    let (_setup, path) = written("# nothing yet");
+    let checked = egret(&["check", "-c", &path]);
+    assert_eq!(checked.code, 0, "{checked:?}");
+    assert!(
+        checked.out.contains("warning EG090: configuration: it has no listener"),
+        "{checked:?}"
+    );
+    assert_eq!(egret(&["check", "-c", &path, "--strict"]).code, 1);
 }
 
 #[test]
@@ -108,7 +121,7 @@ fn explain_tells_the_way_of_a_request_and_what_was_not_chosen() {
     }
     let unmatched = egret(&["explain", "-c", &path, "http://cnn.com/politics", "--port", "443"]);
     assert!(
-        unmatched.out.contains("404") && unmatched.out.contains("blackhole:443"),
+        unmatched.out.contains("none answers to cnn.com here, so it is 404"),
         "{}",
         unmatched.out
     );

@@ -228,7 +228,9 @@ fn the_gateway_never_dials_itself() {
         format!("resolution: STATIC\nendpoints: [{{address: 127.0.0.1, ports: {{main: {port}}}}}]")
     };
     let gateway = Setup::new(&Egress::plain(HOST).service(&at(1)).yaml()).start();
-    gateway.reconfigure(&Egress::plain(HOST).service(&at(gateway.port(443).port())).yaml());
-    let response = gateway.get(HOST, "/");
-    assert_eq!((response.status, response.token()), (503, "proxy_loop_detected"));
+    for ours in [gateway.port(443), gateway.admin()] {
+        gateway.reconfigure(&Egress::plain(HOST).service(&at(ours.port())).yaml());
+        let response = gateway.get(HOST, "/");
+        assert_eq!((response.status, response.token()), (503, "proxy_loop_detected"), "{ours}");
+    }
 }

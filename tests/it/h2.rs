@@ -199,3 +199,39 @@ fn large_bodies_arrive_whole_through_flow_control() {
         assert_eq!(response.body, body.as_bytes());
     }
 }
+
+#[test]
+fn an_early_answer_arrives_whole_though_the_upload_is_refused() {
+    let origin = h2_origin();
+    let (_gateway, client) = before(&origin, &Egress::tls(HOST));
+    let upload = "x".repeat(3 << 20); // more than all windows on the way
+    for _ in 0..5 {
+        assert_eq!(client.request(h2_request("POST", HOST, "/early", &[]), &upload).body, b"early");
+    }
+}
+
+#[test]
+fn an_empty_upload_of_length_zero_has_one_framing() {
+    let origin = Origin::plain();
+    let (_gateway, client) = before(&origin, &Egress::plain(HOST));
+    let request = h2_request("POST", HOST, "/echo", &[("content-length", "0")]);
+    assert_eq!(client.request(request, "").status, 200);
+    let head = origin.last_head().to_lowercase();
+    let framings = ["content-length:", "transfer-encoding:"].map(|name| head.contains(name));
+    assert_eq!(framings.iter().filter(|there| **there).count(), 1, "{head}");
+}
+
+#[test]
+fn a_connection_that_is_going_away_takes_no_further_request_and_costs_none() {
+    let origin = h2_origin();
+    let (gateway, client) = before(&origin, &Egress::tls(HOST).rule("retries: {attempts: 0}"));
+    let mut held = client.open(h2_request("POST", HOST, "/hold", &[]));
+    held.send.send_data(Bytes::from_static(b"held"), true).expect("an open stream");
+    origin.wait("the held request", |seen| (!seen.requests.is_empty()).then_some(()));
+    assert_eq!(client.request(h2_request("GET", HOST, "/goaway", &[]), "").status, 200);
+    assert_eq!(client.request(h2_request("GET", HOST, "/politics", &[]), "").status, 200);
+    assert_eq!(origin.connections(), 2);
+    origin.release();
+    assert_eq!(held.head().0.status, 200);
+    assert_eq!(gateway.metric("egret_failures_total", &[]), 0.0);
+}

@@ -132,3 +132,47 @@ fn without_a_listener_it_stays_up_not_ready_and_says_why() {
         (gateway.health("/healthz/ready").status == 200).then_some(())
     });
 }
+
+#[test]
+fn a_tunnel_under_way_is_not_cut_before_its_time() {
+    let origin = Origin::plain();
+    let mut gateway = Setup::new(&Egress::plain(HOST).yaml()).origin(HOST, 80, &origin).start();
+    let (at, mut client) = (gateway.port(443), gateway.client());
+    client.send("GET /ws HTTP/1.1\r\nHost: api.example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n");
+    assert_eq!(client.head().status, 101);
+    gateway.signal("INT");
+    until("the listener to be closed", || std::net::TcpStream::connect(at).is_err().then_some(()));
+    for _ in 0..3 {
+        client.send("ping");
+        assert_eq!(client.exactly(4), b"ping");
+    }
+    client.finish_sending();
+    assert!(client.is_closed());
+    assert_eq!(gateway.wait_exit(), 0);
+}
+
+#[test]
+fn a_port_that_has_become_free_is_bound_at_the_next_reload() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let map = format!("443:{}", taken.local_addr().expect("bound").port());
+    let setup = Setup::new(&Egress::plain(HOST).yaml()).flags(&["--port-map", &map]);
+    let gateway = setup.start_unready();
+    gateway.wait_for_log("--port-map");
+    drop(taken);
+    gateway.signal("HUP");
+    until("the gateway to be ready", || {
+        (gateway.health("/healthz/ready").status == 200).then_some(())
+    });
+}
+
+#[test]
+fn an_idle_connection_is_closed_while_others_finish() {
+    let (mut gateway, origin, mut busy) = with_request_under_way(&[]);
+    let mut idle = gateway.client();
+    assert_eq!(idle.get("unknown.example", "/").status, 404);
+    gateway.signal("INT");
+    assert!(idle.is_closed());
+    origin.release();
+    assert_eq!(busy.response().text(), "held");
+    assert_eq!(gateway.wait_exit(), 0);
+}

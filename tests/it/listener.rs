@@ -285,6 +285,7 @@ fn an_upgrade_refused_by_the_origin_is_an_ordinary_answer() {
     let mut client = gateway.client();
     client.send("GET /politics HTTP/1.1\r\nHost: api.example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
     assert_eq!(client.response().text(), "politics");
+    assert!(client.is_closed(), "what the client sent ahead must not be taken for a request");
 }
 
 #[test]
@@ -308,4 +309,35 @@ fn many_connections_are_served_at_once() {
     origin.wait("forty requests at once", |seen| (seen.requests.len() == 40).then_some(()));
     origin.release();
     assert!(held.iter_mut().all(|client| client.response().text() == "held"));
+}
+
+#[test]
+fn http_1_0_clients_get_no_interim_answers() {
+    let (gateway, _origin) = plain();
+    let mut client = gateway.client();
+    client.send("GET /hints HTTP/1.0\r\nHost: api.example.com\r\n\r\n");
+    let answer = String::from_utf8(client.rest().expect("an orderly end")).expect("text");
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("hinted"), "{answer}");
+}
+
+#[test]
+fn an_origin_cannot_go_on_with_interim_answers_for_ever() {
+    let (gateway, origin) = plain();
+    let mut answers = b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1000);
+    answers.extend_from_slice(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    origin.raw("/endless", &answers);
+    let mut client = gateway.client();
+    client.send("GET /endless HTTP/1.1\r\nHost: api.example.com\r\n\r\n");
+    let last = std::iter::repeat_with(|| client.head().status).find(|status| *status != 103);
+    assert_eq!(last, Some(502));
+    assert_eq!(gateway.access("/endless")["response_flags"], "UPE");
+}
+
+#[test]
+fn an_upgrade_with_a_body_is_a_request_like_any_other() {
+    let (gateway, origin) = plain();
+    let mut client = gateway.client();
+    client.send("POST /echo HTTP/1.1\r\nHost: api.example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n");
+    assert!(client.response().text().ends_with("hi"));
+    assert_eq!(field(&origin.last_head(), "upgrade"), None);
 }

@@ -185,3 +185,54 @@ fn least_request_avoids_the_busy_endpoint() {
     origins[busy].release();
     assert_eq!(held.response().text(), "held");
 }
+
+fn h2_with(policy: &str) -> (Gateway, Origin) {
+    let origin = Origin::with(Tls { alpn: &["h2"], ..Tls::new(&[HOST]) });
+    let egress = Egress::tls(HOST).policy(policy);
+    (Setup::new(&egress.yaml()).origin(HOST, 443, &origin).start(), origin)
+}
+
+#[test]
+fn idle_http2_connections_are_closed_in_time() {
+    let (gateway, origin) = h2_with("connectionPool: {http: {idleTimeout: 0.3s}}");
+    assert_eq!(gateway.get(HOST, "/").status, 200);
+    origin.wait("the end of the idle connection", |seen| (seen.ended == 1).then_some(()));
+    assert_eq!(gateway.get(HOST, "/").status, 200);
+}
+
+#[test]
+fn http2_connections_retire_after_the_requests_they_may_carry() {
+    let (gateway, origin) = h2_with("connectionPool: {http: {maxRequestsPerConnection: 2}}");
+    let mut client = gateway.client();
+    for _ in 0..6 {
+        assert_eq!(client.get(HOST, "/").status, 200);
+    }
+    assert_eq!(origin.connections(), 3);
+}
+
+#[test]
+fn a_request_whose_answer_had_begun_is_not_sent_again() {
+    let (gateway, origin) = plain();
+    origin.raw("/partial", b"HTTP/1.1 200 OK\r\ncontent-le");
+    let mut client = gateway.client();
+    assert_eq!(client.get(HOST, "/").status, 200);
+    assert_eq!(client.get(HOST, "/partial").status, 503);
+    let sent = origin.requests().iter().filter(|request| request.head.contains("/partial")).count();
+    assert_eq!(sent, 1);
+}
+
+#[test]
+fn connections_that_have_ended_are_counted() {
+    let h2 = Tls { alpn: &["h2"], ..Tls::new(&[HOST]) };
+    for (egress, origin) in
+        [(Egress::plain(HOST), Origin::plain()), (Egress::tls(HOST), Origin::with(h2))]
+    {
+        let egress = egress.policy("connectionPool: {http: {idleTimeout: 0.3s}}");
+        let gateway = Setup::new(&egress.yaml()).origin(HOST, egress.port, &origin).start();
+        assert_eq!(gateway.get(HOST, "/").status, 200);
+        until("the connection to be counted as closed", || {
+            let closed = gateway.metric("egret_upstream_connections_total", &["event=\"closed\""]);
+            (closed == 1.0).then_some(())
+        });
+    }
+}

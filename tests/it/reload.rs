@@ -215,3 +215,19 @@ fn listeners_come_and_go_while_others_keep_their_socket() {
     });
     assert_eq!(get(first, HOST, "/").status, 200);
 }
+
+#[test]
+fn a_listener_can_take_the_address_of_one_that_goes() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = free.local_addr().expect("bound");
+    drop(free);
+    let config = |port: u16| {
+        format!(
+            "listeners:\n- {{port: {port}, bind: '{address}'}}\nroutes:\n- hosts: [api.example.com]\n  to: https://api.example.com\n"
+        )
+    };
+    let gateway = Setup::new(&config(443)).start();
+    gateway.reconfigure(&config(8443));
+    assert_eq!(gateway.port(8443), address);
+    assert_eq!(crate::harness::get(address, "unknown.example", "/").status, 404);
+}

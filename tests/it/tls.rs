@@ -312,3 +312,19 @@ fn grpc_clients_get_a_tls_failure_as_a_grpc_status() {
             .is_ok_and(|status| status.contains("error=tls_certificate_error"))
     );
 }
+
+#[test]
+fn a_client_certificate_that_is_missed_after_the_handshake_is_named() {
+    for alpn in ["http/1.1", "h2"] {
+        let origin = Origin::with(Tls {
+            client_authority: Some(certs::trusted().pem.clone()),
+            versions: EACH_VERSION[1],
+            alpn: if alpn == "h2" { &["h2"] } else { &["http/1.1"] },
+            ..Tls::new(&[HOST])
+        });
+        let gateway = before(&origin, &Egress::tls(HOST));
+        let words = ["TLSV1_ALERT_CERTIFICATE_REQUIRED", "it asks for a client certificate"];
+        expect_failure(&gateway, "tls_protocol_error", &words);
+        assert_eq!(gateway.access("/secret")["response_flags"], "UF", "{alpn}");
+    }
+}

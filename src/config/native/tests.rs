@@ -211,8 +211,12 @@ fn every_mistake_is_told_at_its_place_with_the_fix() {
             "EG075 egress.yaml:6:3: file: routes[1].tiemout: unknown field, ignored: did you mean \"timeout\"?",
         ),
         (
+            route("to: https://b.com\n  tls: {certificat: /a.pem}"),
+            "EG075 egress.yaml:6:9: file: routes[1].tls.certificat: unknown field; requests fail with 503, never in plain text: did you mean \"certificate\"?",
+        ),
+        (
             route("to: https://b.com\n  timeout: 5"),
-            "EG081 egress.yaml:6:12: file: routes[1].timeout: invalid type: integer \"5\", expected a string",
+            "EG081 egress.yaml:6:12: file: routes[1].timeout: the number 5 where a duration belongs; it is left out: write 5s",
         ),
         (
             route("to: https://b.com\n  timeout: 5x"),
@@ -471,6 +475,11 @@ fn hosts_on_the_command_line_need_no_file() {
         assert!(told.starts_with(&format!("--host {wrong}: ")), "{told}");
     }
     assert!(wrongs[3].ends_with("write https://b.com"), "{}", wrongs[3]);
+    let twice = from_hosts(&["a.com", "A.com=https://b.com"].map(str::to_owned));
+    assert_eq!(
+        twice.expect_err("twice"),
+        vec!["--host A.com=https://b.com: A.com is given twice".to_owned()]
+    );
 }
 
 #[test]

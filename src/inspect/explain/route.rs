@@ -84,13 +84,16 @@ pub(super) fn chosen(
 fn nobody_answers(walk: &Walk<'_>, host: &str, story: &mut Story) {
     let plan = &walk.view.compiled.plan;
     let port = plan.listeners[walk.listener].port;
-    let mut lines =
-        vec![format!("none answers to {host} here: blackhole:{port}, where everything is 404")];
     let hosts: Vec<String> = served_on(plan, walk.listener)
         .flat_map(|(_, route)| &route.hosts)
         .take(NAMED_MAX + 1)
         .map(ToString::to_string)
         .collect();
+    // As Istio: the blackhole stands only where no host is routed at all.
+    let mut lines = vec![match hosts.len() {
+        0 => format!("none answers to {host} here: blackhole:{port}, where everything is 404"),
+        _ => format!("none answers to {host} here, so it is 404"),
+    }];
     lines.push(match hosts.len() {
         0 => "no host is routed on this listener".to_owned(),
         count if count > NAMED_MAX => format!("hosts here: {}, ...", hosts[..NAMED_MAX].join(", ")),

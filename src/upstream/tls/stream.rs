@@ -44,7 +44,7 @@ impl AsyncRead for Stream {
                 if session.wants_read() {
                     ready!(tcp.poll_read_ready(context))?;
                 }
-                Pin::new(tls).poll_read(context, buffer)
+                Pin::new(tls).poll_read(context, buffer).map_err(in_our_words)
             }
         }
     }
@@ -75,5 +75,14 @@ impl AsyncWrite for Stream {
             Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(context),
             Self::Tls(tls) => Pin::new(tls).poll_shutdown(context),
         }
+    }
+}
+
+/// An error of TLS itself keeps its kind, `InvalidData`, and says what happened as the log calls it: TLS 1.3
+/// refuses a client certificate only after the handshake, when the first answer is waited for.
+fn in_our_words(error: io::Error) -> io::Error {
+    match super::tls_error(&error) {
+        Some(tls) => io::Error::new(io::ErrorKind::InvalidData, super::words::handshake_text(tls)),
+        None => error,
     }
 }

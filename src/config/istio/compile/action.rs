@@ -241,7 +241,7 @@ fn destination(
         uses.push(Use { upstream, field: field.to_owned() });
         return Destination::Upstream(upstream);
     }
-    report_missing(written, field, number, &host, ports, report);
+    report_missing(written, field, number, &host, known, report);
     Destination::Missing(name)
 }
 
@@ -251,11 +251,11 @@ fn report_missing(
     field: &str,
     number: u16,
     host: &str,
-    ports: Option<&[u16]>,
+    known: &Known,
     report: &mut Report<'_>,
 ) {
     let given = written.port.is_some();
-    match ports {
+    match known.ports(host) {
         _ if written.host.is_empty() => {
             report.fault(
                 "EG082",
@@ -267,7 +267,10 @@ fn report_missing(
         }
         None => {
             let message = format!("{host} is unknown; requests get 503 (NC)");
-            let fix = format!("add a ServiceEntry with hosts: [{host}]");
+            let fix = match known.similar(host) {
+                Some(name) => format!("did you mean \"{name}\"?"),
+                None => format!("add a ServiceEntry with hosts: [{host}]"),
+            };
             report.fault("EG011", Severity::Error, &format!("{field}.host"), message, fix);
         }
         Some(ports) if !ports.contains(&number) => {
@@ -287,7 +290,7 @@ fn report_missing(
                 Severity::Error,
                 &at,
                 message,
-                format!("write port: {{number: {}}}", ports.first().unwrap_or(&443)),
+                format!("write port: {{number: N}} with one of {list}, or add the port to the ServiceEntry"),
             );
         }
         Some(_) => {

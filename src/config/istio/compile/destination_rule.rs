@@ -111,7 +111,13 @@ pub fn read<'a>(
         .iter()
         .find(|fault| hides_tls(document, fault))
         .map(|fault| format!("{} {fault}: it cannot be understood", object.report.title()));
+    let faults = object.faults().to_vec();
     let Object { spec, mut report, .. } = object;
+    for problem in &mut report.problems {
+        if faults.contains(&problem.field) && hides_tls(document, &problem.field) {
+            *problem = problem.clone().failing_closed();
+        }
+    }
     if broken.is_some() {
         report.reason(
             "its hosts fail closed with 503: TLS settings may be missing from what was understood",

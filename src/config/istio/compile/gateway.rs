@@ -107,7 +107,7 @@ impl Gateways {
             return object.report;
         }
         self.known.insert(name.clone(), Selected::ThisGateway);
-        if object.spec.servers.is_empty() {
+        if object.spec.servers.is_empty() && !object.faulty_at("spec.servers") {
             object.report.fault(
                 "EG082",
                 Severity::Error,
@@ -137,6 +137,11 @@ impl Gateways {
         compiled: &mut Compiled,
     ) -> Option<OpenServer> {
         let field = format!("spec.servers[{index}]");
+        let number = format!("{field}.port.number");
+        if object.faulty_at(&number) {
+            object.report.reason(format!("{number} cannot be understood; the server is left out"));
+            return None;
+        }
         let Object { spec, report, .. } = object;
         let server = &spec.servers[index];
         let owner = self.servers.iter().find(|open| u32::from(open.port) == server.port.number);
@@ -184,7 +189,8 @@ fn check_port(
     let number = u16::try_from(server.port.number).ok().filter(|number| *number != 0);
     let Some(number) = number else {
         let message = "a port must be a number from 1 to 65535; the server is left out";
-        report.fault("EG082", Severity::Error, &format!("{field}.port.number"), message, "443");
+        let at = format!("{field}.port.number");
+        report.fault("EG082", Severity::Error, &at, message, "write e.g. 443");
         return None;
     };
     if server.port.target_port.is_some() {

@@ -20,7 +20,7 @@ mod virtual_service;
 
 use std::collections::HashMap;
 
-use crate::config::{Compiled, Document, Identity, Materials, Severity};
+use crate::config::{Compiled, Document, Identity, Materials, Severity, nearest};
 use gateway::Gateways;
 use object::Report;
 
@@ -108,6 +108,9 @@ fn keep<'a, T>(
 /// A report on an object of another kind: nothing is dropped silently.
 fn not_read(document: &Document) -> Option<Report<'_>> {
     const READ: [&str; 4] = ["Gateway", "VirtualService", "DestinationRule", "ServiceEntry"];
+    /// The other kinds of the group, which sidecars, workloads and istiod go by.
+    const ELSEWHERE: [&str; 5] =
+        ["Sidecar", "EnvoyFilter", "WorkloadEntry", "WorkloadGroup", "ProxyConfig"];
     if READ.iter().any(|kind| is(document, kind)) {
         return None;
     }
@@ -128,18 +131,18 @@ fn not_read(document: &Document) -> Option<Report<'_>> {
             Severity::Warning,
             "not supported yet: certificates are read from files; the object is ignored".to_owned(),
         )
-    } else if version.starts_with(GROUP) || version.contains("istio.io/") {
+    } else if version.starts_with(GROUP) && !ELSEWHERE.contains(&kind) {
+        ("EG084", Severity::Error, format!("Istio has no kind {kind}; the object is ignored"))
+    } else if version.contains("istio.io/") {
         ("EG013", Severity::Info, format!("{kind} does not apply to this gateway; ignored"))
     } else {
         ("EG084", Severity::Info, format!("{version} {kind} is not read; ignored"))
     };
-    let fix = if severity == Severity::Error { "apiVersion: networking.istio.io/v1" } else { "" };
-    let field = if kind.is_empty() {
-        ""
-    } else if severity == Severity::Error {
-        "apiVersion"
-    } else {
-        "kind"
+    let (field, fix) = match code {
+        _ if kind.is_empty() => ("", format!("add kind: one of {}", READ.join(", "))),
+        "EG081" | "EG082" => ("apiVersion", "apiVersion: networking.istio.io/v1".to_owned()),
+        "EG084" if severity == Severity::Error => ("kind", nearest(kind, &READ)),
+        _ => ("kind", String::new()),
     };
     report.tell(code, severity, field, message.clone(), fix);
     report.ignore(message);

@@ -48,9 +48,13 @@ pub fn build(
                     ),
                 };
                 table.add(share, hosts);
+                one.made_rules |= table.says_something(share);
             }
         }
         table.finish(listener, compiled);
+    }
+    for one in virtuals {
+        one.report_no_rule();
     }
 }
 
@@ -78,8 +82,7 @@ impl Table {
     }
 
     fn add(&mut self, share: usize, hosts: Vec<HostPattern>) {
-        let rules = &self.contributions[share];
-        if rules.rules.is_empty() && rules.left_out == 0 {
+        if !self.says_something(share) {
             return; // as Istio: an object with no rule here makes no virtual host
         }
         for host in hosts {
@@ -91,6 +94,12 @@ impl Table {
                 shares.push(share);
             }
         }
+    }
+
+    /// Whether a contribution has a rule, or had one that could not be compiled.
+    fn says_something(&self, share: usize) -> bool {
+        let rules = &self.contributions[share];
+        !rules.rules.is_empty() || rules.left_out > 0
     }
 
     fn finish(mut self, listener: usize, compiled: &mut Compiled) {

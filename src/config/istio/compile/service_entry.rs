@@ -302,9 +302,20 @@ fn is_opaque(protocol: &str) -> bool {
 
 fn endpoints(object: &mut Object<'_, ServiceEntry>) -> Vec<Endpoint> {
     let Object { spec, report, .. } = object;
+    let has_port = |name: &str| spec.ports.iter().any(|port| port.name == name);
     let mut endpoints = Vec::new();
     for (index, entry) in spec.endpoints.iter().enumerate() {
         let field = format!("spec.endpoints[{index}]");
+        for name in entry.ports.keys().filter(|name| !has_port(name)) {
+            let message =
+                format!("no port of the service is called \"{name}\", so it has no effect");
+            let field = format!("{field}.ports.{name}");
+            report.tell("EG052", Severity::Warning, &field, message, "use a name of spec.ports");
+        }
+        if entry.locality.is_some() {
+            let field = format!("{field}.locality");
+            report.unsupported(Severity::Warning, &field, "all localities count the same");
+        }
         match endpoint(entry) {
             Ok(endpoint) => endpoints.push(endpoint),
             Err(why) => report.fault(
@@ -423,6 +434,18 @@ fn unsupported(object: &mut Object<'_, ServiceEntry>) {
     if !spec.addresses.is_empty() {
         let message = "addresses matter to sidecars only; a gateway goes by the Host";
         report.tell("EG013", Severity::Info, "spec.addresses", message, "");
+    }
+    for (index, entry) in spec.endpoints.iter().enumerate() {
+        for (name, present) in [
+            ("network", entry.network.is_some()),
+            ("serviceAccount", entry.service_account.is_some()),
+        ] {
+            if present {
+                let field = format!("spec.endpoints[{index}].{name}");
+                let message = "matters inside a mesh only; ignored by this gateway";
+                report.tell("EG013", Severity::Info, &field, message, "");
+            }
+        }
     }
     if let Some(location) = &spec.location
         && !matches!(location.as_str(), "MESH_EXTERNAL" | "MESH_INTERNAL")

@@ -10,8 +10,11 @@ use super::names;
 use super::policy::{self, Effective, Upgrade};
 use super::service_entry::{Application, Port, Service, ServiceHost};
 use crate::config::provenance::UpstreamOrigin;
-use crate::config::{Compiled, Severity};
+use crate::config::{Compiled, Severity, misspelt};
 use crate::model::{Protocol, Security, TlsSpec, UpstreamKey, UpstreamSpec};
+
+/// Hosts that an unknown one is compared with.
+const SIMILAR_MAX: usize = 1_000;
 
 /// What destinations are looked up in.
 #[derive(Default)]
@@ -56,6 +59,17 @@ impl Known {
     /// The ports of a host; `None`: nobody knows it.
     pub fn ports(&self, host: &str) -> Option<&[u16]> {
         self.ports.get(host).map(Vec::as_slice)
+    }
+
+    /// The known host that an unknown one is probably a misspelling of, unless there are too many to
+    /// compare.
+    pub fn similar(&self, host: &str) -> Option<&str> {
+        let mut hosts: Vec<&str> = self.ports.keys().map(String::as_str).collect();
+        if hosts.len() > SIMILAR_MAX {
+            return None;
+        }
+        hosts.sort_unstable();
+        misspelt(host, &hosts, 2)
     }
 }
 

@@ -14,7 +14,7 @@ use super::object::{Object, Report};
 use super::upstreams::Known;
 use crate::config::istio::virtual_service::{HttpMatch, HttpRoute, VirtualService};
 use crate::config::provenance::{Condition, Origin, Skipped};
-use crate::config::{Document, Identity, Severity};
+use crate::config::{Document, Identity, Severity, misspelt};
 use crate::model::{Action, Forward, HostPattern, PathMatch, Rule};
 
 /// One object, bound to at least one gateway that is this process.
@@ -22,11 +22,13 @@ pub struct Virtual<'a> {
     pub object: Object<'a, VirtualService>,
     pub hosts: Arc<[HostPattern]>,
     pub visibility: Visibility,
+    /// Whether it made a virtual host on any listener.
+    pub made_rules: bool,
     /// Destinations in use, each once.
     pub uses: Vec<Use>,
     /// `namespace/name` of each gateway, or `mesh`.
     gateways: HashSet<String>,
-    /// Index of each host in `hosts`.
+    /// Index in `hosts` of each that is a wildcard.
     positions: HashMap<HostPattern, usize>,
     /// Which hosts a server has admitted.
     admitted: Vec<bool>,
@@ -102,12 +104,18 @@ pub fn read<'a>(
         object.report.ignore(format!("it has no usable {what}"));
         return Err(object.report);
     }
-    let positions = hosts.iter().cloned().enumerate().map(|(index, host)| (host, index)).collect();
+    let positions = hosts
+        .iter()
+        .enumerate()
+        .filter(|(_, host)| !matches!(host, HostPattern::Exact(_)))
+        .map(|(index, host)| (host.clone(), index))
+        .collect();
     let admitted = vec![false; hosts.len()];
     let mut read = Virtual {
         object,
         hosts: hosts.into(),
         visibility,
+        made_rules: false,
         uses: Vec::new(),
         gateways: bound,
         positions,
@@ -148,7 +156,7 @@ fn bound(object: &mut Object<'_, VirtualService>, gateways: &Gateways) -> HashSe
                     .min();
                 let (hint, fix) = match elsewhere {
                     Some(other) => (format!("; {other} does"), format!("write \"{other}\"")),
-                    None => (String::new(), format!("add a Gateway {resolved}")),
+                    None => (String::new(), similar(&resolved, gateways)),
                 };
                 let message = format!(
                     "gateway \"{name}\" resolves to {resolved}, which does not exist{hint}"
@@ -177,6 +185,23 @@ fn bound(object: &mut Object<'_, VirtualService>, gateways: &Gateways) -> HashSe
         report.ignore("spec.gateways names no gateway that is this process");
     }
     bound
+}
+
+/// The gateway of the same namespace that was probably meant, or that there should be one.
+fn similar(missing: &str, gateways: &Gateways) -> String {
+    let (namespace, name) = missing.split_once('/').unwrap_or_default();
+    let beside = |other: &'_ String| other.split_once('/').is_some_and(|(own, _)| own == namespace);
+    let mut known: Vec<&str> = gateways
+        .known
+        .keys()
+        .filter(|other| beside(other))
+        .map(|other| &other[namespace.len() + 1..])
+        .collect();
+    known.sort_unstable();
+    match misspelt(name, &known, 1 + name.len() / 3) {
+        Some(name) => format!("did you mean \"{name}\"?"),
+        None => format!("add a Gateway {missing}"),
+    }
 }
 
 fn hosts(object: &mut Object<'_, VirtualService>) -> Vec<HostPattern> {
@@ -238,7 +263,7 @@ impl Virtual<'_> {
                 common.push(host.clone());
             }
         }
-        if self.hosts.iter().any(|host| !matches!(host, HostPattern::Exact(_))) {
+        if !self.positions.is_empty() {
             for narrow in server.admitted.patterns(namespace) {
                 for index in names::wider(narrow).filter_map(|wide| self.positions.get(&wide)) {
                     self.admitted[*index] = true;
@@ -266,21 +291,29 @@ impl Virtual<'_> {
         } else {
             String::new()
         };
-        let message = format!(
-            "the gateway's servers admit [{}], which does not cover {}{more}; requests get 404",
-            admitted.join(", "),
-            self.hosts[*first]
-        );
+        let host = &self.hosts[*first];
+        let (message, fix) = if admitted.is_empty() {
+            let message = format!("no server of its gateway is open for {host}{more}");
+            (message, "mend the Gateway")
+        } else {
+            let message = format!(
+                "the gateway's servers admit [{}], which does not cover {host}{more}; requests get 404",
+                admitted.join(", "),
+            );
+            (message, "add the host to the Gateway's server")
+        };
         let report = &mut self.object.report;
-        report.fault(
-            "EG009",
-            Severity::Warning,
-            &format!("spec.hosts[{first}]"),
-            message,
-            "add the host to the Gateway's server",
-        );
+        report.fault("EG009", Severity::Warning, &format!("spec.hosts[{first}]"), message, fix);
         if missing.len() == self.hosts.len() {
             report.ignore("no server admits any of its hosts");
+        }
+    }
+
+    /// Says when none of its rules applies on any server that admits one of its hosts.
+    pub fn report_no_rule(&mut self) {
+        if !self.made_rules && self.admitted.contains(&true) {
+            let reason = "none of its rules applies on this gateway; requests get 404";
+            self.object.report.ignore(reason);
         }
     }
 
