@@ -22,8 +22,11 @@ use std::process::ExitCode;
 use support::Origin;
 use table::{Row, Verdict};
 
+/// Measures in front of an origin.
+type Measure = fn(&Origin) -> Vec<Row>;
+
 /// What can be measured, by name.
-const MEASURES: [(&str, fn(&Origin) -> Vec<Row>); 6] = [
+const MEASURES: [(&str, Measure); 6] = [
     ("instructions", instructions::instructions),
     ("allocations", instructions::allocations),
     ("syscalls", syscalls::measure),

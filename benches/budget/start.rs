@@ -20,6 +20,7 @@ pub fn measure(origin: &Origin) -> Vec<Row> {
     ]
 }
 
+#[expect(clippy::disallowed_methods, reason = "a bench measures real time")]
 fn start(origin: &Origin) -> f64 {
     let started = Instant::now();
     let gateway = Gateway::start(&Setup::article(origin));

@@ -5,7 +5,7 @@
 //! message is sent, since they depend on the connection it gets.
 
 use crate::model::{Forward, HeaderEdits, Protocol, Refused, Security, UpstreamKey};
-use crate::wire::{Framing, Head, Name, Refusal, fields};
+use crate::wire::{Framing, Head, Name, Names, Refusal, fields};
 
 /// What a request asks its connection to become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,9 @@ pub fn outbound(
     upgrade: Upgrade,
 ) -> Result<(), Refusal> {
     fields::strip_hop_by_hop(head)?;
-    head.retain(|name, _, _| !is_internal(name));
+    if head.may_have_any(INTERNAL) {
+        head.retain(|name, _, _| !INTERNAL.meets(Names::of(&[name])));
+    }
     let tls = upstream.security != Security::Plain;
     match &forward.rewrite_host {
         Some(host) => head.set(b"host", host.as_bytes()),
@@ -77,9 +79,7 @@ fn edit(head: &mut Head, edits: &HeaderEdits) {
 }
 
 /// Lines that say something about the inside of the cluster.
-fn is_internal(name: Name) -> bool {
-    matches!(name, Name::XEnvoy | Name::XForwardedFor | Name::XForwardedClientCert)
-}
+const INTERNAL: Names = Names::of(&[Name::XEnvoy, Name::XForwardedFor, Name::XForwardedClientCert]);
 
 /// `Host: name:80` or `name:443` on its way to TLS on 443 is `Host: name`: an origin that compares it
 /// with its own name must find that name.

@@ -177,8 +177,8 @@ impl Lane {
     }
 
     /// What the log wants of a request's head, before it is edited; `None` when there is no log.
-    pub fn note(&self, facts: RequestFacts<'_>) -> Option<Noted> {
-        self.log.as_ref().map(|_| Noted::take(self.buffers.lend(), facts))
+    pub fn note<'h>(&self, facts: impl FnOnce() -> RequestFacts<'h>) -> Option<Noted> {
+        self.log.as_ref().map(|_| Noted::take(self.buffers.lend(), facts()))
     }
 
     /// A copy of the counters.

@@ -11,7 +11,7 @@ use super::reply;
 use crate::downstream::Client;
 use crate::model::{Authority, Failure, Security};
 use crate::observe::{self, Record, RequestFacts};
-use crate::snapshot::{Found, Onward, Rule, Snapshot};
+use crate::snapshot::{Found, Onward, Snapshot};
 use crate::upstream::connect::Want;
 use crate::wire::{Framing, Head, Name, Refusal, Version, framing};
 
@@ -33,7 +33,7 @@ pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) ->
     let ends = client.ends();
     let mut record = Record::begin(lane.clock(), ends.peer, ends.local);
     record.version = Some(observed(head.version()));
-    let noted = lane.note(facts(&head));
+    let noted = lane.note(|| facts(&head));
     let asked = reply::Asked::of(&head);
 
     let started = start(&mut head, client, &snapshot, &mut record, lane).await;
@@ -56,7 +56,8 @@ async fn start<'s>(
 ) -> Result<(Head, exchange::Exchange<'s>), Failure> {
     let framing = body_of(head, client)?;
     let target = take_target(head)?;
-    let found = find(head, &target.authority, client, snapshot)?;
+    let host = target.authority.host();
+    let found = find(head, host, client, snapshot)?;
     record.route = Some(found.pattern);
     let rule = found.rule.ok_or(Failure::NoRoute)?;
     record.rule = Some(rule.plan.name.as_str()).filter(|name| !name.is_empty());
@@ -76,7 +77,7 @@ async fn start<'s>(
         framing,
         forward: rule.forward(),
         upstream,
-        server_name: server_name(rule, &target.authority),
+        server_name: rule.rewritten_host().unwrap_or(host),
         want: if upgrade == headers::Upgrade::None { Want::Any } else { Want::Http1 },
     };
     exchange::start(order, client, record, lane).await
@@ -154,21 +155,15 @@ fn split_scheme(target: &[u8]) -> Option<(Scheme, &[u8])> {
 
 fn find<'s>(
     head: &Head,
-    authority: &Authority,
+    host: &str,
     client: &Client<'_>,
     snapshot: &'s Snapshot,
 ) -> Result<Found<'s>, Failure> {
     let ends = client.ends();
     snapshot
         .routes
-        .find((ends.local, ends.port), authority.host(), head.path(), head.method())
+        .find((ends.local, ends.port), host, head.path(), head.method())
         .ok_or(Failure::NoRoute)
-}
-
-/// The host that SNI and verification go by where the policy names none: the rewritten one, else the
-/// request's own.
-fn server_name<'a>(rule: &'a Rule, authority: &'a Authority) -> &'a str {
-    rule.rewritten_host().unwrap_or_else(|| authority.host())
 }
 
 fn facts(head: &Head) -> RequestFacts<'_> {
@@ -197,7 +192,7 @@ pub async fn refuse(client: &mut Client<'_>, refusal: Refusal, lane: &Rc<Lane>) 
     let mut record = Record::begin(lane.clock(), ends.peer, ends.local);
     let failure = Failure::from(refusal);
     tracing::debug!(client = %ends.peer, "a request is refused: {}", refusal.reason());
-    let noted = lane.note(RequestFacts::default());
+    let noted = lane.note(RequestFacts::default);
     reply::local(client, reply::Asked::default(), &failure, &mut record, lane).await;
     lane.observe(&record, noted);
     Next::Close

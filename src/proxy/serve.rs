@@ -50,18 +50,29 @@ async fn first_bytes(stream: &mut TcpStream, lane: &Rc<Lane>) -> Option<(Speaks,
     deadline.arm(lane.limits.client_idle, Waits::Idle);
     let mut first = Vec::new();
     loop {
-        wait(&deadline, |cx| stream.poll_read_ready(cx).map(|_| ())).await?;
-        if first.is_empty() {
-            first = lane.buffers.lend();
-            deadline.arm(lane.limits.head_time, Waits::Busy);
-        }
-        // Unlike `try_read_buf`, this notes that all was read: the next wait for readiness is one.
-        match wait(&deadline, |cx| pin!(stream.read_buf(&mut first)).poll(cx)).await? {
+        // A socket is taken to be readable until it was tried. Unlike `try_read_buf`, this notes what
+        // it found; and while that is nothing, a silent client holds no buffer.
+        let read = wait(&deadline, |cx| {
+            if first.capacity() == 0 {
+                first = lane.buffers.lend();
+            }
+            let polled = pin!(stream.read_buf(&mut first)).poll(cx);
+            if first.is_empty() {
+                lane.buffers.give_back(std::mem::take(&mut first));
+            }
+            polled
+        });
+        match read.await? {
             Ok(0) | Err(_) => return None,
-            Ok(_) => match sniff(&first) {
-                Speaks::Unknown => {}
-                speaks => return Some((speaks, first)),
-            },
+            Ok(count) => {
+                if count == first.len() {
+                    deadline.arm(lane.limits.head_time, Waits::Busy);
+                }
+                match sniff(&first) {
+                    Speaks::Unknown => {}
+                    speaks => return Some((speaks, first)),
+                }
+            }
         }
     }
 }

@@ -84,28 +84,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
         limits: &HeadLimits,
         buffers: &Buffers,
     ) -> Poll<Result<Head, HeadError>> {
-        let mut memory = buffers.lend_head();
-        let polled = self.poll_head_into(cx, parse, limits, &mut memory, buffers);
-        buffers.give_back_head(memory); // empty, if a head took it
-        polled
-    }
-
-    fn poll_head_into(
-        &mut self,
-        cx: &mut Context<'_>,
-        parse: ParseHead,
-        limits: &HeadLimits,
-        memory: &mut HeadMemory,
-        buffers: &Buffers,
-    ) -> Poll<Result<Head, HeadError>> {
-        if !self.io.unread().is_empty() {
-            match parse(self.io.unread(), limits, memory).map_err(HeadError::Refused)? {
-                Parsed::Complete { head, consumed } => {
-                    self.io.consume(consumed, buffers);
-                    return Poll::Ready(Ok(head));
-                }
-                Parsed::Partial => {}
-            }
+        if !self.io.unread().is_empty()
+            && let Parsed::Complete { head, consumed } =
+                parse_lent(self.io.unread(), parse, limits, buffers)?
+        {
+            self.io.consume(consumed, buffers);
+            return Poll::Ready(Ok(head));
         }
         loop {
             let mut scratch = buffers.scratch();
@@ -119,7 +103,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
                 }
                 Err(error) => return Poll::Ready(Err(HeadError::Truncated(error))),
             };
-            match parse(&scratch[..count], limits, memory).map_err(HeadError::Refused)? {
+            match parse_lent(&scratch[..count], parse, limits, buffers)? {
                 Parsed::Complete { head, consumed } => {
                     self.io.keep(&scratch[consumed..count], buffers);
                     return Poll::Ready(Ok(head));
@@ -240,4 +224,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
     pub fn holds_head(&self) -> bool {
         self.held == Held::Head
     }
+}
+
+/// Parses into memory that the lane lends; a head that is complete keeps it.
+fn parse_lent(
+    bytes: &[u8],
+    parse: ParseHead,
+    limits: &HeadLimits,
+    buffers: &Buffers,
+) -> Result<Parsed, HeadError> {
+    let mut memory = buffers.lend_head();
+    let parsed = parse(bytes, limits, &mut memory);
+    if !matches!(parsed, Ok(Parsed::Complete { .. })) {
+        buffers.give_back_head(memory);
+    }
+    parsed.map_err(HeadError::Refused)
 }

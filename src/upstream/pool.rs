@@ -122,23 +122,10 @@ impl Pools {
         now: Instant,
         alive: impl FnMut(&mut Box<h1::Connection>) -> bool,
     ) -> Checkout {
-        let pool = self.pool(key);
-        if want == Want::Any {
-            pool.shared.retain(|(shared, _)| !shared.is_over());
-            if let Some((shared, _)) = pool.shared.iter().find(|(shared, _)| shared.has_room()) {
-                return Checkout::Share(shared.clone());
-            }
+        match self.find(key) {
+            Some(pool) => pool.checkout(want, now, alive),
+            None => self.add(key).checkout(want, now, alive),
         }
-        if let Some(connection) = pool.idle.take(now, alive) {
-            return Checkout::Reuse(connection);
-        }
-        // While nobody knows what the origin speaks, the first answer is worth waiting for: it may be
-        // one connection for all, and its TLS ticket makes the other handshakes short.
-        let likely = pool.opening.speaks.get() != Some(Alpn::Http1);
-        if want == Want::Any && likely && pool.opening.under_way.get() > 0 {
-            return Checkout::Wait(Rc::clone(&pool.opening));
-        }
-        Checkout::Connect(Permit::new(&pool.opening))
     }
 
     /// Takes a connection back for `idle_timeout` at most.
@@ -151,12 +138,18 @@ impl Pools {
         // An origin that says how long it keeps a connection means the moment it closes it: be earlier.
         let said = connection.kept_for.map(|kept| kept.saturating_sub(Duration::from_secs(1)));
         let keep = said.map_or(idle_timeout, |said| said.min(idle_timeout));
-        self.pool(connection.home.key()).idle.put(connection, now + keep);
+        match self.find(connection.home.key()) {
+            Some(pool) => pool.idle.put(connection, now + keep),
+            None => self.add(connection.home.key()).idle.put(connection, now + keep),
+        }
     }
 
     /// Offers an HTTP/2 connection to all further requests, until it has had none for `idle_timeout`.
     pub fn share(&mut self, key: Key<'_>, shared: h2::Shared, idle_timeout: Duration) {
-        self.pool(key).shared.push((shared, idle_timeout));
+        match self.find(key) {
+            Some(pool) => pool.shared.push((shared, idle_timeout)),
+            None => self.add(key).shared.push((shared, idle_timeout)),
+        }
     }
 
     /// Closes what has expired or died, and forgets what is empty.
@@ -186,24 +179,46 @@ impl Pools {
             .sum()
     }
 
-    fn pool(&mut self, key: Key<'_>) -> &mut Pool {
+    fn find(&mut self, key: Key<'_>) -> Option<&mut Pool> {
+        let pools = self.upstreams.get_mut(&key.upstream)?.get_mut(key.name)?;
+        pools.iter_mut().find(|pool| pool.address == key.address)
+    }
+
+    fn add(&mut self, key: Key<'_>) -> &mut Pool {
         let names = self.upstreams.entry(key.upstream).or_default();
-        if !names.contains_key(key.name) {
-            names.insert(key.name.into(), Vec::new());
-        }
-        let pools = names.get_mut(key.name).expect("inserted above if it was missing");
-        let index = pools.iter().position(|pool| pool.address == key.address);
-        let index = index.unwrap_or_else(|| {
-            pools.push(Pool::new(key.address));
-            pools.len() - 1
-        });
-        &mut pools[index]
+        let pools = names.entry(key.name.into()).or_default();
+        pools.push(Pool::new(key.address));
+        pools.last_mut().expect("one was pushed above")
     }
 }
 
 impl Pool {
     fn new(address: SocketAddr) -> Self {
         Self { address, idle: Idle::default(), shared: Vec::new(), opening: Rc::default() }
+    }
+
+    fn checkout(
+        &mut self,
+        want: Want,
+        now: Instant,
+        alive: impl FnMut(&mut Box<h1::Connection>) -> bool,
+    ) -> Checkout {
+        if want == Want::Any {
+            self.shared.retain(|(shared, _)| !shared.is_over());
+            if let Some((shared, _)) = self.shared.iter().find(|(shared, _)| shared.has_room()) {
+                return Checkout::Share(shared.clone());
+            }
+        }
+        if let Some(connection) = self.idle.take(now, alive) {
+            return Checkout::Reuse(connection);
+        }
+        // While nobody knows what the origin speaks, the first answer is worth waiting for: it may be
+        // one connection for all, and its TLS ticket makes the other handshakes short.
+        let likely = self.opening.speaks.get() != Some(Alpn::Http1);
+        if want == Want::Any && likely && self.opening.under_way.get() > 0 {
+            return Checkout::Wait(Rc::clone(&self.opening));
+        }
+        Checkout::Connect(Permit::new(&self.opening))
     }
 
     fn sweep(&mut self, now: Instant, alive: &mut impl FnMut(&mut Box<h1::Connection>) -> bool) {

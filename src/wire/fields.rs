@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::{Head, Name, Refusal, Version};
+use super::{Head, Name, Names, Refusal, Version};
 
 /// The most options one message may list in Connection; each may be compared with every line.
 pub const CONNECTION_OPTIONS_MAX: usize = 16;
@@ -23,8 +23,7 @@ pub enum Persistence {
 /// `TE: trailers` stays, other TE values go. A request whose Connection names a field that must
 /// arrive, such as Host, is refused; a response's such option is ignored.
 pub fn strip_hop_by_hop(head: &mut Head) -> Result<(), Refusal> {
-    let concerned = |name| is_hop_by_hop(name) || name == Name::Te;
-    if !head.recognised().any(|(name, ..)| concerned(name)) {
+    if !head.may_have_any(HOP_BY_HOP) && !head.may_have_any(Names::of(&[Name::Te])) {
         return Ok(());
     }
     let nominated = nominated(head)?;
@@ -112,18 +111,19 @@ fn nominated(head: &Head) -> Result<SmallVec<[SmallVec<[u8; 24]>; 2]>, Refusal> 
 
 /// Whether a field never goes further than the next hop. TE is apart: it goes but for `trailers`.
 pub fn is_hop_by_hop(name: Name) -> bool {
-    matches!(
-        name,
-        Name::Connection
-            | Name::KeepAlive
-            | Name::ProxyConnection
-            | Name::TransferEncoding
-            | Name::Upgrade
-            | Name::ProxyAuthorization
-            | Name::ProxyAuthenticate
-            | Name::Http2Settings
-    )
+    HOP_BY_HOP.meets(Names::of(&[name]))
 }
+
+const HOP_BY_HOP: Names = Names::of(&[
+    Name::Connection,
+    Name::KeepAlive,
+    Name::ProxyConnection,
+    Name::TransferEncoding,
+    Name::Upgrade,
+    Name::ProxyAuthorization,
+    Name::ProxyAuthenticate,
+    Name::Http2Settings,
+]);
 
 /// Whether taking the field away would change who is asked, for what length, or on whose behalf.
 fn is_essential(name: Name) -> bool {

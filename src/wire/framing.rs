@@ -3,7 +3,7 @@
 //! For HTTP/1 alone; HTTP/2 frames its own bodies. Any doubt is refused: whoever reads the message
 //! after us must come to the same length. CONNECT and Upgrade requests are their caller's business.
 
-use super::{Head, Name, Refusal, Version};
+use super::{Head, Name, Names, Refusal, Version};
 
 /// Where the body of a message ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,6 +65,9 @@ enum Announced {
 }
 
 fn announced(head: &Head) -> Result<Announced, Refusal> {
+    if !head.may_have_any(Names::of(&[Name::ContentLength, Name::TransferEncoding])) {
+        return Ok(Announced::Nothing);
+    }
     let (mut length, mut lengths) = (None, 0);
     let (mut coding, mut codings) = (None, 0);
     for (name, _, value) in head.recognised() {

@@ -5,8 +5,8 @@
 
 use std::fmt;
 
-use super::Name;
 use super::line::Line;
+use super::name::{Name, Names};
 
 /// Room for lines that a memory begins with; browsers send about 15, origins behind a CDN about 20.
 const LINES: usize = 24;
@@ -55,6 +55,7 @@ pub struct Head {
     version: Version,
     start: StartLine,
     lines: Vec<Line>,
+    seen: Names,
 }
 
 enum StartLine {
@@ -75,14 +76,16 @@ impl Head {
         let HeadMemory { bytes: mut buffer, lines } = memory.cleared();
         let method = store(&mut buffer, method);
         let target = store(&mut buffer, target);
-        Self { buffer, version, start: StartLine::Request { method, target }, lines }
+        let (start, seen) = (StartLine::Request { method, target }, Names::default());
+        Self { buffer, version, start, lines, seen }
     }
 
     /// A response without lines.
     pub fn response(memory: HeadMemory, version: Version, status: u16, reason: &[u8]) -> Self {
         let HeadMemory { bytes: mut buffer, lines } = memory.cleared();
         let reason = store(&mut buffer, reason);
-        Self { buffer, version, start: StartLine::Response { status, reason }, lines }
+        let (start, seen) = (StartLine::Response { status, reason }, Names::default());
+        Self { buffer, version, start, lines, seen }
     }
 
     /// Hands the memory back to whoever lent it.
@@ -165,13 +168,27 @@ impl Head {
 
     /// The values of all lines of a known name, in order.
     pub fn all(&self, name: Name) -> impl Iterator<Item = &[u8]> {
-        let lines = self.lines.iter().filter(move |line| line.known == name);
+        let lines = if self.may_have(name) { &self.lines[..] } else { &[] };
+        let lines = lines.iter().filter(move |line| line.known == name);
         lines.map(|line| line.value_in(&self.buffer))
+    }
+
+    /// Whether one of these names may be among the lines: false is certain, true is not, since a name
+    /// is remembered when its lines are removed. It costs a comparison, where looking costs a pass.
+    pub fn may_have_any(&self, names: Names) -> bool {
+        self.seen.meets(names)
+    }
+
+    fn may_have(&self, name: Name) -> bool {
+        self.may_have_any(Names::of(&[name]))
     }
 
     /// The value of the first line of any name; case does not count.
     pub fn find_named(&self, name: &[u8]) -> Option<&[u8]> {
         let known = Name::of(name);
+        if !self.may_have(known) {
+            return None;
+        }
         let line = self.lines.iter().find(|line| line.is_named(known, name, &self.buffer))?;
         Some(line.value_in(&self.buffer))
     }
@@ -186,9 +203,12 @@ impl Head {
     /// there is none.
     pub fn set(&mut self, name: &[u8], value: &[u8]) {
         let known = Name::of(name);
+        let seen = self.may_have(known);
         let new = self.store_line(known, name, value);
         let buffer = &self.buffer;
-        let Some(first) = self.lines.iter().position(|line| line.is_named(known, name, buffer))
+        let mut lines = self.lines.iter();
+        let Some(first) =
+            seen.then(|| lines.position(|line| line.is_named(known, name, buffer))).flatten()
         else {
             self.lines.push(new);
             return;
@@ -202,6 +222,9 @@ impl Head {
     /// Removes every line of that name; case does not count.
     pub fn remove(&mut self, name: &[u8]) {
         let known = Name::of(name);
+        if !self.may_have(known) {
+            return;
+        }
         let buffer = &self.buffer;
         self.lines.retain(|line| !line.is_named(known, name, buffer));
     }
@@ -244,7 +267,11 @@ impl Head {
         self.buffer.extend_from_slice(text);
         for (name, value) in lines {
             match Line::position_as_written(text, name, value) {
-                Some(at) => self.lines.push(Line::at(base + at, Name::of(name), name, value)),
+                Some(at) => {
+                    let known = Name::of(name);
+                    self.seen.insert(known);
+                    self.lines.push(Line::at(base + at, known, name, value));
+                }
                 None => self.append(name, value),
             }
         }
@@ -267,6 +294,7 @@ impl Head {
 
     fn store_line(&mut self, known: Name, name: &[u8], value: &[u8]) -> Line {
         debug_assert!(!breaks_line(name) && !breaks_line(value));
+        self.seen.insert(known);
         Line::write(&mut self.buffer, known, name, value)
     }
 

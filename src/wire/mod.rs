@@ -19,6 +19,6 @@ pub use chunked::Trailers;
 pub use fields::Persistence;
 pub use framing::Framing;
 pub use head::{Head, HeadMemory, Version};
-pub use name::Name;
+pub use name::{Name, Names};
 pub use parse::{HeadLimits, Parsed};
 pub use refusal::Refusal;

@@ -93,6 +93,32 @@ impl Name {
     }
 }
 
+/// A set of names.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Names(u64);
+
+impl Names {
+    /// These names.
+    pub const fn of(names: &[Name]) -> Self {
+        let (mut set, mut index) = (0, 0);
+        while index < names.len() {
+            set |= 1 << names[index] as u64;
+            index += 1;
+        }
+        Self(set)
+    }
+
+    /// Adds a name.
+    pub fn insert(&mut self, name: Name) {
+        self.0 |= 1 << name as u64;
+    }
+
+    /// Whether a name is in both.
+    pub fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
 /// The front of a name in lower case: the longest name above fits, and so do two vector registers,
 /// which lower-case in a quarter of the instructions that 23 bytes take.
 struct LowerCase([u8; 32]);
