@@ -80,9 +80,14 @@ pub async fn accept(socket: StdListener, port: u16, lane: Rc<Lane>) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!("port {port}: cannot accept connections: {error}"),
     };
+    let mut failures = 0u64;
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
+                if failures > 0 {
+                    tracing::info!("port {port}: accepting again, after {failures} failures");
+                    failures = 0;
+                }
                 let Ok(local) = stream.local_addr() else { continue }; // gone already
                 // Small writes must not wait for acknowledgements of earlier ones; without the
                 // option the connection is only slower.
@@ -91,7 +96,10 @@ pub async fn accept(socket: StdListener, port: u16, lane: Rc<Lane>) {
                 tokio::task::spawn_local(serve::connection(stream, ends, Rc::clone(&lane)));
             }
             Err(error) => {
-                tracing::warn!("port {port}: cannot accept a connection: {error}");
+                if failures == 0 {
+                    tracing::warn!("port {port}: cannot accept a connection: {error}");
+                }
+                failures += 1;
                 sleep(ACCEPT_REST).await;
             }
         }

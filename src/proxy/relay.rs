@@ -161,8 +161,11 @@ fn poll_bodies(
     }
 }
 
-/// Gives the connection back to its pool, if it may be used again.
+/// Gives the connection back to its pool, if that is still there and it may be used again.
 fn check_in(exchange: Exchange<'_>, lane: &Lane) {
+    if exchange.upstream.is_retired() {
+        return; // dropped, it is closed
+    }
     let policy = exchange.upstream.policy.load();
     let worn = |served| policy.requests_per_connection_max.is_some_and(|max| served >= max);
     match exchange.carrier {

@@ -64,8 +64,12 @@ impl Snapshot {
             by_index.push(Arc::clone(&upstream));
             upstreams.insert(spec.key.clone(), upstream);
         }
-        changes.removed =
-            previous.upstreams.keys().filter(|key| !upstreams.contains_key(*key)).count();
+        for (key, upstream) in &previous.upstreams {
+            if !upstreams.contains_key(key) {
+                upstream.retire();
+                changes.removed += 1;
+            }
+        }
         let snapshot = Self {
             generation: previous.generation + 1,
             listeners: plan.listeners.clone(),
@@ -73,5 +77,39 @@ impl Snapshot {
             upstreams,
         };
         (snapshot, changes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Addressing, Host, Policy, Protocol, Security, UpstreamSpec};
+
+    fn plan(names: &[&str]) -> Plan {
+        let spec = |name: &&str| UpstreamSpec {
+            key: UpstreamKey {
+                name: (*name).into(),
+                host: Host::parse(name).expect("a host"),
+                port: 80,
+                security: Security::Plain,
+                protocol: Protocol::Http1,
+            },
+            policy: Policy::default(),
+            addressing: Addressing::Static(vec![([127, 0, 0, 1], 80).into()]),
+        };
+        Plan { upstreams: names.iter().map(spec).collect(), ..Plan::default() }
+    }
+
+    #[test]
+    fn an_upstream_lives_on_as_long_as_it_is_named() {
+        let tls = TlsContext::new(&[]).expect("no files");
+        let (first, _) = Snapshot::build(&plan(&["a.test", "b.test"]), &Snapshot::default(), &tls);
+        let (second, changes) = Snapshot::build(&plan(&["b.test", "c.test"]), &first, &tls);
+        assert_eq!(changes, Changes { kept: 1, added: 1, removed: 1 });
+        for (key, upstream) in &first.upstreams {
+            let kept = second.upstreams.get(key).is_some_and(|now| Arc::ptr_eq(now, upstream));
+            assert_eq!(kept, key.name == "b.test");
+            assert_eq!(upstream.is_retired(), key.name == "a.test");
+        }
     }
 }

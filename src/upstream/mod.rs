@@ -44,6 +44,8 @@ pub struct Upstream {
     tls: Tls,
     /// Rung by `adopt` when the addressing changed and by `drop`; `endpoints::keep_fresh` waits on it.
     changed: Arc<Notify>,
+    /// Set when no configuration names it any more: what is under way goes on, nothing is kept.
+    retired: AtomicBool,
     warned_of_inside: AtomicBool,
     warned_of_plain_text: AtomicBool,
 }
@@ -81,6 +83,7 @@ impl Upstream {
             addressing: ArcSwap::from_pointee(spec.addressing.clone()),
             tls,
             changed: Arc::new(Notify::new()),
+            retired: AtomicBool::new(false),
             warned_of_inside: AtomicBool::new(false),
             warned_of_plain_text: AtomicBool::new(false),
         };
@@ -101,6 +104,16 @@ impl Upstream {
             self.publish_written_addresses();
             self.changed.notify_one();
         }
+    }
+
+    /// Says that no configuration names it any more.
+    pub fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether its connections are not to be kept any more.
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
     }
 
     /// Where the endpoints come from.
