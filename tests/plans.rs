@@ -242,6 +242,30 @@ fn every_example_directory_compiles_without_an_error() {
     }
 }
 
+/// What the README shows of Egret's own form is read by the code that reads it; only the certificate files
+/// that it names are not here.
+#[test]
+fn the_examples_in_the_readme_compile() {
+    let readme = fs::read_to_string("README.md").expect("the README");
+    let examples: Vec<&str> = readme
+        .split("```yaml\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap_or_default())
+        .collect();
+    assert!(!examples.is_empty(), "the README has an example");
+    for example in examples {
+        let (documents, mut problems) = document::parse("README.md", example);
+        let files = config::referenced_files(&documents);
+        let absent = |path: String| (path, Err("it is not on this machine".to_owned()));
+        let materials: Materials = files.into_iter().map(absent).collect();
+        let compiled = config::compile(&documents, &materials, &Identity::default());
+        problems.extend(compiled.problems);
+        problems.retain(|problem| !problem.message.contains("it is not on this machine"));
+        assert_eq!(problems, [], "{example}");
+        assert_eq!(compiled.plan.routes.len(), 2);
+    }
+}
+
 #[test]
 fn a_hundred_thousand_hosts_compile_into_one_route() {
     let mut text = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: many}\nspec:\n  gateways: [g]\n  \

@@ -6,31 +6,27 @@
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
+use super::answer::{Again, Answered, Lost, answer};
 use super::attempt::{self, Carrier};
-use super::deadlines::{Deadline, Waits};
-use super::flow::{Flow, Side};
-use super::headers;
+use super::deadlines::Deadline;
+use super::flow::Flow;
 use super::lane::Lane;
 use crate::downstream::Client;
 use crate::model::{Failure, Forward};
 use crate::observe::Record;
-use crate::transport::Broken;
 use crate::upstream::Upstream;
 use crate::upstream::connect::Want;
 use crate::upstream::endpoints::Endpoint;
-use crate::wire::{Framing, Head, Version};
+use crate::wire::{Framing, Head};
 
 /// Attempts on fresh connections after reused ones turned out to be stale; they cost no retry.
 const STALE_MAX: u32 = 3;
 /// First pause before a retry; it doubles, with full jitter (Envoy's default).
 const BACKOFF_BASE: Duration = Duration::from_millis(25);
-/// Interim responses to one request that are waited through; a long-lived `102` every few seconds must fit.
-const INTERIMS_MAX: u32 = 256;
 /// Longest pause before a retry.
 const BACKOFF_MAX: Duration = Duration::from_millis(250);
 
@@ -145,7 +141,7 @@ async fn attempts<'s>(
         let sent = attempt::send(&mut order, source, record, lane).await;
         let lost = match sent {
             Ok(carrier) => match answer(carrier, &order, client, &mut upload, lane).await {
-                Ok(answered) => return Ok(answered.into_exchange(&order, upload, until, lane)),
+                Ok(answered) => return Ok(answered.into_exchange(&order, upload, until)),
                 Err(lost) => lost,
             },
             Err(failure) => Lost { failure, again: Again::AsTheRouteSays },
@@ -179,40 +175,12 @@ fn backoff(retries: u32, lane: &Lane) -> Duration {
     ceiling.mul_f64(lane.random.borrow_mut().f64())
 }
 
-/// An attempt that came to nothing.
-struct Lost {
-    failure: Failure,
-    again: Again,
-}
-
-/// When it may be made again, provided that nothing of the body was taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Again {
-    /// At once, on a fresh connection: the origin did not process it, or closed a reused connection under
-    /// a request that may be sent twice.
-    AtOnce,
-    /// If the failure is one of those that the route retries.
-    AsTheRouteSays,
-    /// Never.
-    Never,
-}
-
-/// A response head, and the connection that brought it.
-struct Answered {
-    carrier: Carrier,
-    busy: Busy,
-    head: Head,
-    framing: Framing,
-    idle: Deadline,
-}
-
 impl Answered {
     fn into_exchange<'s>(
         self,
         order: &Order<'_, 's>,
         upload: Flow,
         until: Option<Instant>,
-        _lane: &Lane,
     ) -> (Head, Exchange<'s>) {
         let exchange = Exchange {
             carrier: self.carrier,
@@ -227,162 +195,4 @@ impl Answered {
         };
         (self.head, exchange)
     }
-}
-
-/// Uploads and waits, until the final response head is here.
-async fn answer(
-    mut carrier: Carrier,
-    order: &Order<'_, '_>,
-    client: &mut Client<'_>,
-    upload: &mut Flow,
-    lane: &Rc<Lane>,
-) -> Result<Answered, Lost> {
-    let busy = Busy::at(carrier.endpoint());
-    let idle = lane.deadlines.enter();
-    idle.arm(lane.limits.stream_idle, Waits::Busy);
-    let mut moved = upload.bytes;
-    let mut interims = Interims { client: order.head.version(), seen: 0 };
-    let heard = std::future::poll_fn(|cx| {
-        let polled = poll_answer(cx, &mut carrier, client, upload, &mut interims, lane);
-        if polled.is_pending() {
-            if upload.bytes != moved {
-                moved = upload.bytes;
-                idle.arm(lane.limits.stream_idle, Waits::Busy);
-            }
-            if idle.poll_over(cx).is_ready() {
-                return Poll::Ready(Err(Heard::Nothing));
-            }
-        }
-        polled
-    })
-    .await;
-    let head = heard.map_err(|heard| heard.into_lost(&carrier, order, upload, &interims))?;
-    match carrier.expect_body(&head, order.head.method(), order.want) {
-        Ok(framing) => Ok(Answered { carrier, busy, head, framing, idle }),
-        Err(reason) => Err(Lost { failure: Failure::Malformed(reason), again: Again::Never }),
-    }
-}
-
-/// Why no response head came.
-enum Heard {
-    /// The client left, or what it sends is malformed.
-    Client(Broken),
-    /// The origin's connection broke, or what it sent is malformed.
-    Origin(Broken),
-    /// One interim response after the other.
-    TooManyInterims,
-    /// Nothing moved for too long.
-    Nothing,
-}
-
-/// One turn: the upload, then the response, then whether the client is still there.
-fn poll_answer(
-    cx: &mut Context<'_>,
-    carrier: &mut Carrier,
-    client: &mut Client<'_>,
-    upload: &mut Flow,
-    interims: &mut Interims,
-    lane: &Lane,
-) -> Poll<Result<Head, Heard>> {
-    match upload.poll(cx, client.peer(), carrier.peer(), &lane.buffers) {
-        Poll::Ready(Err(Side::Sender(broken))) => return Poll::Ready(Err(Heard::Client(broken))),
-        // An origin may answer early and stop listening: its answer counts.
-        Poll::Ready(Err(Side::Receiver(_))) => upload.abandon(),
-        Poll::Ready(Ok(())) | Poll::Pending => {}
-    }
-    loop {
-        match carrier.poll_response(cx, &lane.buffers) {
-            Poll::Ready(Ok(head)) if is_interim(&head) => {
-                interims.pass_on(cx, client, head, lane)?;
-            }
-            Poll::Ready(Ok(head)) => return Poll::Ready(Ok(head)),
-            Poll::Ready(Err(broken)) => return Poll::Ready(Err(Heard::Origin(broken))),
-            Poll::Pending => break,
-        }
-    }
-    if upload.is_done() && client.poll_gone(cx, &lane.buffers).is_ready() {
-        return Poll::Ready(Err(Heard::Client(Broken::Closed)));
-    }
-    Poll::Pending
-}
-
-/// An interim response, other than the switch to another protocol.
-fn is_interim(head: &Head) -> bool {
-    head.status() < 200 && head.status() != 101
-}
-
-/// The interim responses to one request.
-struct Interims {
-    /// What the client speaks: HTTP/1.0 knows none of them (RFC 9110, section 15.2).
-    client: Version,
-    seen: u32,
-}
-
-impl Interims {
-    fn pass_on(
-        &mut self,
-        cx: &mut Context<'_>,
-        client: &mut Client<'_>,
-        mut head: Head,
-        lane: &Lane,
-    ) -> Result<(), Heard> {
-        self.seen += 1;
-        if self.seen > INTERIMS_MAX {
-            return Err(Heard::TooManyInterims);
-        }
-        if self.client != Version::Http10 {
-            headers::inbound(&mut head, &Default::default());
-            client.inform(&head, &lane.buffers).map_err(Heard::Client)?;
-        }
-        lane.buffers.give_back_head(head.into_memory());
-        match client.peer().poll_drain(cx, &lane.buffers) {
-            Poll::Ready(result) => result.map_err(Heard::Client),
-            Poll::Pending => Ok(()),
-        }
-    }
-}
-
-impl Heard {
-    fn into_lost(
-        self,
-        carrier: &Carrier,
-        order: &Order<'_, '_>,
-        upload: &Flow,
-        interims: &Interims,
-    ) -> Lost {
-        let never = |failure| Lost { failure, again: Again::Never };
-        match self {
-            Self::Client(Broken::Malformed(refusal)) => never(refusal.into()),
-            Self::Client(_) => never(Failure::ClientGone),
-            Self::TooManyInterims => {
-                never(Failure::Malformed(format!("more than {INTERIMS_MAX} interim responses")))
-            }
-            Self::Nothing => never(Failure::Idle),
-            Self::Origin(Broken::Malformed(refusal)) => {
-                never(Failure::Malformed(refusal.reason().into()))
-            }
-            Self::Origin(Broken::Unprocessed(reason)) => {
-                Lost { failure: Failure::Reset(reason), again: Again::AtOnce }
-            }
-            Self::Origin(broken) => {
-                let harmless = is_idempotent(order.head.method()) && !upload.has_taken();
-                let silent = interims.seen == 0 && !carrier.has_begun_answer();
-                let again = match carrier.was_used_before() && harmless && silent {
-                    true => Again::AtOnce,
-                    false => Again::Never,
-                };
-                let failure = match broken {
-                    Broken::Reset(reason) => Failure::Reset(reason),
-                    Broken::Tls(reason) => Failure::Handshake(reason),
-                    _ => Failure::Closed,
-                };
-                Lost { failure, again }
-            }
-        }
-    }
-}
-
-/// Methods whose request may be sent twice (RFC 9110, section 9.2.2).
-fn is_idempotent(method: &[u8]) -> bool {
-    matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE")
 }

@@ -2,6 +2,7 @@
 //!
 //! Read `request` first: it is the straight line, and the other files are its steps.
 
+pub mod answer;
 pub mod attempt;
 pub mod deadlines;
 pub mod exchange;
