@@ -64,11 +64,6 @@ impl Drain {
         }
     }
 
-    /// Whether connections are still accepted.
-    pub fn is_accepting(&self) -> bool {
-        self.accepting
-    }
-
     /// Decides from what the lanes report.
     pub fn step(&mut self, activity: Activity, now: Instant) -> Step {
         if activity.begun != self.last.begun {
@@ -130,7 +125,6 @@ mod tests {
     fn an_interrupt_accepts_nothing_more() {
         let start = Instant::now();
         let mut drain = Drain::begin(Asked::AtOnce, Duration::from_secs(25), start);
-        assert!(!drain.is_accepting());
         assert_eq!(drain.step(Activity { begun: 1, active: 1 }, at(start, 1)), Step::Wait);
         assert_eq!(drain.step(Activity { begun: 1, active: 0 }, at(start, 2)), Step::Leave);
     }

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use super::Ends;
 use crate::transport::{Buffers, HeadError, Messages};
 use crate::wire::parse::{self, HeadLimits};
-use crate::wire::{Framing, Head};
+use crate::wire::{Framing, Head, fields};
 
 /// A client's connection that speaks HTTP/1.1.
 #[derive(Debug)]
@@ -16,12 +16,14 @@ pub struct Connection {
     pub ends: Ends,
     /// What is read and written.
     pub messages: Messages<TcpStream>,
+    /// Whether the request that is being answered said `TE: trailers`.
+    takes_trailers: bool,
 }
 
 impl Connection {
     /// Takes over an accepted stream, of which these bytes were read already.
     pub fn new(stream: TcpStream, already: &[u8], ends: Ends, buffers: &Buffers) -> Self {
-        Self { ends, messages: Messages::new(stream, already, buffers) }
+        Self { ends, messages: Messages::new(stream, already, buffers), takes_trailers: false }
     }
 
     /// Ready when there is something to read, be it the end. Costs neither memory nor a system call.
@@ -42,8 +44,17 @@ impl Connection {
         self.messages.poll_head(cx, parse::request, limits, buffers)
     }
 
-    /// Reads the body that the head announced.
-    pub fn expect_body(&mut self, framing: Framing) {
+    /// Takes a request's head over: reads the body that it announced, and answers as it asks for.
+    pub fn begin_request(&mut self, head: &Head, framing: Framing) {
         self.messages.expect_body(framing);
+        self.takes_trailers = fields::accepts_trailers(head);
+    }
+
+    /// Begins the final response, whose head waits for the first piece of its body.
+    pub fn reply(&mut self, head: &Head, framing: Framing, buffers: &Buffers) {
+        self.messages.hold_head(framing, buffers, |out| head.write_response(out));
+        if !self.takes_trailers {
+            self.messages.leave_out_trailers();
+        }
     }
 }

@@ -53,7 +53,7 @@ impl Client<'_> {
     ) -> Result<(), Broken> {
         match self {
             Self::H1(connection) => {
-                connection.messages.hold_head(framing, buffers, |out| head.write_response(out));
+                connection.reply(head, framing, buffers);
                 Ok(())
             }
             Self::H2(stream) => stream.reply(head, framing),

@@ -1,8 +1,5 @@
 //! The first bytes of a client's connection decide what it speaks.
 
-/// How many bytes decide for sure.
-pub const PREFACE_BYTES: usize = PREFACE.len();
-
 /// How an HTTP/2 client with prior knowledge begins (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 

@@ -4,7 +4,7 @@
 //! The rules are those of the header policy towards external hosts; framing lines are set where a
 //! message is sent, since they depend on the connection it gets.
 
-use crate::model::{Forward, HeaderEdits, Protocol, Refused, Security, UpstreamKey};
+use crate::model::{Forward, HeaderEdits, Refused, Security, UpstreamKey};
 use crate::wire::{Framing, Head, Name, Names, Refusal, fields};
 
 /// What a request asks its connection to become.
@@ -91,9 +91,4 @@ fn drop_default_port(head: &mut Head, upstream_port: u16) {
     {
         head.set(b"host", &bare);
     }
-}
-
-/// Whether requests to this upstream may have to become HTTP/2 messages.
-pub fn may_be_http2(upstream: &UpstreamKey) -> bool {
-    upstream.protocol != Protocol::Http1
 }

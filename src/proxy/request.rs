@@ -88,7 +88,7 @@ fn body_of(head: &Head, client: &mut Client<'_>) -> Result<Framing, Failure> {
     match client {
         Client::H1(connection) => {
             let framing = framing::request(head)?;
-            connection.expect_body(framing);
+            connection.begin_request(head, framing);
             Ok(framing)
         }
         Client::H2(stream) if !stream.has_body() => Ok(Framing::Empty),

@@ -71,11 +71,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
         self.reader.is_done() && self.io.unread().is_empty() && !self.io.is_blocked()
     }
 
-    /// Whether the body being read has come to its end.
-    pub fn has_read_body(&self) -> bool {
-        self.reader.is_done()
-    }
-
     /// The next head.
     pub fn poll_head(
         &mut self,
@@ -128,6 +123,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
         write(self.io.queue(buffers));
         self.writer = BodyWriter::new(framing);
         self.held = Held::Head;
+    }
+
+    /// Leaves the trailers out of the body that is being written.
+    pub fn leave_out_trailers(&mut self) {
+        self.writer = self.writer.without_trailers();
     }
 
     /// Writes bytes that nothing should wait for: an interim response, a reply of our own.

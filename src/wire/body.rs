@@ -116,6 +116,8 @@ pub enum BodyWriter {
     Plain,
     /// In chunks.
     Chunked,
+    /// In chunks, for somebody who takes no trailers (RFC 9110, section 6.5.1).
+    ChunkedAlone,
 }
 
 /// What goes before and after a piece of payload.
@@ -133,6 +135,11 @@ impl BodyWriter {
         if framing == Framing::Chunked { Self::Chunked } else { Self::Plain }
     }
 
+    /// The same, but trailers are left out.
+    pub fn without_trailers(self) -> Self {
+        if self == Self::Chunked { Self::ChunkedAlone } else { self }
+    }
+
     /// What goes around `payload` bytes, and around the end. Trailers only travel with chunks.
     pub fn wrap(self, payload: usize, end: Option<&Trailers>) -> Wrapping {
         let mut wrapping = Wrapping::default();
@@ -143,9 +150,72 @@ impl BodyWriter {
             chunked::encode_chunk_head(payload, &mut wrapping.before);
             wrapping.after.extend_from_slice(b"\r\n");
         }
-        if let Some(trailers) = end {
-            chunked::encode_end(trailers, &mut wrapping.after);
+        match end {
+            Some(trailers) if self == Self::Chunked => {
+                chunked::encode_end(trailers, &mut wrapping.after);
+            }
+            Some(_) => chunked::encode_end(&Trailers::default(), &mut wrapping.after),
+            None => {}
         }
         wrapping
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads a body out of `wire`, given in parts of this size; the payload, and whether it ended.
+    fn read(framing: Framing, wire: &[u8], part: usize) -> (Vec<u8>, Option<Trailers>) {
+        let mut reader = BodyReader::new(framing);
+        let (mut waiting, mut payload) = (Vec::new(), Vec::new());
+        for bytes in wire.chunks(part) {
+            waiting.extend_from_slice(bytes);
+            let taken = reader.take(&mut waiting).expect("well-formed");
+            payload.extend_from_slice(&waiting[taken.data.clone()]);
+            waiting.drain(..taken.consumed);
+            if taken.end.is_some() {
+                return (payload, taken.end);
+            }
+        }
+        (payload, None)
+    }
+
+    #[test]
+    fn a_body_is_the_same_however_it_arrives() {
+        let chunked = b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nx-sum: 5\r\n\r\nGET /";
+        for part in 1..=chunked.len() {
+            let (payload, end) = read(Framing::Chunked, chunked, part);
+            assert_eq!(payload, b"abcde", "{part}");
+            let trailers = end.expect("an end");
+            assert_eq!(trailers.iter().collect::<Vec<_>>(), [(&b"x-sum"[..], &b"5"[..])]);
+            let (payload, end) = read(Framing::Length(5), b"abcdeGET /", part);
+            assert!(payload == b"abcde" && end.is_some(), "{part}");
+            let (payload, end) = read(Framing::UntilClose, b"abcde", part);
+            assert!(payload == b"abcde" && end.is_none(), "{part}");
+        }
+    }
+
+    #[test]
+    fn only_a_body_without_a_frame_may_end_with_the_stream() {
+        for (framing, proper) in [
+            (Framing::Empty, true),
+            (Framing::UntilClose, true),
+            (Framing::Length(1), false),
+            (Framing::Chunked, false),
+        ] {
+            assert_eq!(BodyReader::new(framing).may_end_here(), proper, "{framing:?}");
+        }
+    }
+
+    #[test]
+    fn trailers_travel_with_chunks_to_who_takes_them() {
+        let mut trailers = Trailers::default();
+        trailers.push(b"x-sum", b"5");
+        let after = |writer: BodyWriter| writer.wrap(2, Some(&trailers)).after;
+        let chunked = BodyWriter::new(Framing::Chunked);
+        assert_eq!(after(chunked), b"\r\n0\r\nx-sum: 5\r\n\r\n");
+        assert_eq!(after(chunked.without_trailers()), b"\r\n0\r\n\r\n");
+        assert_eq!(after(BodyWriter::new(Framing::Length(2))), b"");
     }
 }

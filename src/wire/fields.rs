@@ -58,12 +58,6 @@ pub fn upgrade(head: &Head) -> Option<&[u8]> {
         .then_some(protocol)
 }
 
-/// Whether the client waits for a 100 before it sends its body (RFC 9110, section 10.1.1).
-pub fn expects_continue(head: &Head) -> bool {
-    head.version() != Version::Http10
-        && head.all(Name::Expect).any(|value| value.eq_ignore_ascii_case(b"100-continue"))
-}
-
 /// Whether the sender takes trailers: `TE: trailers` (RFC 9110, section 10.1.4).
 pub fn accepts_trailers(head: &Head) -> bool {
     head.all(Name::Te).flat_map(tokens).any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
@@ -240,10 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn expectations_and_trailers_are_recognised() {
-        assert!(expects_continue(&request(Version::Http11, &[("Expect", "100-Continue")])));
-        assert!(!expects_continue(&request(Version::Http10, &[("Expect", "100-continue")])));
-        assert!(!expects_continue(&request(Version::Http11, &[("Expect", "200-ok")])));
+    fn who_takes_trailers_is_recognised() {
         assert!(accepts_trailers(&request(
             Version::Http11,
             &[("TE", "deflate"), ("te", "x, trailers")]

@@ -104,6 +104,8 @@ fn http1_clients_reach_http2_origins() {
         "GET /trailers HTTP/1.1\r\nHost: api.example.com\r\nTE: trailers\r\nConnection: TE\r\n\r\n",
     );
     assert_eq!(client.response().trailers.to_lowercase(), "x-sum: 42\n");
+    // Nobody asked for trailers this time (RFC 9110, section 6.5.1).
+    assert_eq!(client.get(HOST, "/trailers").trailers, "");
     client.send("POST /x HTTP/1.1\r\nHost: api.example.com\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhow\r\n0\r\n\r\n");
     assert_eq!(client.response().text(), "how");
     client.send("HEAD /politics HTTP/1.1\r\nHost: api.example.com\r\n\r\n");
