@@ -258,7 +258,10 @@ fn demo_walks_through_the_article_and_ends() {
     let finished = egret(&["demo", "--once"]);
     assert_eq!(finished.code, 0, "{finished:?}");
     let positions: Vec<Option<usize>> =
-        ["404", "WITHOUT TLS", "200", "301"].iter().map(|part| finished.out.find(part)).collect();
+        ["HTTP/1.1 404", "WITHOUT TLS", "HTTP/1.1 200", "HTTP/1.1 301"]
+            .iter()
+            .map(|part| finished.out.find(part))
+            .collect();
     assert!(
         positions.iter().all(Option::is_some),
         "404, the mistake, 200 and 301: {positions:?} in {}",
