@@ -18,6 +18,7 @@ mod harness_itself;
 mod lifecycle;
 mod listener;
 mod observe;
+mod offline;
 mod pools;
 mod refusals;
 mod reload;

@@ -4,40 +4,20 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::Command;
 use std::thread;
 
 use serde_json::Value;
 
-const SERVICE: &str = include_str!("../config/article/service-entry.yaml");
-const GATEWAY: &str = include_str!("../config/article/gateway.yaml");
-const MESH_POLICY: &str = include_str!("../config/article/destination-rule-gateway.yaml");
-const ROUTES: &str = include_str!("../config/article/virtual-service.yaml");
-const TLS_POLICY: &str = include_str!("../config/article/destination-rule-tls.yaml");
+use crate::harness::command::{Finished, egret};
+
+const SERVICE: &str = include_str!("../../config/article/service-entry.yaml");
+const GATEWAY: &str = include_str!("../../config/article/gateway.yaml");
+const MESH_POLICY: &str = include_str!("../../config/article/destination-rule-gateway.yaml");
+const ROUTES: &str = include_str!("../../config/article/virtual-service.yaml");
+const TLS_POLICY: &str = include_str!("../../config/article/destination-rule-tls.yaml");
 
 const ARTICLE: [&str; 5] = [SERVICE, GATEWAY, MESH_POLICY, ROUTES, TLS_POLICY];
 const POLITICS: &str = "http://edition.cnn.com/politics";
-
-/// How a command ended.
-#[derive(Debug)]
-struct Finished {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-fn egret(arguments: &[&str]) -> Finished {
-    let output = Command::new(env!("CARGO_BIN_EXE_egret"))
-        .args(arguments)
-        .env_clear()
-        .output()
-        .expect("the command runs");
-    Finished {
-        code: output.status.code(),
-        out: String::from_utf8(output.stdout).expect("UTF-8"),
-        err: String::from_utf8(output.stderr).expect("UTF-8"),
-    }
-}
 
 /// Runs a command on these documents, as one file.
 fn on(documents: &[&str], command: &str, arguments: &[&str]) -> Finished {
@@ -77,12 +57,12 @@ fn the_article_is_told_at_each_step() {
         ),
     ] {
         let checked = on(documents, "check", &[]);
-        assert_eq!(checked.code, Some(check), "{checked:?}");
+        assert_eq!(checked.code, check, "{checked:?}");
         let explained = on(documents, "explain", &[POLITICS]);
-        assert_eq!(explained.code, Some(explain), "{explained:?}");
+        assert_eq!(explained.code, explain, "{explained:?}");
         assert_tells(&explained, words);
     }
-    assert_eq!(on(&ARTICLE, "check", &["--strict"]).code, Some(1));
+    assert_eq!(on(&ARTICLE, "check", &["--strict"]).code, 1);
 }
 
 /// One mistake in the article's objects.
@@ -159,7 +139,7 @@ fn explain_names_the_field_that_is_to_blame() {
         });
         let explained = on(&documents.each_ref().map(String::as_str), "explain", &[POLITICS]);
         let change = format!("{} -> {}: {explained:?}", mistake.from, mistake.to);
-        assert_eq!(explained.code, Some(mistake.code), "{change}");
+        assert_eq!(explained.code, mistake.code, "{change}");
         for word in mistake.words {
             assert!(explained.out.contains(word), "{word} is missing: {change}");
         }
@@ -174,20 +154,20 @@ fn explain_needs_a_clear_question() {
     );
     let documents = [SERVICE, &two, MESH_POLICY, ROUTES, TLS_POLICY];
     let unclear = on(&documents, "explain", &[POLITICS]);
-    assert_eq!(unclear.code, Some(2), "{unclear:?}");
+    assert_eq!(unclear.code, 2, "{unclear:?}");
     assert!(unclear.err.contains("443, 8080") && unclear.err.contains("--port"), "{unclear:?}");
-    assert_eq!(on(&documents, "explain", &[POLITICS, "--port", "443"]).code, Some(0));
+    assert_eq!(on(&documents, "explain", &[POLITICS, "--port", "443"]).code, 0);
     let https = on(&ARTICLE, "explain", &["https://edition.cnn.com/politics"]);
-    assert_eq!(https.code, Some(1), "{https:?}");
+    assert_eq!(https.code, 1, "{https:?}");
     assert_tells(&https, &["plain HTTP", "http://edition.cnn.com/politics"]);
     let other_host = on(&ARTICLE, "explain", &[POLITICS, "-H", "Host: cnn.com"]);
-    assert_eq!(other_host.code, Some(1), "{other_host:?}");
+    assert_eq!(other_host.code, 1, "{other_host:?}");
 }
 
 #[test]
 fn check_prints_json_for_programs() {
     let checked = on(&ARTICLE, "check", &["-o", "json"]);
-    assert_eq!(checked.code, Some(0), "{checked:?}");
+    assert_eq!(checked.code, 0, "{checked:?}");
     let value: Value = serde_json::from_str(&checked.out).expect("JSON");
     let of = |list: &str, field: &str| -> Vec<String> {
         let entries = value[list].as_array().expect("a list").iter();
@@ -204,14 +184,14 @@ fn check_prints_json_for_programs() {
 fn what_cannot_be_read_is_said_with_the_fix() {
     for command in [&["check"][..], &["explain", POLITICS], &["show", "routes"]] {
         let absent = egret(&[command, &["-c", "/nowhere/at/all"]].concat());
-        assert_eq!(absent.code, Some(2), "{absent:?}");
+        assert_eq!(absent.code, 2, "{absent:?}");
         assert!(
             absent.err.contains("/nowhere/at/all") && absent.err.contains("-c PATH"),
             "{absent:?}"
         );
         if !Path::new("/etc/egret").exists() {
             let nothing = egret(command);
-            assert_eq!(nothing.code, Some(2), "{nothing:?}");
+            assert_eq!(nothing.code, 2, "{nothing:?}");
             assert!(nothing.err.contains("-c PATH"), "{nothing:?}");
         }
     }
@@ -239,7 +219,7 @@ fn shown_by(answer: &'static str) -> (Finished, String) {
 #[test]
 fn show_prints_the_whole_page_of_a_running_gateway_or_nothing() {
     let (whole, asked) = shown_by("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n[]\n");
-    assert_eq!((whole.code, whole.out.as_str()), (Some(0), "[]\n"), "{whole:?}");
+    assert_eq!((whole.code, whole.out.as_str()), (0, "[]\n"), "{whole:?}");
     assert!(asked.starts_with("GET /routes?format=json HTTP/1.1\r\nHost: 127.0.0.1:"), "{asked}");
     for (answer, words) in [
         ("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n[]\n", "cut off"),
@@ -248,7 +228,7 @@ fn show_prints_the_whole_page_of_a_running_gateway_or_nothing() {
         ("", "not an HTTP response"),
     ] {
         let (failed, _) = shown_by(answer);
-        assert_eq!(failed.code, Some(1), "{failed:?}");
+        assert_eq!(failed.code, 1, "{failed:?}");
         assert!(failed.out.is_empty() && failed.err.contains(words), "{failed:?}");
     }
 }
@@ -258,7 +238,7 @@ fn every_part_is_shown_in_every_form() {
     for what in ["listeners", "routes", "clusters", "endpoints", "config", "problems"] {
         for form in ["table", "json", "yaml"] {
             let shown = on(&ARTICLE, "show", &[what, "-o", form]);
-            assert_eq!(shown.code, Some(0), "{what} {form}: {shown:?}");
+            assert_eq!(shown.code, 0, "{what} {form}: {shown:?}");
             if form == "json" {
                 serde_json::from_str::<Value>(&shown.out).expect(what);
             }
