@@ -3,6 +3,7 @@
 //! Matching follows Envoy's rules for virtual host domains with the port ignored: case does not
 //! count, an exact name beats a wildcard, the longest suffix beats a shorter one, and `*` is last.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -40,6 +41,13 @@ impl Host {
     /// The address, when the host is an IP literal.
     pub fn ip(&self) -> Option<IpAddr> {
         self.0.parse().ok()
+    }
+}
+
+/// A table of hosts is asked with text; equal hosts are equal texts, and hash alike.
+impl Borrow<str> for Host {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

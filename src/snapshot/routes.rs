@@ -24,9 +24,9 @@ pub struct RouteTable {
 struct ListenerTable {
     bind: SocketAddr,
     port: u16,
-    exact: HashMap<Box<str>, u32, RandomState>,
+    exact: HashMap<Host, u32, RandomState>,
     /// By what follows `*.`; the pattern itself beside the index.
-    suffix: HashMap<Box<str>, (u32, Box<str>), RandomState>,
+    suffix: HashMap<Host, (u32, Box<str>), RandomState>,
     any: Option<u32>,
     routes: Vec<Arc<VirtualHost>>,
 }
@@ -129,11 +129,11 @@ impl ListenerTable {
         for host in hosts {
             match host {
                 HostPattern::Exact(name) => {
-                    self.exact.entry(name.as_str().into()).or_insert(index);
+                    self.exact.entry(name.clone()).or_insert(index);
                 }
                 HostPattern::Suffix(name) => {
                     let pattern = || (index, format!("*.{name}").into());
-                    self.suffix.entry(name.as_str().into()).or_insert_with(pattern);
+                    self.suffix.entry(name.clone()).or_insert_with(pattern);
                 }
                 HostPattern::Any => {
                     self.any.get_or_insert(index);
@@ -144,7 +144,7 @@ impl ListenerTable {
 
     fn host(&self, host: &str) -> Option<(u32, &str)> {
         if let Some((name, index)) = self.exact.get_key_value(host) {
-            return Some((*index, name));
+            return Some((*index, name.as_str()));
         }
         if !self.suffix.is_empty() {
             let mut rest = host;
