@@ -169,7 +169,10 @@ async fn open<'s>(
     count(&connected, lane);
     record.reused = Reuse::Opened;
     record.connect_ms = Some(u32::try_from(connected.took.as_millis()).unwrap_or(u32::MAX));
-    if let Some(permit) = &permit {
+    // A connection for an upgrade had no choice, and says nothing about what the origin would choose.
+    if let Some(permit) = &permit
+        && order.want == Want::Any
+    {
         permit.speaks(connected.alpn);
     }
     let address = endpoints.pool_address(&connected.endpoint);
