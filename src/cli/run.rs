@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use super::Run;
 use crate::app::{self, Start};
@@ -75,10 +78,9 @@ pub(super) fn further_roots(paths: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>,
 
 /// The process's own log goes to standard error; standard output is the access log's.
 fn log_to_stderr(filter: &str) {
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(filter))
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .with_target(false)
-        .init();
+    // What the settings let through is what this parses. Targets, not the larger filter over spans and
+    // fields: that one brings a regular expression engine.
+    let targets: Targets = filter.parse().unwrap_or_default();
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false);
+    tracing_subscriber::registry().with(lines).with(targets).init();
 }
