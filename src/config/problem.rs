@@ -124,6 +124,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("EG035", "a file of trusted certificates is missing or unusable"),
     ("EG037", "an upstream that is an IP address, or a server name that is none"),
     ("EG040", "TLS is switched off on an encrypted port"),
+    ("EG042", "names to verify where no certificate is verified"),
     ("EG050", "a routed host without any way to resolve it"),
     ("EG051", "a wildcard host cannot be resolved"),
     ("EG052", "endpoints, ports or hosts of a service that cannot be used"),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use crate::config::provenance::{Condition, Origin};
-use crate::config::{Document, Outcome, Problem, Severity, Typed, Verdict};
+use crate::config::{Document, Identity, Outcome, Problem, Severity, Typed, Verdict};
 
 /// Problems of one object; the rest is counted.
 const PROBLEMS_MAX: usize = 100;
@@ -63,6 +63,22 @@ impl<S> Object<'_, S> {
 
     pub fn namespace(&self) -> &str {
         &self.report.document.namespace
+    }
+
+    /// Says that the object is not exported to this gateway's namespace, and ignores it for that.
+    pub fn ignore_as_hidden(&mut self, identity: &Identity) {
+        let message = format!(
+            "exportTo hides it from namespace {}, where this gateway is",
+            identity.namespace
+        );
+        self.report.tell(
+            "EG079",
+            Severity::Warning,
+            "spec.exportTo",
+            message.clone(),
+            "add that namespace or \"*\"",
+        );
+        self.report.ignore(message);
     }
 }
 

@@ -82,18 +82,7 @@ pub fn read<'a>(document: &'a Document, identity: &Identity) -> Result<Service<'
     if names::visibility(&object.spec.export_to, object.namespace(), &identity.namespace)
         == Visibility::Hidden
     {
-        let message = format!(
-            "exportTo hides it from namespace {}, where this gateway is",
-            identity.namespace
-        );
-        object.report.tell(
-            "EG079",
-            Severity::Warning,
-            "spec.exportTo",
-            message.clone(),
-            "add that namespace or \"*\"",
-        );
-        object.report.ignore(message);
+        object.ignore_as_hidden(identity);
         return Err(object.report);
     }
     let hosts = hosts(&mut object);

@@ -81,6 +81,7 @@ pub fn build(
 ) -> Known {
     let mut known = Known::default();
     for (index, service) in services.iter_mut().enumerate() {
+        let first = compiled.plan.upstreams.len();
         let mut twice = Vec::new();
         for host in &service.hosts {
             let namespace = service.report.document.namespace.as_str();
@@ -102,6 +103,7 @@ pub fn build(
                 }
             }
         }
+        tell_of_idle_names(service, &compiled.plan.upstreams[first..]);
         if let Some(first) = twice.first() {
             let message = format!(
                 "{first} is defined by an earlier object, which counts ({} in all)",
@@ -128,6 +130,24 @@ fn subsets<'r>(rules: &'r Rules<'_>, choice: &Choice) -> Vec<&'r Subset> {
         }
     }
     subsets
+}
+
+/// Names to verify are worth nothing where no certificate is verified; that must not go unsaid.
+fn tell_of_idle_names(service: &mut Service<'_>, upstreams: &[UpstreamSpec]) {
+    let verified = |upstream: &UpstreamSpec| match &upstream.key.security {
+        Security::Tls(tls) => !tls.skip_verify,
+        Security::Plain | Security::Broken(_) => false,
+    };
+    if service.alt_names.is_empty() || upstreams.is_empty() || upstreams.iter().any(verified) {
+        return;
+    }
+    service.report.fault(
+        "EG042",
+        Severity::Warning,
+        "spec.subjectAltNames",
+        "no certificate is verified on any of its ports, so these names have no effect",
+        "originate TLS with a DestinationRule, or remove them",
+    );
 }
 
 /// One port of one host of a service.

@@ -65,18 +65,7 @@ pub fn read<'a>(
     let visibility =
         names::visibility(&object.spec.export_to, object.namespace(), &identity.namespace);
     if visibility == Visibility::Hidden {
-        let message = format!(
-            "exportTo hides it from namespace {}, where this gateway is",
-            identity.namespace
-        );
-        object.report.tell(
-            "EG079",
-            Severity::Warning,
-            "spec.exportTo",
-            message.clone(),
-            "add that namespace or \"*\"",
-        );
-        object.report.ignore(message);
+        object.ignore_as_hidden(identity);
         return Err(object.report);
     }
     let bound = bound(&mut object, gateways);
