@@ -21,7 +21,8 @@ pub enum Persistence {
 /// Removes what must not go to the next hop: the hop-by-hop fields and those that Connection names.
 ///
 /// `TE: trailers` stays, other TE values go. A request whose Connection names a field that must
-/// arrive, such as Host, is refused; a response's such option is ignored.
+/// arrive, such as Host, or too many, is refused; a response's such options are ignored, since the
+/// rest must go all the same.
 pub fn strip_hop_by_hop(head: &mut Head) -> Result<(), Refusal> {
     if !head.may_have_any(HOP_BY_HOP) && !head.may_have_any(Names::of(&[Name::Te])) {
         return Ok(());
@@ -89,7 +90,10 @@ fn nominated(head: &Head) -> Result<SmallVec<[SmallVec<[u8; 24]>; 2]>, Refusal> 
     let mut names = SmallVec::new();
     for (index, option) in head.all(Name::Connection).flat_map(tokens).enumerate() {
         if index == CONNECTION_OPTIONS_MAX {
-            return Err(Refusal::TooManyConnectionOptions);
+            match head.is_request() {
+                true => return Err(Refusal::TooManyConnectionOptions),
+                false => break,
+            }
         }
         match Name::of(option) {
             name if is_essential(name) && head.is_request() => {
@@ -206,6 +210,16 @@ mod tests {
             &[("Connection", &options(CONNECTION_OPTIONS_MAX)), ("Connection", "b")],
         );
         assert_eq!(strip_hop_by_hop(&mut head), Err(Refusal::TooManyConnectionOptions));
+    }
+
+    #[test]
+    fn a_response_with_too_many_options_is_stripped_all_the_same() {
+        let options =
+            [vec!["x"; CONNECTION_OPTIONS_MAX].join(","), "upgrade, a".to_owned()].join(",");
+        let mut head =
+            response(&[("Connection", &options), ("Upgrade", "h2c"), ("X", "1"), ("A", "2")]);
+        assert_eq!(strip_hop_by_hop(&mut head), Ok(()));
+        assert_eq!(lines(&head), "A=2");
     }
 
     #[test]
