@@ -1,0 +1,162 @@
+//! Any text as a configuration: every object gets its verdict, every problem its place, and the plan that
+//! comes of it is sound, can be shown in every form, and is the same when it is written and read again.
+//!
+//! Parts of an input, apart by 0xFF: the documents, the content of every file they name, and the method,
+//! authority and target of a request to explain.
+#![no_main]
+
+use std::collections::HashSet;
+use std::sync::{Arc, OnceLock};
+
+use egret::config::problem::CODES;
+use egret::config::{self, Compiled, Document, Identity, Materials, Problem, document, native};
+use egret::inspect::explain::{Question, explain};
+use egret::inspect::{Format, View, What, render};
+use egret::model::{Action, Destination, Plan};
+use egret::settings::Settings;
+use egret::snapshot::Snapshot;
+use egret::upstream::tls::TlsContext;
+use libfuzzer_sys::fuzz_target;
+
+/// Entries of a document that are looked for one by one: each costs a walk through all of its text.
+const LOCATED_MAX: usize = 4;
+
+const FILE: &str = "fuzz.yaml";
+
+fuzz_target!(|input: &[u8]| {
+    let mut parts = input.split(|byte| *byte == 0xff);
+    let text = String::from_utf8_lossy(parts.next().unwrap_or_default());
+    let (documents, problems) = document::parse(FILE, &text);
+    problems.iter().for_each(|problem| is_told(problem, &text));
+    documents.iter().for_each(located);
+    let materials = materials(&documents, parts.next());
+    let compiled = config::compile(&documents, &materials, &Identity::default());
+    assert_eq!(config::compile(&documents, &materials, &Identity::default()), compiled);
+    compiled.problems.iter().for_each(|problem| is_told(problem, &text));
+    every_object_has_its_verdict(&documents, &compiled);
+    is_sound(&compiled);
+    is_read_again(&compiled, &materials);
+    let mut word = |default: &str| match parts.next() {
+        Some(part) => String::from_utf8_lossy(part).into_owned(),
+        None => default.to_owned(),
+    };
+    let question = Question {
+        method: word("GET"),
+        authority: word("edition.cnn.com"),
+        target: word("/"),
+        headers: Vec::new(),
+        port: compiled.plan.listeners.first().map(|listener| listener.port),
+    };
+    is_shown(&compiled, &question);
+    let (layer, _) = native::settings(&documents);
+    let _ = Settings::merge([layer, Default::default(), Default::default()]);
+});
+
+fn is_told(problem: &Problem, text: &str) {
+    assert!(CODES.iter().any(|(code, _)| *code == problem.code), "{}", problem.code);
+    assert!(!problem.message.is_empty() && !problem.object.is_empty());
+    let lines = text.lines().count().max(1) as u32 + 1; // what is unfinished is missed after the end
+    assert!((1..=lines).contains(&problem.place.line), "{problem:?} of {lines}");
+    assert!(problem.place.column >= 1 && !problem.to_string().is_empty());
+}
+
+fn located(document: &Document) {
+    let place = document.place();
+    for (path, entry) in document.entries().into_iter().take(LOCATED_MAX) {
+        assert!(entry >= place || path.is_empty(), "{path} at {entry} before {place}");
+        assert_eq!(document.locate(&path), entry, "{path}");
+    }
+    let _ = (document.locate("spec.http[0].route[0].destination.port"), document.value("spec.[0]"));
+}
+
+fn every_object_has_its_verdict(documents: &[Document], compiled: &Compiled) {
+    let verdicts = &compiled.provenance.verdicts;
+    let mut places: Vec<_> = verdicts.iter().map(|verdict| verdict.place.clone()).collect();
+    let mut expected: Vec<_> = documents.iter().map(Document::place).collect();
+    places.sort();
+    expected.sort();
+    assert_eq!(places, expected);
+}
+
+fn is_sound(compiled: &Compiled) {
+    let Plan { listeners, routes, upstreams } = &compiled.plan;
+    let made = &compiled.provenance;
+    assert_eq!(
+        (made.listeners.len(), made.routes.len(), made.upstreams.len()),
+        (listeners.len(), routes.len(), upstreams.len())
+    );
+    let mut names = HashSet::new();
+    assert!(listeners.iter().all(|listener| listener.port != 0 && names.insert(&listener.name)));
+    let mut keys = HashSet::new();
+    assert!(upstreams.iter().all(|upstream| keys.insert(&upstream.key)));
+    let mut taken = HashSet::new();
+    for (route, origins) in routes.iter().zip(&made.routes) {
+        assert!(!route.hosts.is_empty() && !route.listeners.is_empty());
+        assert_eq!(route.rules.len(), origins.len());
+        for listener in &route.listeners {
+            assert!(*listener < listeners.len());
+            assert!(route.hosts.iter().all(|host| taken.insert((listener, host))));
+        }
+        for rule in &route.rules {
+            let Action::Forward(forward) = &rule.action;
+            assert!(!forward.to.is_empty() && forward.to.iter().all(|(_, weight)| *weight > 0));
+            assert!(forward.to.iter().all(|(to, _)| match to {
+                Destination::Upstream(index) => *index < upstreams.len(),
+                Destination::Missing(_) => true,
+            }));
+            for edits in [&forward.request, &forward.response] {
+                for line in edits.set.iter().chain(&edits.add) {
+                    http::HeaderName::try_from(&line.name).expect("a name that can be written");
+                    http::HeaderValue::try_from(&line.value).expect("a value that can be written");
+                }
+            }
+        }
+    }
+}
+
+fn is_read_again(compiled: &Compiled, materials: &Materials) {
+    let text = native::render(&compiled.plan);
+    let (documents, problems) = document::parse("rendered", &text);
+    assert_eq!(problems, [], "{text}");
+    let again = config::compile(&documents, materials, &Identity::default());
+    assert_eq!(sorted(again.plan), sorted(compiled.plan.clone()), "{text}{:#?}", again.problems);
+}
+
+/// With the upstreams in the order of their names, the one thing that rendering may change.
+fn sorted(mut plan: Plan) -> Plan {
+    let names: Vec<String> = plan.upstreams.iter().map(|spec| spec.key.name.clone()).collect();
+    plan.upstreams.sort_by(|a, b| a.key.name.cmp(&b.key.name));
+    for rule in plan.routes.iter_mut().flat_map(|route| &mut route.rules) {
+        let Action::Forward(forward) = &mut rule.action;
+        for (to, _) in &mut forward.to {
+            if let Destination::Upstream(index) = to {
+                let name = &names[*index];
+                let place = plan.upstreams.iter().position(|spec| spec.key.name == *name);
+                *index = place.expect("every upstream is still there");
+            }
+        }
+    }
+    plan
+}
+
+fn is_shown(compiled: &Compiled, question: &Question) {
+    static TLS: OnceLock<TlsContext> = OnceLock::new();
+    let tls = TLS.get_or_init(|| TlsContext::new(&[]).expect("no files are named"));
+    let (snapshot, _) = Snapshot::build(&compiled.plan, &Snapshot::default(), tls);
+    let running = View { compiled, snapshot: Some(&snapshot) };
+    for what in What::ALL {
+        for format in [Format::Table, Format::Json, Format::Yaml] {
+            assert!(render(what, format, &running).ends_with('\n'), "{what:?} {format:?}");
+        }
+    }
+    if let Ok(explanation) = explain(question, &View { compiled, snapshot: None }, &snapshot) {
+        assert!(!explanation.to_string().is_empty());
+    }
+}
+
+/// Every file that is named holds the same, or cannot be read.
+fn materials(documents: &[Document], content: Option<&[u8]>) -> Materials {
+    let content = content.map(Arc::from).ok_or("there is no such file".to_owned());
+    let files = config::referenced_files(documents);
+    files.into_iter().map(|path| (path, content.clone())).collect()
+}
