@@ -33,6 +33,8 @@ pub struct Message {
     pub trailers: Option<Vec<Line>>,
     /// What the next hop gets of it.
     pub forwarded: Vec<u8>,
+    /// Bytes of the connection that stand behind it.
+    pub left: usize,
 }
 
 /// Why nothing more is read from a connection.
@@ -48,8 +50,8 @@ pub enum End {
 }
 
 /// The requests that a client's connection brings, until the first that is refused.
-pub fn requests(wire: &[u8], steer: &[u8]) -> (Vec<Message>, End) {
-    let mut connection = Connection::new(wire, steer, Begins::AtOnce);
+pub fn requests(wire: &[u8], steer: &[u8], limits: HeadLimits) -> (Vec<Message>, End) {
+    let mut connection = Connection::new(wire, steer, Begins::AtOnce, limits);
     let mut messages = Vec::new();
     loop {
         let mut head = match connection.head(parse::request) {
@@ -86,8 +88,13 @@ pub fn requests(wire: &[u8], steer: &[u8]) -> (Vec<Message>, End) {
 }
 
 /// The final response that an origin's connection brings to a request with this method.
-pub fn response(wire: &[u8], steer: &[u8], method: &[u8]) -> (Option<Message>, End) {
-    let mut connection = Connection::new(wire, steer, Begins::WhenAsked);
+pub fn response(
+    wire: &[u8],
+    steer: &[u8],
+    method: &[u8],
+    limits: HeadLimits,
+) -> (Option<Message>, End) {
+    let mut connection = Connection::new(wire, steer, Begins::WhenAsked, limits);
     connection.messages.queue(&connection.buffers, |out| out.push(b'?'));
     let _ = ready(|cx| connection.messages.poll_drain(cx, &connection.buffers));
     loop {
@@ -149,6 +156,7 @@ impl Message {
             body: Vec::new(),
             trailers: None,
             forwarded: Vec::new(),
+            left: 0,
         }
     }
 
@@ -168,25 +176,26 @@ struct Connection {
     messages: Messages<Stream>,
     buffers: Buffers,
     steer: Vec<u8>,
+    limits: HeadLimits,
 }
 
 type ParseHead =
     fn(&[u8], &HeadLimits, &mut egret::wire::HeadMemory) -> Result<egret::wire::Parsed, Refusal>;
 
 impl Connection {
-    fn new(wire: &[u8], steer: &[u8], begins: Begins) -> Self {
+    fn new(wire: &[u8], steer: &[u8], begins: Begins, limits: HeadLimits) -> Self {
         let buffers = Buffers::default();
         let messages = Messages::new(Stream::new(wire, steer, begins), &[], &buffers);
-        Self { messages, buffers, steer: steer.to_vec() }
+        Self { messages, buffers, steer: steer.to_vec(), limits }
     }
 
     fn head(&mut self, parse: ParseHead) -> Result<Head, End> {
-        ready(|cx| self.messages.poll_head(cx, parse, &LIMITS, &self.buffers)).map_err(|error| {
-            match error {
+        ready(|cx| self.messages.poll_head(cx, parse, &self.limits, &self.buffers)).map_err(
+            |error| match error {
                 HeadError::Closed | HeadError::Truncated(_) => End::Stream,
                 HeadError::Refused(refusal) => End::Refused(refusal),
-            }
-        })
+            },
+        )
     }
 
     /// Relays a message to the next hop, piece by piece; why it stopped early, if it did.
@@ -216,6 +225,7 @@ impl Connection {
         }
         ready(|cx| onward.poll_drain(cx, &self.buffers)).expect("memory takes everything");
         message.forwarded = onward.into_parts().0.output;
+        message.left = self.messages.unread().len() + self.messages.stream().left();
         ended
     }
 

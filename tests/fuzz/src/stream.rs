@@ -38,11 +38,16 @@ impl Stream {
         Self { input: input.to_vec(), read: 0, output: Vec::new(), reads, writes, begins }
     }
 
+    /// Bytes that were not read yet.
+    pub fn left(&self) -> usize {
+        self.input.len() - self.read
+    }
+
     fn next_read(&mut self, room: usize) -> Poll<&[u8]> {
         if self.begins == Begins::WhenAsked && self.output.is_empty() {
             return Poll::Pending;
         }
-        let left = self.input.len() - self.read;
+        let left = self.left();
         if left == 0 {
             return Poll::Ready(&[]);
         }

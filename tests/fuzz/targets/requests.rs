@@ -2,15 +2,15 @@
 //! sent on in such a way that the next hop finds the same messages.
 #![no_main]
 
-use egret::wire::{Framing, Name, Version};
-use egret_fuzz::ours::{self, End, Message, ONE_HOP};
+use egret::wire::{Framing, HeadLimits, Name, Version};
+use egret_fuzz::ours::{self, End, LIMITS, Message, ONE_HOP};
 use egret_fuzz::{Line, normalised, steered, theirs};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
     let Some((steer, wire)) = steered(input) else { return };
-    let (whole, end) = ours::requests(wire, &[]);
-    let (cut, cut_end) = ours::requests(wire, steer);
+    let (whole, end) = ours::requests(wire, &[], LIMITS);
+    let (cut, cut_end) = ours::requests(wire, steer, LIMITS);
     same_however_cut(&whole, end, &cut, cut_end, wire.len());
     same_as_hyper(&whole, end, &theirs::requests(wire, steer).0);
     for message in whole.iter().filter(|message| message.is_whole()) {
@@ -21,7 +21,7 @@ fuzz_target!(|input: &[u8]| {
 fn same_however_cut(whole: &[Message], end: End, cut: &[Message], cut_end: End, length: usize) {
     match (end, cut_end) {
         // Beyond the limits, what is found first depends on what is looked at first.
-        (End::Refused(_), End::Refused(_)) if length > ours::LIMITS.bytes => {}
+        (End::Refused(_), End::Refused(_)) if length > LIMITS.bytes => {}
         // Which words the log has for it may depend on what came behind it; what is answered may not.
         (End::Refused(one), End::Refused(other)) => assert_eq!(one.refused(), other.refused()),
         _ => assert_eq!(end, cut_end),
@@ -88,9 +88,9 @@ fn hyper_closes(message: &Message) -> bool {
 
 /// What is sent on is one message for hyper and for us, with everything that is not for one hop.
 fn arrives(sent: &Message) {
-    let (again, end) = ours::requests(&sent.forwarded, &[]);
+    let (again, end) = ours::requests(&sent.forwarded, &[], HeadLimits::default());
     let [again] = again.as_slice() else { panic!("{} messages, {end:?}", again.len()) };
-    assert!(again.is_whole());
+    assert!(again.is_whole() && again.left == 0);
     assert_eq!(
         (&again.method, &again.target, &again.body),
         (&sent.method, &sent.target, &sent.body)
@@ -109,9 +109,13 @@ fn arrives(sent: &Message) {
         };
         assert!(expected.contains(&value.as_slice()), "{}", value.escape_ascii());
     }
-    let (theirs, _) = theirs::requests(&sent.forwarded, &[]);
+    let next = b"GET /next HTTP/1.1\r\nHost: next.test\r\n\r\n";
+    let (theirs, _) = theirs::requests(&[&sent.forwarded, &next[..]].concat(), &[]);
     match theirs.as_slice() {
-        [one] => assert_eq!((&one.body, one.is_whole), (&sent.body, true)),
+        [one, next] => {
+            assert_eq!((&one.body, one.is_whole), (&sent.body, true));
+            assert_eq!(next.target, b"/next");
+        }
         [] => assert!(hyper_is_stricter(sent)),
         _ => panic!("hyper finds {} messages", theirs.len()),
     }

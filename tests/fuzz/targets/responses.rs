@@ -5,8 +5,8 @@
 #![no_main]
 
 use egret::wire::fields::CONNECTION_OPTIONS_MAX;
-use egret::wire::{Framing, Name, Version};
-use egret_fuzz::ours::{self, End, Message, ONE_HOP};
+use egret::wire::{Framing, HeadLimits, Name, Version};
+use egret_fuzz::ours::{self, End, LIMITS, Message, ONE_HOP};
 use egret_fuzz::{Line, normalised, steered, theirs};
 use libfuzzer_sys::fuzz_target;
 
@@ -15,8 +15,8 @@ const METHODS: [&[u8]; 3] = [b"GET", b"HEAD", b"POST"];
 fuzz_target!(|input: &[u8]| {
     let Some((steer, wire)) = steered(input) else { return };
     let method = METHODS[usize::from(steer[0]) % METHODS.len()];
-    let (whole, end) = ours::response(wire, &[], method);
-    let (cut, cut_end) = ours::response(wire, steer, method);
+    let (whole, end) = ours::response(wire, &[], method, LIMITS);
+    let (cut, cut_end) = ours::response(wire, steer, method, LIMITS);
     same_however_cut(whole.as_ref(), end, cut.as_ref(), cut_end, wire.len());
     let theirs = theirs::response(wire, steer, method);
     same_as_hyper(whole.as_ref(), end, theirs.as_ref().ok());
@@ -36,13 +36,15 @@ fn same_however_cut(
 ) {
     match (end, cut_end) {
         // Beyond the limits, what is found first depends on what is looked at first.
-        (End::Refused(_), End::Refused(_)) if length > ours::LIMITS.bytes => {}
+        (End::Refused(_), End::Refused(_)) if length > LIMITS.bytes => {}
         // Which words the log has for it may depend on what came behind it; what is answered may not.
         (End::Refused(one), End::Refused(other)) => assert_eq!(one.refused(), other.refused()),
         _ => assert_eq!(end, cut_end),
     }
     match (whole, cut) {
-        (Some(a), Some(b)) if a.is_whole() || b.is_whole() => assert_eq!(a.body, b.body),
+        (Some(a), Some(b)) if a.is_whole() || b.is_whole() => {
+            assert_eq!((&a.body, a.left), (&b.body, b.left));
+        }
         (Some(a), Some(b)) => {
             assert_eq!((a.status, &a.lines), (b.status, &b.lines));
             assert!(a.body.starts_with(&b.body) || b.body.starts_with(&a.body));
@@ -80,9 +82,9 @@ fn hyper_is_stricter(message: &Message) -> bool {
 
 /// What is passed on is one message for hyper and for us, with everything that is not for one hop.
 fn arrives(sent: &Message, method: &[u8]) {
-    let (again, end) = ours::response(&sent.forwarded, &[], method);
+    let (again, end) = ours::response(&sent.forwarded, &[], method, HeadLimits::default());
     let again = again.unwrap_or_else(|| panic!("nothing, {end:?}"));
-    assert!(again.is_whole());
+    assert!(again.is_whole() && again.left == 0);
     assert_eq!((again.status, &again.body), (sent.status, &sent.body));
     assert_eq!(end_to_end(&again.lines), end_to_end_of(sent));
     for (name, value) in again.lines.iter().filter(|(name, _)| is_one_hop(name)) {
