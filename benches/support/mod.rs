@@ -174,6 +174,7 @@ fn plan(origin: &Origin, hosts: &[String]) -> Plan {
         subject_alt_names: vec![],
         service_alt_names: vec![],
         roots: Roots::Pem { path: "ca.pem".into(), pem: origin.ca.clone().into() },
+        revoked: None,
         identity: None,
         skip_verify: false,
     };

@@ -10,6 +10,7 @@ mod harness;
 
 mod article;
 mod commands;
+mod credentials;
 mod dns;
 mod errors;
 mod forms;
