@@ -5,12 +5,14 @@
 
 pub mod duration;
 pub mod failure;
+pub mod headers;
 pub mod host;
 pub mod listener;
 pub mod route;
 pub mod upstream;
 
 pub use failure::{Failure, Flag, Refused};
+pub use headers::HeaderPolicy;
 pub use host::{Authority, Host, HostPattern};
 pub use listener::Listener;
 pub use route::{

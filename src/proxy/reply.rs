@@ -169,7 +169,7 @@ fn write(row: &Row, asked: Asked, record: &Record<'_>, lane: &Lane) -> (Head, Ve
     }
     head.append(b"content-length", body.len().to_string().as_bytes());
     head.append(b"date", lane.date().as_bytes());
-    head.append(b"server", b"egret");
+    head.append(b"server", lane.headers.server.as_deref().unwrap_or("egret").as_bytes());
     let proxy_status = format!("egret; error={}; details=\"{}\"", row.token, short(row.details));
     head.append(b"proxy-status", proxy_status.as_bytes());
     (head, body.into_bytes())

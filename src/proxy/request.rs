@@ -4,11 +4,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::exchange::{self, Order};
-use super::headers;
+use super::headers::{self, location, loops};
 use super::lane::Lane;
 use super::relay;
 use super::reply;
 use crate::downstream::Client;
+use crate::model::headers::{Location, RequestId};
 use crate::model::{Authority, Failure, Security};
 use crate::observe::{self, Record, RequestFacts};
 use crate::snapshot::{Found, Onward, Snapshot};
@@ -33,6 +34,9 @@ pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) ->
     let ends = client.ends();
     let mut record = Record::begin(lane.clock(), ends.peer, ends.local);
     record.version = Some(observed(head.version()));
+    if lane.headers.request_id == RequestId::Make {
+        headers::make_request_id(&mut head, &mut lane.random.borrow_mut());
+    }
     let noted = lane.note(|| facts(&head));
     let asked = reply::Asked::of(&head);
 
@@ -59,6 +63,10 @@ async fn start<'s>(
     let host = target.authority.host();
     let found = find(head, host, client, snapshot)?;
     record.route = Some(found.pattern);
+    if loops::has_come_around(head, &lane.headers) {
+        lane.warn_of_loop();
+        return Err(Failure::Looped);
+    }
     let rule = found.rule.ok_or(Failure::NoRoute)?;
     record.rule = Some(rule.plan.name.as_str()).filter(|name| !name.is_empty());
     let upgrade = headers::upgrade(head, framing).map_err(Failure::Refused)?;
@@ -71,16 +79,22 @@ async fn start<'s>(
         let reason = "the request's target says https, but the upstream is plain text";
         return Err(Failure::Misconfigured(reason.into()));
     }
-    headers::outbound(head, rule.forward(), &upstream.key, upgrade).map_err(Failure::from)?;
+    let ends = client.ends();
+    let (policy, forward) = (&lane.headers, rule.forward());
+    headers::outbound(head, policy, ends.peer.ip(), forward, &upstream.key, upgrade)?;
     let order = Order {
         head,
         framing,
-        forward: rule.forward(),
+        forward,
         upstream,
         server_name: rule.rewritten_host().unwrap_or(host),
         want: if upgrade == headers::Upgrade::None { Want::Any } else { Want::Http1 },
     };
-    exchange::start(order, client, record, lane).await
+    let (mut response, exchange) = exchange::start(order, client, record, lane).await?;
+    if policy.location == Location::Rewrite {
+        location::rewrite(&mut response, target.authority.port, ends, snapshot);
+    }
+    Ok((response, exchange))
 }
 
 /// The body that a request's head announces; an HTTP/1.1 connection reads it so from here on.
@@ -135,7 +149,7 @@ fn take_target(head: &mut Head) -> Result<Target, Failure> {
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
     let (name, path) = (rest[..end].to_vec(), rest[end..].to_vec());
     let authority = Authority::parse(&name).ok_or(Refusal::HostInvalid)?;
-    head.set(b"host", &name);
+    head.set(b"Host", &name);
     match path.first() {
         Some(b'/') => head.set_target(&path),
         _ => head.set_target(&[b"/", &path[..]].concat()),
