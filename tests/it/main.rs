@@ -15,6 +15,7 @@ mod errors;
 mod forms;
 mod h2;
 mod harness_itself;
+mod headers;
 mod lifecycle;
 mod listener;
 mod observe;
