@@ -18,6 +18,7 @@ mod harness_itself;
 mod headers;
 mod lifecycle;
 mod listener;
+mod loops;
 mod observe;
 mod offline;
 mod pools;
