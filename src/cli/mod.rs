@@ -7,6 +7,7 @@ mod admin;
 pub mod check;
 pub mod demo;
 pub mod explain;
+mod header_flags;
 mod offline;
 pub mod run;
 pub mod show;
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use self::header_flags::HeaderFlags;
 use crate::model::Authority;
 use crate::settings::{Given, Layer};
 
@@ -281,36 +283,10 @@ pub struct Flags {
     headers: HeaderFlags,
 }
 
-/// The flags of `run` that make the header policy; settings like the others.
-#[derive(Debug, Default, Args)]
-#[command(
-    next_help_heading = "Header policy (settings too; the defaults tell an origin nothing of the inside)"
-)]
-struct HeaderFlags {
-    /// X-Forwarded-For: remove, or append the client's address [default: remove]
-    #[arg(long, value_name = "WHAT")]
-    xff: Option<String>,
-    /// X-Forwarded-Proto: https where TLS is originated, preserve, downstream or strip [default: https]
-    #[arg(long, value_name = "WHAT")]
-    forwarded_proto: Option<String>,
-    /// X-Request-Id: keep, make where there is none, or strip [default: keep]
-    #[arg(long, value_name = "WHAT")]
-    request_id: Option<String>,
-    /// Add Via with this name to requests and responses [default: off]
-    #[arg(long, value_name = "NAME")]
-    via: Option<String>,
-    /// Server of every response, in place of the origin's [default: pass]
-    #[arg(long, value_name = "NAME")]
-    server_header: Option<String>,
-    /// Lead redirects to https://HOST back through here as http://HOST, for hosts routed with TLS
-    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
-    rewrite_location: Option<String>,
-}
-
 impl Flags {
     /// The flags that were given, for `Settings::merge`.
     pub fn layer(&self) -> Layer {
-        let given: [(&'static str, &[String]); 21] = [
+        let given: [(&'static str, &[String]); 15] = [
             ("port-map", &self.port_map),
             ("bind", self.bind.as_slice()),
             ("admin", self.admin.as_slice()),
@@ -326,14 +302,9 @@ impl Flags {
             ("labels", &self.labels),
             ("namespace", self.namespace.as_slice()),
             ("root-namespace", self.root_namespace.as_slice()),
-            ("xff", self.headers.xff.as_slice()),
-            ("forwarded-proto", self.headers.forwarded_proto.as_slice()),
-            ("request-id", self.headers.request_id.as_slice()),
-            ("via", self.headers.via.as_slice()),
-            ("server-header", self.headers.server_header.as_slice()),
-            ("rewrite-location", self.headers.rewrite_location.as_slice()),
         ];
-        let given = given.into_iter().filter(|(_, texts)| !texts.is_empty());
+        let given = given.into_iter().chain(self.headers.given());
+        let given = given.filter(|(_, texts)| !texts.is_empty());
         given.map(|(name, texts)| (name, Given::split(name, format!("--{name}"), texts))).collect()
     }
 }

@@ -124,18 +124,23 @@ fn every_variable_is_read_and_lists_are_split_at_commas() {
         log: "warn,egret=debug".to_owned(),
         namespace: "egress".to_owned(),
         root_namespace: "root".to_owned(),
-        headers: HeaderPolicy {
-            xff: Xff::Append,
-            forwarded_proto: ForwardedProto::Downstream,
-            request_id: RequestId::Make,
-            via: Some("egress-1".to_owned()),
-            server: Some("edge 1".to_owned()),
-            location: Location::Rewrite,
-            loop_mark: loop_mark("egress", &labels),
-        },
+        headers: HeaderPolicy { loop_mark: loop_mark("egress", &labels), ..every_header_setting() },
         labels,
     };
     assert_eq!(read, Ok(expected));
+}
+
+/// What the `EGRET_...` variables of the test above ask for.
+fn every_header_setting() -> HeaderPolicy {
+    HeaderPolicy {
+        xff: Xff::Append,
+        forwarded_proto: ForwardedProto::Downstream,
+        request_id: RequestId::Make,
+        via: Some("egress-1".to_owned()),
+        server: Some("edge 1".to_owned()),
+        location: Location::Rewrite,
+        loop_mark: String::new(),
+    }
 }
 
 #[test]
