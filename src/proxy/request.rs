@@ -79,9 +79,8 @@ async fn start<'s>(
         let reason = "the request's target says https, but the upstream is plain text";
         return Err(Failure::Misconfigured(reason.into()));
     }
-    let ends = client.ends();
-    let (policy, forward) = (&lane.headers, rule.forward());
-    headers::outbound(head, policy, ends.peer.ip(), forward, &upstream.key, upgrade)?;
+    let (forward, peer) = (rule.forward(), client.ends().peer.ip());
+    headers::outbound(head, &lane.headers, peer, forward, &upstream.key, upgrade)?;
     let order = Order {
         head,
         framing,
@@ -91,8 +90,8 @@ async fn start<'s>(
         want: if upgrade == headers::Upgrade::None { Want::Any } else { Want::Http1 },
     };
     let (mut response, exchange) = exchange::start(order, client, record, lane).await?;
-    if policy.location == Location::Rewrite {
-        location::rewrite(&mut response, target.authority.port, ends, snapshot);
+    if lane.headers.location == Location::Rewrite {
+        location::rewrite(&mut response, target.authority.port, client.ends(), snapshot);
     }
     Ok((response, exchange))
 }
