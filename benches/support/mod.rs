@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use egret::model::{
-    Action, Addressing, Destination, Forward, HeaderPolicy, Host, HostPattern, Listener, PathMatch,
+    Action, Addressing, Condition, Destination, Forward, HeaderPolicy, Host, HostPattern, Listener,
     Plan, Policy, Protocol, Route, Rule, Security, TlsSpec, UpstreamKey, UpstreamSpec,
     upstream::Roots,
 };
@@ -188,8 +188,7 @@ fn plan(origin: &Origin, hosts: &[String]) -> Plan {
     };
     let rule = Rule {
         name: String::new(),
-        path: PathMatch::Prefix("/".into()),
-        methods: vec![],
+        condition: Condition::default(),
         action: Action::Forward(Forward::new(Destination::Upstream(0))),
     };
     let further = hosts.iter().map(|host| HostPattern::parse(host).expect("valid"));

@@ -10,7 +10,7 @@ pub mod loops;
 use std::net::IpAddr;
 
 use crate::model::headers::{ForwardedProto, RequestId, Xff};
-use crate::model::{Forward, HeaderEdits, HeaderPolicy, Refused, Security, UpstreamKey};
+use crate::model::{Forward, HeaderEdits, HeaderPolicy, Refused, Security, Share, UpstreamKey};
 use crate::wire::{Framing, Head, Name, Names, Refusal, Version, fields};
 
 /// What a request asks its connection to become.
@@ -56,13 +56,14 @@ pub fn outbound(
     policy: &HeaderPolicy,
     client: IpAddr,
     forward: &Forward,
+    share: &Share,
     upstream: &UpstreamKey,
     upgrade: Upgrade,
 ) -> Result<(), Refusal> {
     fields::strip_hop_by_hop(head)?;
     remove_internal(head, policy.xff);
     let tls = upstream.security != Security::Plain;
-    match &forward.rewrite_host {
+    match forward.host_sent(share) {
         Some(host) => head.set(b"Host", host.as_bytes()),
         None if tls => drop_default_port(head, upstream.port),
         None => {}
@@ -87,12 +88,14 @@ pub fn outbound(
         head.set(b"connection", b"upgrade");
         head.set(b"upgrade", b"websocket");
     }
+    edit(head, &share.request);
     edit(head, &forward.request);
     Ok(())
 }
 
-/// Makes an origin's final head fit to be sent to the client; `date` is the time now, as HTTP writes it.
-pub fn inbound(head: &mut Head, policy: &HeaderPolicy, edits: &HeaderEdits, date: &str) {
+/// Makes an origin's final head fit to be sent to the client, in the order of the edits; `date` is the
+/// time now, as HTTP writes it.
+pub fn inbound(head: &mut Head, policy: &HeaderPolicy, edits: [&HeaderEdits; 2], date: &str) {
     interim(head);
     if !head.may_have_any(Names::of(&[Name::Date])) {
         head.append(b"date", date.as_bytes());
@@ -103,7 +106,7 @@ pub fn inbound(head: &mut Head, policy: &HeaderPolicy, edits: &HeaderEdits, date
     if let Some(name) = &policy.via {
         append_via(head, name);
     }
-    edit(head, edits);
+    edits.into_iter().for_each(|edits| edit(head, edits));
 }
 
 /// Makes an origin's interim head fit to be sent to the client.
@@ -113,7 +116,7 @@ pub fn interim(head: &mut Head) {
 }
 
 /// Applies a route's edits: remove, then set, then append.
-fn edit(head: &mut Head, edits: &HeaderEdits) {
+pub fn edit(head: &mut Head, edits: &HeaderEdits) {
     if edits.is_empty() {
         return;
     }

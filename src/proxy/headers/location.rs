@@ -6,7 +6,7 @@
 
 use crate::downstream::Ends;
 use crate::model::{Authority, Security};
-use crate::snapshot::{Onward, Rule, Snapshot};
+use crate::snapshot::{Asked, Destination, Rule, Snapshot};
 use crate::wire::Head;
 
 /// The port of `https` (RFC 9110, section 4.2.2).
@@ -15,17 +15,25 @@ const HTTPS_PORT: u16 = 443;
 const HTTP_PORT: u16 = 80;
 
 /// Rewrites the Location of a response, if it leads to a host that the listener would originate TLS to.
-/// `port` is the one that the client's Host names, and is named again.
-pub fn rewrite(head: &mut Head, port: Option<u16>, ends: Ends, snapshot: &Snapshot) {
-    let Some(location) = head.find_named(b"location") else { return };
-    if let Some(rewritten) = rewritten(location, port, ends, snapshot) {
-        head.set(b"location", &rewritten);
+/// `port` is the one that the client's Host names, and is named again. `request` has been answered; it
+/// becomes the one that the client would come back with.
+pub fn rewrite(
+    response: &mut Head,
+    port: Option<u16>,
+    request: &mut Head,
+    ends: Ends,
+    snapshot: &Snapshot,
+) {
+    let Some(location) = response.find_named(b"location") else { return };
+    if let Some(rewritten) = rewritten(location, port, request, ends, snapshot) {
+        response.set(b"location", &rewritten);
     }
 }
 
 fn rewritten(
     location: &[u8],
     port: Option<u16>,
+    request: &mut Head,
     ends: Ends,
     snapshot: &Snapshot,
 ) -> Option<Vec<u8>> {
@@ -33,10 +41,10 @@ fn rewritten(
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#'));
     let (name, after) = rest.split_at(end.unwrap_or(rest.len()));
     let authority = Authority::parse(name)?;
-    let path = after.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
-    let path = if path.is_empty() { b"/" } else { path };
-    let routes = &snapshot.routes;
-    let found = routes.find((ends.local, ends.port), authority.host(), path, b"GET")?;
+    request.set(b"Host", name);
+    request.set_target(&target(after));
+    let asked = Asked { head: request, scheme: "http" };
+    let found = snapshot.routes.find((ends.local, ends.port), authority.host(), asked)?;
     if !originates_tls(found.rule?, authority.port.unwrap_or(HTTPS_PORT)) {
         return None;
     }
@@ -49,6 +57,15 @@ fn rewritten(
     Some(rewritten)
 }
 
+/// Path and query of what follows an authority, in origin-form.
+fn target(after: &[u8]) -> Vec<u8> {
+    let end = memchr::memchr(b'#', after).unwrap_or(after.len());
+    match after.first() {
+        Some(b'/') => after[..end].to_vec(),
+        _ => [b"/", &after[..end]].concat(),
+    }
+}
+
 fn strip_https(location: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = location.split_at_checked(b"https://".len())?;
     scheme.eq_ignore_ascii_case(b"https://").then_some(rest)
@@ -57,14 +74,14 @@ fn strip_https(location: &[u8]) -> Option<&[u8]> {
 /// Whether the rule leads to what `https` means on this port, wherever it leads: over TLS, and to the
 /// same port unless that is the default, by which an origin on any port may call itself.
 fn originates_tls(rule: &Rule, port: u16) -> bool {
-    let leads_there = |onward: &Onward| match onward {
-        Onward::Upstream(upstream) => {
+    let leads_there = |to: &Destination| match to {
+        Destination::Upstream(upstream) => {
             matches!(upstream.key.security, Security::Tls(_))
                 && (port == HTTPS_PORT || port == upstream.key.port)
         }
-        Onward::Missing(_) => false,
+        Destination::Missing(_) => false,
     };
-    !rule.onward.is_empty() && rule.onward.iter().all(|(onward, _)| leads_there(onward))
+    !rule.onward.is_empty() && rule.onward.iter().all(|onward| leads_there(&onward.to))
 }
 
 /// The host of an authority as it is written.
