@@ -279,8 +279,14 @@ fn a_response_without_a_date_gets_one_and_interim_ones_do_not() {
 #[test]
 fn replies_of_our_own_bear_our_name_or_the_one_given() {
     for (flags, server) in [(&[][..], "egret"), (&["--server-header", "edge"], "edge")] {
-        let both = both(flags);
-        assert_eq!(both.gateway.get("nowhere.example.com", "/").field("server"), Some(server));
+        let config =
+            "routes:\n- hosts: [words.example.com]\n  respond: { status: 200, body: words }\n";
+        let gateway = Setup::new(config).flags(flags).start();
+        for host in ["nowhere.example.com", "words.example.com"] {
+            let response = gateway.get(host, "/");
+            assert_eq!(response.field("server"), Some(server), "{host}");
+            assert_eq!(response.field("via"), None, "{host}");
+        }
     }
 }
 
@@ -330,6 +336,11 @@ fn redirects_to_what_is_routed_over_tls_come_back_through_the_gateway() {
   to: https://high.example.com:8443
 - hosts: [plain.example.com]
   to: http://plain.example.com
+- hosts: [asked.example.com]
+  rules:
+  - match: { headers: [{ name: x-way, exact: tls }] }
+    to: https://asked.example.com
+  to: http://asked.example.com
 - hosts: [mixed.example.com]
   rules:
   - match: { path: { prefix: /tls/ } }
@@ -375,6 +386,19 @@ fn redirects_to_what_is_routed_over_tls_come_back_through_the_gateway() {
         assert_eq!(response.field("location"), Some(*expected), "{host} {location}");
         assert_eq!(response.field("content-location"), Some(*location));
         assert_eq!(response.field("refresh"), Some(format!("0;url={location}").trim()));
+    }
+    let answer =
+        "HTTP/1.1 302 Found\r\nlocation: https://asked.example.com/\r\ncontent-length: 0\r\n\r\n";
+    origin.raw("/asked", answer.as_bytes());
+    for (way, scheme) in [("tls", "http"), ("plain", "https")] {
+        let mut client = gateway.client();
+        client.send(format!("GET /asked HTTP/1.1\r\nHost: {HOST}\r\nX-Way: {way}\r\n\r\n"));
+        let expected = format!("{scheme}://asked.example.com/");
+        assert_eq!(
+            client.response().field("location"),
+            Some(expected.as_str()),
+            "as it would be asked"
+        );
     }
     let client = H2Client::connect(gateway.port(443));
     let response = client.request(h2_request("GET", "api.example.com:8080", "/0", &[]), "");
