@@ -325,9 +325,8 @@ fn the_policy_is_read_from_settings_and_the_environment() {
     );
 }
 
-#[test]
-fn redirects_to_what_is_routed_over_tls_come_back_through_the_gateway() {
-    let config = "routes:
+/// Hosts that are routed over TLS, in plain text, or either way.
+const REDIRECTED: &str = "routes:
 - hosts: [api.example.com]
   to: https://api.example.com
 - hosts: ['*.wild.example.com']
@@ -347,6 +346,9 @@ fn redirects_to_what_is_routed_over_tls_come_back_through_the_gateway() {
     to: https://mixed.example.com
   to: http://mixed.example.com
 ";
+
+#[test]
+fn redirects_to_what_is_routed_over_tls_come_back_through_the_gateway() {
     // the client's Host; the origin's Location; what the client gets
     let cases = [
         (HOST, "https://api.example.com/a?b#c", "http://api.example.com/a?b#c"),
@@ -380,29 +382,32 @@ fn redirects_to_what_is_routed_over_tls_come_back_through_the_gateway() {
         origin.raw(&format!("/{at}"), answer.as_bytes());
     }
     let gateway =
-        Setup::new(config).flags(&["--rewrite-location"]).origin(HOST, 443, &origin).start();
+        Setup::new(REDIRECTED).flags(&["--rewrite-location"]).origin(HOST, 443, &origin).start();
     for (at, (host, location, expected)) in cases.iter().enumerate() {
         let response = gateway.get(host, &format!("/{at}"));
         assert_eq!(response.field("location"), Some(*expected), "{host} {location}");
         assert_eq!(response.field("content-location"), Some(*location));
         assert_eq!(response.field("refresh"), Some(format!("0;url={location}").trim()));
     }
+    let client = H2Client::connect(gateway.port(443));
+    let response = client.request(h2_request("GET", "api.example.com:8080", "/0", &[]), "");
+    assert_eq!(response.fields["location"], "http://api.example.com:8080/a?b#c");
+}
+
+#[test]
+fn a_redirect_is_led_back_if_the_client_would_be_routed_over_tls_with_the_same_fields() {
+    let origin = Origin::tls(&[HOST]);
     let answer =
         "HTTP/1.1 302 Found\r\nlocation: https://asked.example.com/\r\ncontent-length: 0\r\n\r\n";
     origin.raw("/asked", answer.as_bytes());
+    let gateway =
+        Setup::new(REDIRECTED).flags(&["--rewrite-location"]).origin(HOST, 443, &origin).start();
     for (way, scheme) in [("tls", "http"), ("plain", "https")] {
         let mut client = gateway.client();
         client.send(format!("GET /asked HTTP/1.1\r\nHost: {HOST}\r\nX-Way: {way}\r\n\r\n"));
         let expected = format!("{scheme}://asked.example.com/");
-        assert_eq!(
-            client.response().field("location"),
-            Some(expected.as_str()),
-            "as it would be asked"
-        );
+        assert_eq!(client.response().field("location"), Some(expected.as_str()), "{way}");
     }
-    let client = H2Client::connect(gateway.port(443));
-    let response = client.request(h2_request("GET", "api.example.com:8080", "/0", &[]), "");
-    assert_eq!(response.fields["location"], "http://api.example.com:8080/a?b#c");
 }
 
 #[test]
