@@ -4,14 +4,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::exchange::{self, Order};
-use super::headers;
+use super::headers::{self, location, loops};
 use super::lane::Lane;
 use super::relay;
-use super::reply;
+use super::{reply, rewrite};
 use crate::downstream::Client;
-use crate::model::{Authority, Failure, Security};
+use crate::model::headers::{Location, RequestId};
+use crate::model::{Action, Authority, Failure, Host, Security};
 use crate::observe::{self, Record, RequestFacts};
-use crate::snapshot::{Found, Onward, Snapshot};
+use crate::snapshot::{Asked, Destination, Found, Snapshot};
 use crate::upstream::connect::Want;
 use crate::wire::{Framing, Head, Name, Refusal, Version, framing};
 
@@ -33,17 +34,33 @@ pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) ->
     let ends = client.ends();
     let mut record = Record::begin(lane.clock(), ends.peer, ends.local);
     record.version = Some(observed(head.version()));
+    if lane.headers.request_id == RequestId::Make {
+        headers::make_request_id(&mut head, &mut lane.random.borrow_mut());
+    }
     let noted = lane.note(|| facts(&head));
     let asked = reply::Asked::of(&head);
 
     let started = start(&mut head, client, &snapshot, &mut record, lane).await;
     let next = match started {
-        Ok(exchange) => relay::both(exchange, client, asked, &mut record, lane).await,
+        Ok(Started::Exchange(exchange)) => {
+            relay::both(exchange, client, asked, &mut record, lane).await
+        }
+        Ok(Started::Configured(answer)) => {
+            reply::configured(client, asked, answer, &mut record, lane).await
+        }
         Err(failure) => reply::local(client, asked, &failure, &mut record, lane).await,
     };
     lane.observe(&record, noted);
     lane.buffers.give_back_head(head.into_memory());
     next
+}
+
+/// What answers a request.
+enum Started<'s> {
+    /// An origin, whose response head is here.
+    Exchange((Head, exchange::Exchange<'s>)),
+    /// The configuration itself.
+    Configured(reply::Configured<'s>),
 }
 
 /// Everything until a response head is here.
@@ -53,34 +70,57 @@ async fn start<'s>(
     snapshot: &'s Arc<Snapshot>,
     record: &mut Record<'s>,
     lane: &Rc<Lane>,
-) -> Result<(Head, exchange::Exchange<'s>), Failure> {
+) -> Result<Started<'s>, Failure> {
     let framing = body_of(head, client)?;
     let target = take_target(head)?;
     let host = target.authority.host();
-    let found = find(head, host, client, snapshot)?;
+    let found = find(head, &target, client, snapshot)?;
     record.route = Some(found.pattern);
+    if loops::has_come_around(head, &lane.headers) {
+        lane.warn_of_loop();
+        return Err(Failure::Looped);
+    }
     let rule = found.rule.ok_or(Failure::NoRoute)?;
     record.rule = Some(rule.plan.name.as_str()).filter(|name| !name.is_empty());
     let upgrade = headers::upgrade(head, framing).map_err(Failure::Refused)?;
-    let upstream = match rule.pick(&mut lane.random.borrow_mut()) {
-        Some(Onward::Upstream(upstream)) => upstream,
-        Some(Onward::Missing(_)) | None => return Err(Failure::NoCluster),
+    let forward = match &rule.plan.action {
+        Action::Forward(forward) => forward,
+        Action::Redirect(redirect) => {
+            let location = rewrite::location(redirect, head, target.scheme.as_str());
+            return Ok(Started::Configured(reply::Configured::Redirect(redirect, location)));
+        }
+        Action::Respond(respond) => {
+            return Ok(Started::Configured(reply::Configured::Respond(respond)));
+        }
     };
+    let picked = rule.pick(&mut lane.random.borrow_mut()).ok_or(Failure::NoCluster)?;
+    let (onward, share) = (&rule.onward[picked], &forward.to[picked]);
+    let Destination::Upstream(upstream) = &onward.to else { return Err(Failure::NoCluster) };
     record.upstream = Some(&upstream.key.name);
     if target.scheme == Scheme::Https && upstream.key.security == Security::Plain {
         let reason = "the request's target says https, but the upstream is plain text";
         return Err(Failure::Misconfigured(reason.into()));
     }
-    headers::outbound(head, rule.forward(), &upstream.key, upgrade).map_err(Failure::from)?;
+    if let Some(path) = &forward.rewrite_path {
+        rewrite::path(head, &rule.plan.condition.path, path);
+    }
+    let peer = client.ends().peer.ip();
+    headers::outbound(head, &lane.headers, peer, forward, share, &upstream.key, upgrade)?;
     let order = Order {
         head,
         framing,
-        forward: rule.forward(),
+        forward,
+        share,
         upstream,
-        server_name: rule.rewritten_host().unwrap_or(host),
+        server_name: onward.rewritten_host.as_ref().map_or(host, Host::as_str),
         want: if upgrade == headers::Upgrade::None { Want::Any } else { Want::Http1 },
     };
-    exchange::start(order, client, record, lane).await
+    let (mut response, exchange) = exchange::start(order, client, record, lane).await?;
+    if lane.headers.location == Location::Rewrite {
+        let port = target.authority.port;
+        location::rewrite(&mut response, port, head, client.ends(), snapshot);
+    }
+    Ok(Started::Exchange((response, exchange)))
 }
 
 /// The body that a request's head announces; an HTTP/1.1 connection reads it so from here on.
@@ -135,12 +175,22 @@ fn take_target(head: &mut Head) -> Result<Target, Failure> {
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
     let (name, path) = (rest[..end].to_vec(), rest[end..].to_vec());
     let authority = Authority::parse(&name).ok_or(Refusal::HostInvalid)?;
-    head.set(b"host", &name);
+    head.set(b"Host", &name);
     match path.first() {
         Some(b'/') => head.set_target(&path),
         _ => head.set_target(&[b"/", &path[..]].concat()),
     }
     Ok(Target { authority, scheme })
+}
+
+impl Scheme {
+    /// As conditions and redirects see it: the listener's own where the target bears none.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::None | Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
 }
 
 fn split_scheme(target: &[u8]) -> Option<(Scheme, &[u8])> {
@@ -155,14 +205,15 @@ fn split_scheme(target: &[u8]) -> Option<(Scheme, &[u8])> {
 
 fn find<'s>(
     head: &Head,
-    host: &str,
+    target: &Target,
     client: &Client<'_>,
     snapshot: &'s Snapshot,
 ) -> Result<Found<'s>, Failure> {
     let ends = client.ends();
+    let asked = Asked { head, scheme: target.scheme.as_str() };
     snapshot
         .routes
-        .find((ends.local, ends.port), host, head.path(), head.method())
+        .find((ends.local, ends.port), target.authority.host(), asked)
         .ok_or(Failure::NoRoute)
 }
 

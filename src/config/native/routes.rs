@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::listeners::Listeners;
 use super::report::Report;
-use super::rules::{Context, read_rule};
+use super::rules::{ACTIONS, Context, read_rule};
 use super::shapes::{self, File};
 use super::upstreams::Upstreams;
 use crate::config::provenance::{Condition, Origin, Skipped};
@@ -158,11 +158,10 @@ impl Routes {
             }
         }
         let parts = [part.to_owned()];
-        let has_destination = rest.to.is_some() || rest.split.is_some();
         let faulty =
-            ["to", "split"].iter().any(|field| context.typed.faulty_at(&format!("{part}.{field}")));
+            ACTIONS.iter().any(|field| context.typed.faulty_at(&format!("{part}.{field}")));
         // `rules: []` alone says that there are hosts, and that nothing is done for them.
-        if has_destination || faulty || !is_written {
+        if rest.has_action() || faulty || !is_written {
             let origin = context.report.origin(part, Condition::Absent);
             if let Some(read) = read_rule(&shapes::Rule::default(), &rest, &parts, &origin, context)
             {
