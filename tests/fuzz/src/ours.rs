@@ -2,9 +2,10 @@
 //!
 //! It does what `proxy::request` and `proxy::relay` do about messages, without routes and sockets.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::task::{Context, Waker};
 
-use egret::model::{Destination, Forward, HeaderEdits, Host, Protocol, Security, UpstreamKey};
+use egret::model::{Destination, Forward, HeaderPolicy, Host, Protocol, Security, UpstreamKey};
 use egret::proxy::headers::{self, Upgrade};
 use egret::transport::{Broken, Buffers, HeadError, Messages, Piece};
 use egret::wire::{
@@ -13,6 +14,9 @@ use egret::wire::{
 
 use crate::stream::{Begins, Stream, ready};
 use crate::{Line, owned};
+
+/// Who asks.
+pub const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 1, 2, 3));
 
 /// Small, so that inputs reach them.
 pub const LIMITS: HeadLimits = HeadLimits { bytes: 1024, lines: 24 };
@@ -65,8 +69,7 @@ pub fn requests(wire: &[u8], steer: &[u8], limits: HeadLimits) -> (Vec<Message>,
         };
         // Something else to upgrade to is answered with 403; here it is a request like any other.
         let upgrade = headers::upgrade(&head, message.framing).unwrap_or(Upgrade::None);
-        let forward = Forward::new(Destination::Upstream(0));
-        if let Err(refusal) = headers::outbound(&mut head, &forward, &upstream(), upgrade) {
+        if let Err(refusal) = outbound(&mut head, &HeaderPolicy::default(), upgrade) {
             return (messages, End::Refused(refusal));
         }
         if message.framing == Framing::Chunked {
@@ -108,7 +111,7 @@ pub fn response(
             Ok(framing) => Message::of(&head, framing),
             Err(refusal) => return (None, End::Refused(refusal)),
         };
-        headers::inbound(&mut head, &HeaderEdits::default());
+        headers::interim(&mut head); // what is done to final heads as well adds lines and no more
         let out = match message.framing {
             Framing::UntilClose => Framing::Chunked,
             framing => framing,
@@ -134,14 +137,17 @@ pub const ONE_HOP: [Name; 9] = [
     Name::Te,
 ];
 
-fn upstream() -> UpstreamKey {
-    UpstreamKey {
+/// Makes a head fit for an upstream in plain text, by a route that changes nothing.
+pub fn outbound(head: &mut Head, policy: &HeaderPolicy, upgrade: Upgrade) -> Result<(), Refusal> {
+    let forward = Forward::new(Destination::Upstream(0));
+    let upstream = UpstreamKey {
         name: "outbound|8443||origin.test".to_owned(),
         host: Host::parse("origin.test").expect("a host"),
         port: 8443,
         security: Security::Plain,
         protocol: Protocol::Negotiate,
-    }
+    };
+    headers::outbound(head, policy, CLIENT, &forward, &forward.to[0], &upstream, upgrade)
 }
 
 impl Message {

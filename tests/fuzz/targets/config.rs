@@ -12,7 +12,7 @@ use egret::config::problem::CODES;
 use egret::config::{self, Compiled, Document, Identity, Materials, Problem, document, native};
 use egret::inspect::explain::{Question, explain};
 use egret::inspect::{Format, View, What, render};
-use egret::model::{Action, Destination, Plan};
+use egret::model::{Action, Authority, Destination, HeaderEdits, PathRewrite, Plan};
 use egret::settings::Settings;
 use egret::snapshot::Snapshot;
 use egret::upstream::tls::TlsContext;
@@ -44,7 +44,7 @@ fuzz_target!(|input: &[u8]| {
         method: word("GET"),
         authority: word("edition.cnn.com"),
         target: word("/"),
-        headers: Vec::new(),
+        headers: vec![("x-a".to_owned(), word("b")), ("cookie".to_owned(), "c=d".to_owned())],
         port: compiled.plan.listeners.first().map(|listener| listener.port),
     };
     is_shown(&compiled, &question);
@@ -97,21 +97,56 @@ fn is_sound(compiled: &Compiled) {
             assert!(*listener < listeners.len());
             assert!(route.hosts.iter().all(|host| taken.insert((listener, host))));
         }
-        for rule in &route.rules {
-            let Action::Forward(forward) = &rule.action;
-            assert!(!forward.to.is_empty() && forward.to.iter().all(|(_, weight)| *weight > 0));
-            assert!(forward.to.iter().all(|(to, _)| match to {
-                Destination::Upstream(index) => *index < upstreams.len(),
-                Destination::Missing(_) => true,
-            }));
-            for edits in [&forward.request, &forward.response] {
-                for line in edits.set.iter().chain(&edits.add) {
-                    http::HeaderName::try_from(&line.name).expect("a name that can be written");
-                    http::HeaderValue::try_from(&line.value).expect("a value that can be written");
-                }
+        route.rules.iter().for_each(|rule| can_be_done(&rule.action, upstreams.len()));
+    }
+}
+
+/// Whatever a rule writes into a message can stand there.
+fn can_be_done(action: &Action, upstreams: usize) {
+    match action {
+        Action::Forward(forward) => {
+            assert!(!forward.to.is_empty() && forward.to.iter().all(|share| share.weight > 0));
+            for share in &forward.to {
+                assert!(!matches!(share.to, Destination::Upstream(index) if index >= upstreams));
+                can_be_written(&share.request);
+                can_be_written(&share.response);
+                is_an_authority(share.rewrite_host.as_deref());
+            }
+            can_be_written(&forward.request);
+            can_be_written(&forward.response);
+            is_an_authority(forward.rewrite_host.as_deref());
+            match &forward.rewrite_path {
+                Some(PathRewrite::Matched(path)) => is_of_a_target(path),
+                Some(PathRewrite::Regex(substitution)) => is_of_a_target(substitution.with()),
+                None => {}
             }
         }
+        Action::Redirect(redirect) => {
+            assert!((300..400).contains(&redirect.status) && redirect.port != Some(0));
+            is_an_authority(redirect.authority.as_deref());
+            redirect.path.iter().chain(&redirect.scheme).for_each(|text| is_of_a_target(text));
+            can_be_written(&redirect.response);
+        }
+        Action::Respond(respond) => {
+            assert!((200..600).contains(&respond.status), "{}", respond.status);
+            can_be_written(&respond.response);
+        }
     }
+}
+
+fn can_be_written(edits: &HeaderEdits) {
+    for line in edits.set.iter().chain(&edits.add) {
+        http::HeaderName::try_from(&line.name).expect("a name that can be written");
+        http::HeaderValue::try_from(&line.value).expect("a value that can be written");
+    }
+}
+
+fn is_an_authority(text: Option<&str>) {
+    assert!(text.is_none_or(|text| Authority::parse(text.as_bytes()).is_some()), "{text:?}");
+}
+
+fn is_of_a_target(text: &str) {
+    assert!(!text.bytes().any(|byte| byte <= b' ' || byte == 0x7f), "{text:?}");
 }
 
 fn is_read_again(compiled: &Compiled, materials: &Materials) {
@@ -127,9 +162,9 @@ fn sorted(mut plan: Plan) -> Plan {
     let names: Vec<String> = plan.upstreams.iter().map(|spec| spec.key.name.clone()).collect();
     plan.upstreams.sort_by(|a, b| a.key.name.cmp(&b.key.name));
     for rule in plan.routes.iter_mut().flat_map(|route| &mut route.rules) {
-        let Action::Forward(forward) = &mut rule.action;
-        for (to, _) in &mut forward.to {
-            if let Destination::Upstream(index) = to {
+        let Action::Forward(forward) = &mut rule.action else { continue };
+        for share in &mut forward.to {
+            if let Destination::Upstream(index) = &mut share.to {
                 let name = &names[*index];
                 let place = plan.upstreams.iter().position(|spec| spec.key.name == *name);
                 *index = place.expect("every upstream is still there");

@@ -4,10 +4,14 @@
 //! The second half of a head's rules, the questions asked of its fields, must answer or refuse.
 #![no_main]
 
+use egret::model::headers::{ForwardedProto, Xff};
+use egret::model::{HeaderPolicy, Security};
+use egret::proxy::headers::{Upgrade, loops};
+use egret::upstream::endpoints::Endpoint;
 use egret::wire::{
-    Framing, Head, HeadLimits, HeadMemory, Parsed, Refusal, Version, fields, framing, parse,
+    Framing, Head, HeadLimits, HeadMemory, Name, Parsed, Refusal, Version, fields, framing, parse,
 };
-use egret_fuzz::{owned, steered};
+use egret_fuzz::{ours, owned, steered};
 use libfuzzer_sys::fuzz_target;
 
 const LIMITS: HeadLimits = HeadLimits { bytes: 1024, lines: 24 };
@@ -27,6 +31,9 @@ fuzz_target!(|input: &[u8]| {
             assert_eq!((written(&same), length), (written(&head), consumed));
             is_well_formed(&head);
             survives(parse, &head);
+            if head.is_request() {
+                is_marked(read(parse, &wire[..consumed]).expect("it was read before").0);
+            }
             survives(parse, &questioned(head));
         }
     }
@@ -74,7 +81,7 @@ fn is_well_formed(head: &Head) {
 fn survives(parse: Parse, head: &Head) {
     let text = written(head);
     let mut again = memory();
-    let roomy = HeadLimits { bytes: text.len(), ..LIMITS };
+    let roomy = HeadLimits { bytes: text.len(), lines: 2 * LIMITS.lines };
     let Ok(Parsed::Complete { head: again, consumed }) = parse(&text, &roomy, &mut again) else {
         panic!("{}", text.escape_ascii());
     };
@@ -82,12 +89,45 @@ fn survives(parse: Parse, head: &Head) {
     assert_eq!(owned(again.lines()), owned(head.lines()));
     assert_eq!((again.method(), again.target()), (head.method(), head.target()));
     assert_eq!((again.status(), again.reason()), (head.status(), head.reason()));
-    let mut lines = [httparse::EMPTY_HEADER; LIMITS.lines];
+    let mut lines = [httparse::EMPTY_HEADER; 2 * LIMITS.lines];
     let read = match head.is_request() {
         true => httparse::Request::new(&mut lines).parse(&text),
         false => httparse::Response::new(&mut lines).parse(&text),
     };
     assert_eq!(read, Ok(httparse::Status::Complete(text.len())));
+}
+
+/// The whole header policy, and the mark by which a request that comes around is known.
+fn is_marked(mut head: Head) {
+    let policy = HeaderPolicy {
+        xff: Xff::Append,
+        forwarded_proto: ForwardedProto::Downstream,
+        via: Some("edge".to_owned()),
+        loop_mark: "egret-0123456789abcdef".to_owned(),
+        ..HeaderPolicy::default()
+    };
+    let is_new = !loops::has_come_around(&head, &policy);
+    if ours::outbound(&mut head, &policy, Upgrade::None).is_err() {
+        return;
+    }
+    let [forwarded] = head.all(Name::XForwardedFor).collect::<Vec<_>>()[..] else {
+        panic!("one line of X-Forwarded-For");
+    };
+    let last = forwarded.rsplit(|byte| *byte == b',').next().map(<[u8]>::trim_ascii);
+    assert_eq!(last, Some(ours::CLIENT.to_string().as_bytes()));
+    assert!(loops::has_come_around(&head, &policy), "Via names us");
+    let alone = HeaderPolicy { via: None, ..policy };
+    let before = owned(head.lines());
+    let endpoint = |address: [u8; 4]| Endpoint::new((address, 443).into());
+    loops::mark(&mut head, &alone, &Security::Plain, &endpoint([93, 184, 216, 34]));
+    assert!(loops::has_come_around(&head, &alone), "CDN-Loop bears our mark");
+    survives(parse::request, &head);
+    if is_new {
+        let far = Security::Broken(String::new()); // anything but plain text
+        loops::mark(&mut head, &alone, &far, &endpoint([93, 184, 216, 34]));
+        assert!(!loops::has_come_around(&head, &alone), "the mark is taken off again");
+        assert!(head.lines().count() <= before.len());
+    }
 }
 
 /// Asks all there is to ask, then takes out what is for one hop: once is as good as twice.

@@ -136,7 +136,7 @@ fn end_to_end_of(message: &Message) -> Vec<&Line> {
         .flat_map(|value| value.split(|byte| *byte == b','))
         .map(|option| option.trim_ascii().to_ascii_lowercase())
         .collect();
-    let inside = [Name::XEnvoy, Name::XForwardedFor, Name::XForwardedClientCert];
+    let inside = [Name::XEnvoy, Name::XForwardedFor, Name::XForwardedClientCert, Name::Forwarded];
     let mut lines = end_to_end(&message.lines);
     lines.retain(|(name, _)| {
         !options.contains(&name.to_ascii_lowercase()) && !inside.contains(&Name::of(name))
