@@ -7,6 +7,7 @@
 mod listeners;
 mod render;
 mod report;
+mod retries;
 mod routes;
 mod rules;
 mod settings;

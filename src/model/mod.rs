@@ -7,15 +7,15 @@ pub mod duration;
 pub mod failure;
 pub mod host;
 pub mod listener;
+pub mod retry;
 pub mod route;
 pub mod upstream;
 
 pub use failure::{Failure, Flag, Refused};
 pub use host::{Authority, Host, HostPattern};
 pub use listener::Listener;
-pub use route::{
-    Action, Destination, Forward, HeaderEdit, HeaderEdits, PathMatch, Retry, Route, Rule,
-};
+pub use retry::Retry;
+pub use route::{Action, Destination, Forward, HeaderEdit, HeaderEdits, PathMatch, Route, Rule};
 pub use upstream::{
     Addressing, Balance, Policy, Protocol, Security, Target, TlsSpec, UpstreamKey, UpstreamSpec,
 };

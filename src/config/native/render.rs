@@ -7,19 +7,19 @@ use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::listeners;
 use super::routes::default_name;
 use super::tls::{CA_OF_SYSTEM, SNI_OF_REQUEST};
 use super::upstreams::cluster_name;
 use super::yaml::{self, Node};
+use super::{listeners, retries};
 use crate::model::upstream::Roots;
 use crate::model::{
     Action, Addressing, Balance, Destination, Forward, HeaderEdit, HeaderEdits, Host, HostPattern,
-    Listener, PathMatch, Plan, Policy, Protocol, Retry, Route, Rule, Security, Target, TlsSpec,
+    Listener, PathMatch, Plan, Policy, Protocol, Route, Rule, Security, Target, TlsSpec,
     UpstreamSpec, duration,
 };
 
-type Fields = Vec<(String, Node)>;
+pub(super) type Fields = Vec<(String, Node)>;
 
 /// Writes a plan as one YAML document.
 pub fn render(plan: &Plan) -> String {
@@ -173,11 +173,9 @@ fn action(action: &Action, plan: &Plan, inline: &Inline) -> Fields {
         }
     }
     fields.extend(timeout.map(|timeout| time("timeout", timeout)));
-    if *retry != Retry::default() {
-        fields.push((
-            "retries".to_owned(),
-            Node::Map(vec![number("attempts", retry.attempts.into())]),
-        ));
+    let retries = retries::render(retry);
+    if !retries.is_empty() {
+        fields.push(("retries".to_owned(), Node::Map(retries)));
     }
     fields.extend(rewrite_host.as_ref().map(|host| text("host", host)));
     let mut headers = Fields::new();
@@ -329,18 +327,18 @@ fn addressing(spec: &UpstreamSpec) -> Fields {
     fields
 }
 
-fn text(name: &str, value: impl Into<String>) -> (String, Node) {
+pub(super) fn text(name: &str, value: impl Into<String>) -> (String, Node) {
     (name.to_owned(), Node::Text(value.into()))
 }
 
-fn number(name: &str, value: u64) -> (String, Node) {
+pub(super) fn number(name: &str, value: u64) -> (String, Node) {
     (name.to_owned(), Node::Number(value))
 }
 
-fn time(name: &str, value: Duration) -> (String, Node) {
+pub(super) fn time(name: &str, value: Duration) -> (String, Node) {
     text(name, duration::format(value))
 }
 
-fn texts(values: impl IntoIterator<Item = String>) -> Node {
+pub(super) fn texts(values: impl IntoIterator<Item = String>) -> Node {
     Node::List(values.into_iter().map(Node::Text).collect())
 }

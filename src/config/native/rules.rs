@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::report::{Parts, Report};
+use super::retries;
 use super::shapes::{self, File};
 use super::upstreams::{Faults, Upstreams, Written};
 use crate::config::Materials;
@@ -63,12 +64,14 @@ pub(super) fn read_rule(
     };
     let report = &mut *context.report;
     let timeout = rule.timeout.as_deref().and_then(|text| read_timeout(text, &written, report));
-    let attempts = rule.retries.as_ref().and_then(|retries| retries.attempts);
     let headers = rule.headers.clone().unwrap_or_default();
     let forward = Forward {
         to,
         timeout,
-        retry: attempts.map_or_else(Retry::default, |attempts| Retry { attempts }),
+        retry: rule
+            .retries
+            .as_ref()
+            .map_or_else(Retry::default, |retries| retries::read(retries, written.parts, report)),
         rewrite_host: rule.host.clone().and_then(|host| read_host(host, &written, report)),
         request: edits(headers.request, "headers.request", &written, report),
         response: edits(headers.response, "headers.response", &written, report),

@@ -5,7 +5,10 @@ use crate::config::Outcome;
 use crate::inspect::View;
 use crate::inspect::problems;
 use crate::inspect::show::{condition, served_on};
-use crate::model::{Authority, Forward, HeaderEdits, Listener, Rule, Security, duration};
+use crate::model::retry::{Resend, RetryHosts};
+use crate::model::{
+    Authority, Forward, HeaderEdits, Listener, Retry, Rule, Security, duration,
+};
 use crate::snapshot::{self, Found, Onward};
 use crate::wire::Head;
 
@@ -154,6 +157,7 @@ pub(super) fn forwarding(rule: &snapshot::Rule, host: &str, story: &mut Story) {
     let step = story.step("forwarding");
     let timeout = timeout.map_or_else(|| "none".to_owned(), duration::format);
     step.line(format!("timeout {timeout}, further attempts {}", retry.attempts));
+    step.lines(retry_line(retry));
     step.line(match (rewrite_host, bare) {
         (Some(host), _) => format!("Host becomes {host}"),
         (None, Some(bare)) if default_port_goes => {
@@ -164,6 +168,29 @@ pub(super) fn forwarding(rule: &snapshot::Rule, host: &str, story: &mut Story) {
     for (what, edits) in [("request", request), ("response", response)] {
         step.lines(edit_lines(what, edits));
     }
+}
+
+/// When another attempt is made, where that is not the default.
+fn retry_line(retry: &Retry) -> Option<String> {
+    if retry.attempts == 0 || *retry == (Retry { attempts: retry.attempts, ..Retry::default() }) {
+        return None;
+    }
+    let Retry { on, statuses, attempt_timeout, backoff, hosts, resend, .. } = retry;
+    let mut line = format!("tried again on {on}");
+    if !statuses.is_empty() {
+        line += &format!(" {statuses:?}");
+    }
+    if let Some(limit) = attempt_timeout {
+        line += &format!(", {} for each attempt", duration::format(*limit));
+    }
+    line += &format!(", pauses from {}", duration::format(*backoff));
+    if *hosts == RetryHosts::Any {
+        line += ", at the same endpoints too";
+    }
+    if *resend == Resend::Everything {
+        line += ", POST too";
+    }
+    Some(line)
 }
 
 fn edit_lines(what: &str, edits: &HeaderEdits) -> Vec<String> {

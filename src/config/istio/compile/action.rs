@@ -1,4 +1,4 @@
-//! What a route does with a request: destinations, rewrites, timeouts and retries.
+//! What a route does with a request: destinations, rewrites and timeouts.
 //!
 //! An action that is not supported yet answers 503 for what its rule matches; it never lets the
 //! request fall through to another rule. Source: istio `core/route/route.go:TranslateRoute`.
@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use super::object::Report;
 use super::upstreams::Known;
-use super::{headers, names};
+use super::{headers, names, retries};
 use crate::config::Severity;
 use crate::config::istio::virtual_service::{
     Destination as Written, HttpRoute, HttpRouteDestination,
 };
-use crate::model::{Destination, Forward, Retry, duration};
+use crate::model::{Destination, Forward, duration};
 
 /// A destination that a route leads to, for the lints.
 pub struct Use {
@@ -34,7 +34,7 @@ pub fn compile(
     let (to, uses) = destinations(route, field, port, known, report);
     let mut forward = Forward { to, ..Forward::new(Destination::Missing(String::new())) };
     forward.timeout = timeout(route, field, report);
-    forward.retry = retry(route, field, report);
+    forward.retry = retries::compile(route.retries.as_ref(), &format!("{field}.retries"), report);
     if let Some(headers) = &route.headers {
         let field = format!("{field}.headers");
         headers::edit(
@@ -323,26 +323,4 @@ fn timeout(route: &HttpRoute, field: &str, report: &mut Report<'_>) -> Option<Du
             None
         }
     }
-}
-
-fn retry(route: &HttpRoute, field: &str, report: &mut Report<'_>) -> Retry {
-    let Some(retries) = &route.retries else {
-        return Retry::default();
-    };
-    for (name, present) in [
-        ("perTryTimeout", retries.per_try_timeout.is_some()),
-        ("retryOn", retries.retry_on.is_some()),
-        ("retryRemoteLocalities", retries.retry_remote_localities.is_some()),
-        ("retryIgnorePreviousHosts", retries.retry_ignore_previous_hosts.is_some()),
-        ("backoff", retries.backoff.is_some()),
-    ] {
-        if present {
-            report.unsupported(
-                Severity::Warning,
-                &format!("{field}.retries.{name}"),
-                "it is not in force",
-            );
-        }
-    }
-    Retry { attempts: u32::try_from(retries.attempts).unwrap_or(0) }
 }

@@ -12,6 +12,7 @@ mod lint;
 mod names;
 mod object;
 mod policy;
+mod retries;
 mod routes;
 mod service_entry;
 mod tls;

@@ -9,6 +9,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::retry::{Condition, Conditions, Resend, RetryHosts};
 use crate::model::{
     Balance, HeaderEdit, HeaderEdits, Host, HostPattern, Listener, PathMatch, Policy, Protocol,
     Retry, Route, Rule, Target, TlsSpec, UpstreamKey,
@@ -193,26 +194,44 @@ fn rule(upstreams: usize) -> impl Strategy<Value = Rule> {
         vec("[A-Z]{1,6}", 0..3),
         to,
         option::of(duration()),
-        0u32..5,
+        retry(),
         rewrite,
         edits(),
         edits(),
     )
         .prop_map(
-            |(name, path, methods, to, timeout, attempts, rewrite_host, request, response)| Rule {
+            |(name, path, methods, to, timeout, retry, rewrite_host, request, response)| Rule {
                 name,
                 path,
                 methods,
                 action: Action::Forward(Forward {
                     to,
                     timeout,
-                    retry: Retry { attempts },
+                    retry,
                     rewrite_host,
                     request,
                     response,
                 }),
             },
         )
+}
+
+fn retry() -> impl Strategy<Value = Retry> {
+    let conditions = prop_oneof![
+        Just(Conditions::DEFAULT),
+        vec(prop::sample::select(&Condition::ALL[..]), 0..4).prop_map(|list| Conditions::of(&list)),
+    ];
+    let hosts = prop_oneof![Just(RetryHosts::Others), Just(RetryHosts::Any)];
+    let resend = prop_oneof![Just(Resend::Idempotent), Just(Resend::Everything)];
+    let time = || (1u64..100_000).prop_map(Duration::from_millis);
+    (0u32..5, conditions, vec(100u16..600, 0..3), option::of(time()), time(), hosts, resend).prop_map(
+        |(attempts, mut on, statuses, attempt_timeout, backoff, hosts, resend)| {
+            if !statuses.is_empty() {
+                on.insert(Condition::Statuses);
+            }
+            Retry { attempts, on, statuses, attempt_timeout, backoff, hosts, resend }
+        },
+    )
 }
 
 fn listeners() -> impl Strategy<Value = Vec<Listener>> {
