@@ -152,6 +152,12 @@ impl Conditions {
         self.0 & Self::of(list).0 != 0
     }
 
+    /// The others.
+    #[must_use]
+    pub const fn without(self, condition: Condition) -> Self {
+        Self(self.0 & !(1 << condition as u16))
+    }
+
     /// Those in the set, in the order they are written.
     pub fn iter(self) -> impl Iterator<Item = Condition> {
         Condition::ALL.into_iter().filter(move |condition| self.any(&[*condition]))
@@ -217,6 +223,13 @@ pub struct Retry {
 impl Retry {
     /// The first pause where none is written (Envoy's default).
     pub const BACKOFF: Duration = Duration::from_millis(25);
+
+    /// Whether a request of which something was sent may be worth another attempt, gRPC's own aside.
+    pub fn reaches_what_was_sent(&self) -> bool {
+        let listed = !self.statuses.is_empty() && self.on.any(&[Condition::Statuses]);
+        let others = self.on.without(Condition::Statuses).any(&Condition::AFTER_SENDING);
+        self.attempts > 0 && (listed || others)
+    }
 }
 
 impl Default for Retry {

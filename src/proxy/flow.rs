@@ -4,16 +4,20 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::tape::Tape;
 use crate::transport::{Broken, Buffers, Peer};
+use crate::wire::Framing;
 
 /// How far one direction has come.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Flow {
     /// Payload bytes taken from the sender.
     pub bytes: u64,
     /// Pieces taken, an empty last one included.
     pieces: u32,
     stage: Stage,
+    /// What was taken, where it may have to be sent again.
+    tape: Option<Box<Tape>>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -54,9 +58,48 @@ impl Flow {
         self.stage == Stage::Done
     }
 
-    /// Whether anything was taken from the sender, which then cannot be sent again.
+    /// A flow of a body framed like this.
+    pub fn of(framing: Framing) -> Self {
+        if framing == Framing::Empty { Self::without_body() } else { Self::default() }
+    }
+
+    /// Whether anything was taken from the sender.
     pub fn has_taken(&self) -> bool {
         self.pieces > 0
+    }
+
+    /// Keeps what is taken from now on, as far as a tape reaches. Only before anything was taken.
+    pub fn keep(&mut self, buffers: &Buffers) {
+        if self.tape.is_none() && !self.has_taken() {
+            self.tape = Some(Box::new(Tape::new(buffers)));
+        }
+    }
+
+    /// Whether all of it can be sent again from the beginning.
+    pub fn can_begin_again(&self) -> bool {
+        self.tape.as_ref().map_or(!self.has_taken(), |tape| tape.is_whole())
+    }
+
+    /// Begins again. Only while it can.
+    pub fn begin_again(&mut self, framing: Framing) {
+        debug_assert!(self.can_begin_again());
+        let mut tape = self.tape.take();
+        if let Some(tape) = &mut tape {
+            tape.rewind();
+        }
+        *self = Self { tape, ..Self::of(framing) };
+    }
+
+    /// Will not begin again: what is kept is only played to its end.
+    pub fn settle(&mut self, buffers: &Buffers) {
+        if let Some(tape) = &mut self.tape {
+            tape.stop();
+            if !tape.is_behind()
+                && let Some(tape) = self.tape.take()
+            {
+                tape.give_back(buffers);
+            }
+        }
     }
 
     /// Wants nothing more of it.
@@ -89,7 +132,11 @@ impl Flow {
                 continue;
             }
             let mut scratch = buffers.scratch();
-            match sender.poll_piece(cx, &mut scratch, buffers).map_err(Side::Sender)? {
+            let next = match &mut self.tape {
+                None => sender.poll_piece(cx, &mut scratch, buffers),
+                Some(tape) => tape.poll_piece(cx, &mut sender, &mut scratch, buffers),
+            };
+            match next.map_err(Side::Sender)? {
                 Poll::Ready(piece) => {
                     self.pieces = self.pieces.saturating_add(1);
                     self.bytes += piece.bytes(&scratch).len() as u64;

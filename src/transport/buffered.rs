@@ -24,6 +24,8 @@ pub struct Buffered<S> {
     sent: usize,
     /// Whether the stream below may hold bytes that a flush would move (TLS records).
     unflushed: Flush,
+    /// Whether the stream below has taken any byte since somebody began to ask.
+    written: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +37,14 @@ enum Flush {
 impl<S: AsyncRead + AsyncWrite + Unpin> Buffered<S> {
     /// Wraps a stream from which nothing was read yet.
     pub fn new(stream: S) -> Self {
-        Self { stream, unread: Vec::new(), unsent: Vec::new(), sent: 0, unflushed: Flush::Done }
+        Self {
+            stream,
+            unread: Vec::new(),
+            unsent: Vec::new(),
+            sent: 0,
+            unflushed: Flush::Done,
+            written: false,
+        }
     }
 
     /// The stream below.
@@ -152,7 +161,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Buffered<S> {
         while !bytes.is_empty() {
             match Pin::new(&mut self.stream).poll_write(cx, bytes) {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(count)) => bytes = &bytes[count..],
+                Poll::Ready(Ok(count)) => {
+                    bytes = &bytes[count..];
+                    self.written = true;
+                }
                 Poll::Ready(Err(error)) => return Err(error),
                 Poll::Pending => {
                     self.queue(buffers).extend_from_slice(bytes);
@@ -185,7 +197,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Buffered<S> {
             }
             match Pin::new(&mut self.stream).poll_write_vectored(cx, &slices) {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(count)) => written += count,
+                Poll::Ready(Ok(count)) => {
+                    written += count;
+                    self.written = true;
+                }
                 Poll::Ready(Err(error)) => return Err(error),
                 Poll::Pending => break,
             }
@@ -213,6 +228,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Buffered<S> {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 count => self.sent += count,
             }
+            self.written = true;
             self.unflushed = Flush::Due;
         }
         if self.unsent.capacity() > 0 {
@@ -228,6 +244,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Buffered<S> {
     /// Says that nothing more will be written.
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    /// Whether the stream below has taken any byte since the question was last begun.
+    pub fn has_written(&self) -> bool {
+        self.written
+    }
+
+    /// Begins the question anew.
+    pub fn forget_written(&mut self) {
+        self.written = false;
     }
 
     /// Whether bytes wait to be written.

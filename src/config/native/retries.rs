@@ -10,16 +10,10 @@ use super::shapes;
 use super::yaml::Node;
 use crate::config::nearest;
 use crate::model::duration;
-use crate::model::retry::{
-    CONDITIONS_IGNORED, Condition, Conditions, Resend, Retry, RetryHosts,
-};
+use crate::model::retry::{CONDITIONS_IGNORED, Condition, Conditions, Resend, Retry, RetryHosts};
 
 /// What is written in `retries`; a part that is not understood is reported and left at its default.
-pub(super) fn read(
-    written: &shapes::Retries,
-    parts: Parts<'_>,
-    report: &mut Report<'_>,
-) -> Retry {
+pub(super) fn read(written: &shapes::Retries, parts: Parts<'_>, report: &mut Report<'_>) -> Retry {
     let field = report.field(parts, "retries");
     let mut retry = Retry::default();
     retry.attempts = written.attempts.unwrap_or(retry.attempts);

@@ -6,9 +6,7 @@ use crate::inspect::View;
 use crate::inspect::problems;
 use crate::inspect::show::{condition, served_on};
 use crate::model::retry::{Resend, RetryHosts};
-use crate::model::{
-    Authority, Forward, HeaderEdits, Listener, Retry, Rule, Security, duration,
-};
+use crate::model::{Authority, Forward, HeaderEdits, Listener, Retry, Rule, Security, duration};
 use crate::snapshot::{self, Found, Onward};
 use crate::wire::Head;
 

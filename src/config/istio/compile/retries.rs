@@ -72,7 +72,7 @@ fn retry_on(words: &str, retry: &mut Retry, field: &str, report: &mut Report<'_>
             ),
         }
     }
-    if retry.on.any(&Condition::AFTER_SENDING) {
+    if retry.reaches_what_was_sent() {
         report.tell(
             "EG055",
             Severity::Info,

@@ -224,14 +224,13 @@ fn retry() -> impl Strategy<Value = Retry> {
     let hosts = prop_oneof![Just(RetryHosts::Others), Just(RetryHosts::Any)];
     let resend = prop_oneof![Just(Resend::Idempotent), Just(Resend::Everything)];
     let time = || (1u64..100_000).prop_map(Duration::from_millis);
-    (0u32..5, conditions, vec(100u16..600, 0..3), option::of(time()), time(), hosts, resend).prop_map(
-        |(attempts, mut on, statuses, attempt_timeout, backoff, hosts, resend)| {
+    (0u32..5, conditions, vec(100u16..600, 0..3), option::of(time()), time(), hosts, resend)
+        .prop_map(|(attempts, mut on, statuses, attempt_timeout, backoff, hosts, resend)| {
             if !statuses.is_empty() {
                 on.insert(Condition::Statuses);
             }
             Retry { attempts, on, statuses, attempt_timeout, backoff, hosts, resend }
-        },
-    )
+        })
 }
 
 fn listeners() -> impl Strategy<Value = Vec<Listener>> {
