@@ -266,3 +266,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Buffered<S> {
         buffers.give_back(std::mem::take(&mut self.unsent));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    #[test]
+    fn what_the_stream_did_not_take_was_not_written() {
+        let buffers = Buffers::default();
+        let mut cx = Context::from_waker(Waker::noop());
+        for part in [&b"head"[..], b"longer than the room", &[7; COPY_BYTES_MAX + 1]] {
+            let (ours, _theirs) = tokio::io::duplex(16);
+            let mut io = Buffered::new(ours);
+            io.queue(&buffers).extend_from_slice(b"GET");
+            assert!(!io.has_written(), "it waits");
+            io.send(&mut cx, [b"", part, b""], &buffers).expect("it is open");
+            assert!(io.has_written());
+            io.forget_written();
+            assert!(!io.has_written());
+        }
+        for size in [1, COPY_BYTES_MAX + 1] {
+            let (ours, theirs) = tokio::io::duplex(16);
+            drop(theirs);
+            let mut io = Buffered::new(ours);
+            io.queue(&buffers).extend_from_slice(b"GET");
+            io.send(&mut cx, [b"", &vec![7; size], b""], &buffers).expect_err("it is closed");
+            assert!(!io.has_written(), "nobody has got anything of it");
+        }
+    }
+}
