@@ -14,19 +14,24 @@ use super::exchange::Order;
 use super::flow::Flow;
 use super::lane::Lane;
 use super::relay;
+use crate::downstream::Client;
+use crate::model::Failure;
 use crate::transport::Broken;
 
 /// Bytes of a response that are read for nothing; above, a fresh connection is cheaper.
 const READ_BYTES_MAX: usize = 64 * 1024;
 
 /// Pauses. A response is read to its end meanwhile, and its connection kept, if that is soon.
+///
+/// Errors: [`Failure::ClientGone`], without waiting any longer.
 pub async fn rest(
     outcome: Result<Answered, Lost>,
     upload: &Flow,
     pause: Duration,
     order: &Order<'_, '_>,
+    client: &mut Client<'_>,
     lane: &Rc<Lane>,
-) {
+) -> Result<(), Failure> {
     let until = lane.clock() + pause;
     if let Ok(Answered { mut carrier, head, .. }) = outcome {
         lane.buffers.give_back_head(head.into_memory());
@@ -38,8 +43,13 @@ pub async fn rest(
             }
         }
     }
-    if !pause.is_zero() {
-        sleep_until(until).await;
+    if pause.is_zero() {
+        return Ok(());
+    }
+    tokio::select! {
+        biased;
+        () = poll_fn(|cx| client.poll_gone(cx, &lane.buffers)) => Err(Failure::ClientGone),
+        () = sleep_until(until) => Ok(()),
     }
 }
 

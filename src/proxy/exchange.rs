@@ -140,7 +140,8 @@ async fn attempts<'s>(
             }
             (None, Err(lost)) => return Err(lost.failure),
             (Some(pause), outcome) => {
-                Box::pin(discard::rest(outcome, &upload, pause, &order, lane)).await;
+                let rest = discard::rest(outcome, &upload, pause, &order, client, lane);
+                Box::pin(rest).await?;
                 upload.begin_again(order.framing);
             }
         }

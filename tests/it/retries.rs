@@ -277,6 +277,18 @@ fn no_attempt_begins_after_the_route_s_timeout() {
     assert_eq!(origin.count("/down"), 1);
 }
 
+#[test]
+fn a_client_that_leaves_is_not_tried_for_any_longer() {
+    let (gateway, origin) = plain("attempts: 3, retryOn: 5xx, backoff: 1000h");
+    origin.script("/down", &[Status(503, "", "")]);
+    let mut client = gateway.client();
+    client.send(format!("GET /down HTTP/1.1\r\nHost: {HOST}\r\n\r\n"));
+    origin.wait("the request", |seen| (!seen.requests.is_empty()).then_some(()));
+    drop(client);
+    assert_eq!(gateway.access("/down")["response_flags"], "DC");
+    assert_eq!(origin.count("/down"), 1);
+}
+
 /// Endpoints of one name, all on one port, and the configuration that leads there.
 fn group(size: u8, retries: &str) -> (Gateway, Vec<Origin>) {
     let origins = Origin::plain_group(size);
