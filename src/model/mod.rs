@@ -3,19 +3,26 @@
 //! No I/O, no async, no YAML and no Istio here. Everything is `Eq`, so "did it change?" is `==`;
 //! where something stood in a file is kept beside the plan (`config::provenance`), never inside it.
 
+pub mod condition;
 pub mod duration;
 pub mod failure;
 pub mod host;
 pub mod listener;
+pub mod pattern;
 pub mod retry;
 pub mod route;
 pub mod upstream;
 
+pub use condition::{Condition, Field, FieldMatch, PathMatch, QueryMatch, TextMatch};
 pub use failure::{Failure, Flag, Refused};
 pub use host::{Authority, Host, HostPattern};
 pub use listener::Listener;
+pub use pattern::{Pattern, Substitution};
 pub use retry::Retry;
-pub use route::{Action, Destination, Forward, HeaderEdit, HeaderEdits, PathMatch, Route, Rule};
+pub use route::{
+    Action, Destination, Forward, HeaderEdit, HeaderEdits, PathRewrite, Redirect, Respond, Route,
+    Rule, Share,
+};
 pub use upstream::{
     Addressing, Balance, Policy, Protocol, Security, Target, TlsSpec, UpstreamKey, UpstreamSpec,
 };

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// What an attempt may come to that is worth another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Condition {
+pub enum RetryOn {
     /// Any 5xx response, or none at all.
     ServerError,
     /// A 502, 503 or 504, or no response at all.
@@ -39,7 +39,7 @@ pub enum Condition {
     Statuses,
 }
 
-impl Condition {
+impl RetryOn {
     /// Every condition, in the order they are written.
     pub const ALL: [Self; 14] = [
         Self::ServerError,
@@ -120,20 +120,20 @@ pub const CONDITIONS_IGNORED: [&str; 1] = ["http3-post-connect-failure"];
 
 /// A set of conditions.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct Conditions(u16);
+pub struct RetryOnSet(u16);
 
-impl Conditions {
+impl RetryOnSet {
     /// Istio's default.
     pub const DEFAULT: Self = Self::of(&[
-        Condition::ConnectFailure,
-        Condition::RefusedStream,
-        Condition::Unavailable,
-        Condition::Cancelled,
-        Condition::Statuses,
+        RetryOn::ConnectFailure,
+        RetryOn::RefusedStream,
+        RetryOn::Unavailable,
+        RetryOn::Cancelled,
+        RetryOn::Statuses,
     ]);
 
     /// The set of these.
-    pub const fn of(list: &[Condition]) -> Self {
+    pub const fn of(list: &[RetryOn]) -> Self {
         let (mut bits, mut index) = (0, 0);
         while index < list.len() {
             bits |= 1 << list[index] as u16;
@@ -143,29 +143,29 @@ impl Conditions {
     }
 
     /// Adds one.
-    pub fn insert(&mut self, condition: Condition) {
+    pub fn insert(&mut self, condition: RetryOn) {
         self.0 |= 1 << condition as u16;
     }
 
     /// Whether any of these is among them.
-    pub const fn any(self, list: &[Condition]) -> bool {
+    pub const fn any(self, list: &[RetryOn]) -> bool {
         self.0 & Self::of(list).0 != 0
     }
 
     /// The others.
     #[must_use]
-    pub const fn without(self, condition: Condition) -> Self {
+    pub const fn without(self, condition: RetryOn) -> Self {
         Self(self.0 & !(1 << condition as u16))
     }
 
     /// Those in the set, in the order they are written.
-    pub fn iter(self) -> impl Iterator<Item = Condition> {
-        Condition::ALL.into_iter().filter(move |condition| self.any(&[*condition]))
+    pub fn iter(self) -> impl Iterator<Item = RetryOn> {
+        RetryOn::ALL.into_iter().filter(move |condition| self.any(&[*condition]))
     }
 }
 
 /// The words with commas between them, as `retryOn` has them.
-impl fmt::Display for Conditions {
+impl fmt::Display for RetryOnSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, condition) in self.iter().enumerate() {
             f.write_str(if index == 0 { "" } else { "," })?;
@@ -175,7 +175,7 @@ impl fmt::Display for Conditions {
     }
 }
 
-impl fmt::Debug for Conditions {
+impl fmt::Debug for RetryOnSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -207,8 +207,8 @@ pub struct Retry {
     /// Further attempts after the first; 0: none.
     pub attempts: u32,
     /// What is worth another attempt.
-    pub on: Conditions,
-    /// The statuses that [`Condition::Statuses`] means.
+    pub on: RetryOnSet,
+    /// The statuses that [`RetryOn::Statuses`] means.
     pub statuses: Vec<u16>,
     /// Time from a request that was sent in full to its response head, for each attempt; `None`: no limit.
     pub attempt_timeout: Option<Duration>,
@@ -226,8 +226,8 @@ impl Retry {
 
     /// Whether a request of which something was sent may be worth another attempt, gRPC's own aside.
     pub fn reaches_what_was_sent(&self) -> bool {
-        let listed = !self.statuses.is_empty() && self.on.any(&[Condition::Statuses]);
-        let others = self.on.without(Condition::Statuses).any(&Condition::AFTER_SENDING);
+        let listed = !self.statuses.is_empty() && self.on.any(&[RetryOn::Statuses]);
+        let others = self.on.without(RetryOn::Statuses).any(&RetryOn::AFTER_SENDING);
         self.attempts > 0 && (listed || others)
     }
 }
@@ -237,7 +237,7 @@ impl Default for Retry {
     fn default() -> Self {
         Self {
             attempts: 2,
-            on: Conditions::DEFAULT,
+            on: RetryOnSet::DEFAULT,
             statuses: Vec::new(),
             attempt_timeout: None,
             backoff: Self::BACKOFF,
@@ -282,14 +282,14 @@ mod tests {
 
     #[test]
     fn every_word_stands_for_one_condition_and_back() {
-        for (index, condition) in Condition::ALL.into_iter().enumerate() {
+        for (index, condition) in RetryOn::ALL.into_iter().enumerate() {
             assert_eq!(condition as usize, index);
-            assert_eq!(Condition::parse(condition.as_str()), Some(condition));
-            assert_eq!(Conditions::of(&[condition]).to_string(), condition.as_str());
+            assert_eq!(RetryOn::parse(condition.as_str()), Some(condition));
+            assert_eq!(RetryOnSet::of(&[condition]).to_string(), condition.as_str());
         }
-        assert_eq!(Condition::parse("5XX"), None);
+        assert_eq!(RetryOn::parse("5XX"), None);
         assert_eq!(
-            Conditions::DEFAULT.to_string(),
+            RetryOnSet::DEFAULT.to_string(),
             "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
         );
     }
@@ -297,13 +297,13 @@ mod tests {
     #[test]
     fn grpc_statuses_are_compared_as_numbers_are_written() {
         for (status, condition) in [
-            ("14", Some(Condition::Unavailable)),
-            ("1", Some(Condition::Cancelled)),
+            ("14", Some(RetryOn::Unavailable)),
+            ("1", Some(RetryOn::Cancelled)),
             ("0", None),
             ("", None),
             ("014", None),
         ] {
-            assert_eq!(Condition::of_grpc_status(status.as_bytes()), condition, "{status}");
+            assert_eq!(RetryOn::of_grpc_status(status.as_bytes()), condition, "{status}");
         }
     }
 

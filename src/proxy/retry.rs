@@ -14,7 +14,7 @@ use super::attempt::Carrier;
 use super::exchange::Order;
 use super::flow::Flow;
 use super::lane::{Lane, Retrying};
-use crate::model::retry::{Condition, Conditions, Resend, Retry};
+use crate::model::retry::{Resend, Retry, RetryOn, RetryOnSet};
 use crate::model::{Failure, Forward};
 use crate::observe::{Record, Retried};
 use crate::wire::{Framing, Head, Name};
@@ -130,8 +130,8 @@ pub fn needs_tape(carrier: &Carrier, order: &Order<'_, '_>) -> bool {
 fn reason_to_lose(lost: &Lost, order: &Order<'_, '_>) -> Option<Retried> {
     let on = order.forward.retry.on;
     let safe = lost.sent == Sent::Nothing || may_resend(order.head, order.forward);
-    let no_response = on.any(&[Condition::ServerError, Condition::GatewayError, Condition::Reset])
-        || lost.sent == Sent::Nothing && on.any(&[Condition::ResetBeforeRequest]);
+    let no_response = on.any(&[RetryOn::ServerError, RetryOn::GatewayError, RetryOn::Reset])
+        || lost.sent == Sent::Nothing && on.any(&[RetryOn::ResetBeforeRequest]);
     let (wanted, reason) = match &lost.failure {
         Failure::Connect(_)
         | Failure::ConnectTimeout(_)
@@ -139,10 +139,10 @@ fn reason_to_lose(lost: &Lost, order: &Order<'_, '_>) -> Option<Retried> {
         | Failure::Handshake(_)
             if lost.sent == Sent::Nothing =>
         {
-            (no_response || on.any(&[Condition::ConnectFailure]), Retried::ConnectFailure)
+            (no_response || on.any(&[RetryOn::ConnectFailure]), Retried::ConnectFailure)
         }
         Failure::RefusedStream(_) => {
-            (no_response || on.any(&[Condition::RefusedStream]), Retried::RefusedStream)
+            (no_response || on.any(&[RetryOn::RefusedStream]), Retried::RefusedStream)
         }
         Failure::Closed | Failure::Reset(_) | Failure::Handshake(_) | Failure::Malformed(_) => {
             (no_response, Retried::Reset)
@@ -169,20 +169,20 @@ fn reason_to_answer(answered: &Answered, order: &Order<'_, '_>) -> Option<Retrie
     }
     // Whoever writes gRPC's conditions means its requests, all of which are POSTs; the default does not.
     grpc_condition(&answered.head).filter(|condition| retry.on.any(&[*condition]))?;
-    let meant = retry.on != Conditions::DEFAULT || may_resend(order.head, order.forward);
+    let meant = retry.on != RetryOnSet::DEFAULT || may_resend(order.head, order.forward);
     (meant && speaks_grpc).then_some(Retried::GrpcStatus)
 }
 
 fn wants_status(retry: &Retry, head: &Head, status: u16) -> bool {
     if status >= 400 && head.find(Name::XEnvoy).is_some() && is_rate_limited(head) {
-        return retry.on.any(&[Condition::RateLimited]);
+        return retry.on.any(&[RetryOn::RateLimited]);
     }
     let wants = |condition| retry.on.any(&[condition]);
     match status {
-        502..=504 if wants(Condition::GatewayError) => true,
-        500..=599 if wants(Condition::ServerError) => true,
-        409 if wants(Condition::Conflict) => true,
-        _ => wants(Condition::Statuses) && retry.statuses.contains(&status),
+        502..=504 if wants(RetryOn::GatewayError) => true,
+        500..=599 if wants(RetryOn::ServerError) => true,
+        409 if wants(RetryOn::Conflict) => true,
+        _ => wants(RetryOn::Statuses) && retry.statuses.contains(&status),
     }
 }
 
@@ -191,12 +191,12 @@ fn is_rate_limited(head: &Head) -> bool {
 }
 
 /// The condition that the `grpc-status` of a response without messages fulfils.
-fn grpc_condition(head: &Head) -> Option<Condition> {
+fn grpc_condition(head: &Head) -> Option<RetryOn> {
     let is_grpc = |value: &[u8]| value.starts_with(b"application/grpc");
     if !head.find(Name::ContentType).is_some_and(is_grpc) {
         return None;
     }
-    Condition::of_grpc_status(head.find_named(b"grpc-status")?)
+    RetryOn::of_grpc_status(head.find_named(b"grpc-status")?)
 }
 
 #[cfg(test)]

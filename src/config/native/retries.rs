@@ -10,7 +10,7 @@ use super::shapes;
 use super::yaml::Node;
 use crate::config::nearest;
 use crate::model::duration;
-use crate::model::retry::{CONDITIONS_IGNORED, Condition, Conditions, Resend, Retry, RetryHosts};
+use crate::model::retry::{CONDITIONS_IGNORED, Resend, Retry, RetryHosts, RetryOn, RetryOnSet};
 
 /// What is written in `retries`; a part that is not understood is reported and left at its default.
 pub(super) fn read(written: &shapes::Retries, parts: Parts<'_>, report: &mut Report<'_>) -> Retry {
@@ -26,7 +26,7 @@ pub(super) fn read(written: &shapes::Retries, parts: Parts<'_>, report: &mut Rep
             report.error("EG081", &field, format!("{status} is no status; it is left out"), "");
             continue;
         }
-        retry.on.insert(Condition::Statuses);
+        retry.on.insert(RetryOn::Statuses);
         retry.statuses.push(*status);
     }
     let limit = written.per_try_timeout.as_deref();
@@ -43,17 +43,17 @@ pub(super) fn read(written: &shapes::Retries, parts: Parts<'_>, report: &mut Rep
     retry
 }
 
-fn conditions(words: &[String], field: &str, report: &mut Report<'_>) -> Conditions {
-    let mut conditions = Conditions::default();
+fn conditions(words: &[String], field: &str, report: &mut Report<'_>) -> RetryOnSet {
+    let mut conditions = RetryOnSet::default();
     for (index, word) in words.iter().enumerate() {
-        match Condition::parse(word) {
+        match RetryOn::parse(word) {
             Some(condition) => conditions.insert(condition),
             None if CONDITIONS_IGNORED.contains(&word.as_str()) => {}
             None => {
                 let message = format!("\"{word}\" is no condition of a retry; the others apply");
                 let fix = match word.parse::<u16>() {
                     Ok(status) => format!("write statuses: [{status}]"),
-                    Err(_) => nearest(word, &Condition::ALL.map(Condition::as_str)),
+                    Err(_) => nearest(word, &RetryOn::ALL.map(RetryOn::as_str)),
                 };
                 report.error("EG081", &format!("{field}[{index}]"), message, fix);
             }

@@ -9,7 +9,7 @@ use super::object::Report;
 use crate::config::istio::virtual_service::HttpRetry;
 use crate::config::{Severity, nearest};
 use crate::model::duration;
-use crate::model::retry::{CONDITIONS_IGNORED, Condition, Conditions, Retry, RetryHosts};
+use crate::model::retry::{CONDITIONS_IGNORED, Retry, RetryHosts, RetryOn, RetryOnSet};
 
 /// What `retries` at `field` asks for; Istio's default where it is not written.
 pub fn compile(written: Option<&HttpRetry>, field: &str, report: &mut Report<'_>) -> Retry {
@@ -53,12 +53,12 @@ pub fn compile(written: Option<&HttpRetry>, field: &str, report: &mut Report<'_>
 
 /// Reads `5xx,reset,429`: words are conditions, numbers are statuses.
 fn retry_on(words: &str, retry: &mut Retry, field: &str, report: &mut Report<'_>) {
-    retry.on = Conditions::default();
+    retry.on = RetryOnSet::default();
     for word in words.split(',').map(str::trim).filter(|word| !word.is_empty()) {
         let status = word.parse().ok().filter(|status| (100..=599).contains(status));
-        match (status, Condition::parse(word)) {
+        match (status, RetryOn::parse(word)) {
             (Some(status), _) => {
-                retry.on.insert(Condition::Statuses);
+                retry.on.insert(RetryOn::Statuses);
                 retry.statuses.push(status);
             }
             (None, Some(condition)) => retry.on.insert(condition),
@@ -68,7 +68,7 @@ fn retry_on(words: &str, retry: &mut Retry, field: &str, report: &mut Report<'_>
                 Severity::Error,
                 field,
                 format!("\"{word}\" is no condition of a retry; the others apply"),
-                nearest(word, &Condition::ALL.map(Condition::as_str)),
+                nearest(word, &RetryOn::ALL.map(RetryOn::as_str)),
             ),
         }
     }

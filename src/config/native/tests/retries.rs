@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::model::retry::{Condition, Conditions, Resend, Retry, RetryHosts};
+use crate::model::retry::{Resend, Retry, RetryHosts, RetryOn, RetryOnSet};
 
 fn route(retries: &str) -> String {
     format!("routes:\n- hosts: [a.example.com]\n  to: http://a.example.com\n  retries: {retries}\n")
@@ -17,14 +17,14 @@ fn what_is_not_written_is_the_default() {
         ("{ statuses: [503] }", Retry { statuses: vec![503], ..Retry::default() }),
         (
             "{ conditions: [5xx, http3-post-connect-failure] }",
-            Retry { on: Conditions::of(&[Condition::ServerError]), ..Retry::default() },
+            Retry { on: RetryOnSet::of(&[RetryOn::ServerError]), ..Retry::default() },
         ),
         (
             "{ attempts: 9, conditions: [reset], statuses: [429], perTryTimeout: 2s, backoff: 1s, \
              ignorePreviousHosts: false, nonIdempotent: true }",
             Retry {
                 attempts: 9,
-                on: Conditions::of(&[Condition::Reset, Condition::Statuses]),
+                on: RetryOnSet::of(&[RetryOn::Reset, RetryOn::Statuses]),
                 statuses: vec![429],
                 attempt_timeout: Some(Duration::from_secs(2)),
                 backoff: Duration::from_secs(1),
