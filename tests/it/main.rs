@@ -13,6 +13,7 @@ mod commands;
 mod dns;
 mod errors;
 mod forms;
+mod goaway;
 mod h2;
 mod harness_itself;
 mod lifecycle;
