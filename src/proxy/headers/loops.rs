@@ -114,6 +114,7 @@ mod tests {
             service_alt_names: vec![],
             roots: Roots::Web,
             identity: None,
+            revoked: None,
             skip_verify: false,
         }));
         let endpoint = |address: &str| Endpoint::new(address.parse().expect("an address"));
