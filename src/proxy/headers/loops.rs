@@ -113,8 +113,8 @@ mod tests {
             subject_alt_names: vec![],
             service_alt_names: vec![],
             roots: Roots::Web,
-            identity: None,
             revoked: None,
+            identity: None,
             skip_verify: false,
         }));
         let endpoint = |address: &str| Endpoint::new(address.parse().expect("an address"));
