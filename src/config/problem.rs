@@ -121,6 +121,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("EG031", "verification is off"),
     ("EG032", "verification is off and configured at once"),
     ("EG033", "a client certificate or key is missing or unusable"),
+    ("EG034", "a credential that is not there, or in another namespace"),
     ("EG035", "a file of trusted certificates is missing or unusable"),
     ("EG037", "an upstream that is an IP address, or a server name that is none"),
     ("EG040", "TLS is switched off on an encrypted port"),
