@@ -3,7 +3,9 @@
 //! A response's head becomes a `Head` of lines like any other.
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -16,13 +18,15 @@ use tokio::time::Instant;
 
 use super::connect::Connected;
 use super::endpoints::Endpoint;
-use crate::transport::{Broken, Buffers, Frames, frames};
+use crate::transport::{Broken, Buffers, Frames, Metered, frames};
 use crate::wire::{Head, Version};
 
 /// A stream's receive window, bytes: what one slow client may make us hold.
-const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
-/// A connection's receive window, bytes.
-const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+const STREAM_WINDOW_BYTES: u32 = 512 * 1024;
+/// A connection's receive window, bytes: what all clients of it that don't read may make us hold together.
+const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
+/// What may wait of one upload while the origin's socket is full, bytes.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// Bytes of one response's header list, as for HTTP/1.1.
 const HEADER_LIST_BYTES_MAX: u32 = 60 * 1024;
 
@@ -52,21 +56,33 @@ struct Life {
 impl Shared {
     /// Begins to speak HTTP/2 over a fresh connection, driven by a task of its own on this lane.
     pub async fn begin(connected: Connected, scheme: &'static str) -> Result<Self, Broken> {
-        let (send, connection) = client::Builder::new()
+        let stream = Metered::to_origin(connected.stream);
+        let meter = stream.meter();
+        let (send, mut connection) = client::Builder::new()
             .initial_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_send_buffer_size(SEND_BUFFER_BYTES)
             .max_header_list_size(HEADER_LIST_BYTES_MAX)
             .enable_push(false)
-            .handshake(connected.stream)
+            .handshake(stream)
             .await
             .map_err(|error| frames::broken(&error))?;
         let life = Rc::new(Life::default());
         let ended = Rc::clone(&life);
-        let open = connected.open;
+        let (open, address) = (connected.open, connected.endpoint.address);
         tokio::task::spawn_local(async move {
             let _open = open;
-            if let Err(error) = connection.await {
-                tracing::debug!("an HTTP/2 connection to an origin ended: {error}");
+            let end = poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+                Poll::Ready(Ok(())) => Poll::Ready(None),
+                Poll::Ready(Err(error)) => Poll::Ready(Some(error.to_string())),
+                // Dropped, it is closed, and its streams with it.
+                Poll::Pending => match meter.offence() {
+                    Some(offence) => Poll::Ready(Some(offence.to_string())),
+                    None => Poll::Pending,
+                },
+            });
+            if let Some(error) = end.await {
+                tracing::debug!("an HTTP/2 connection to {address} ended: {error}");
             }
             ended.over.set(true);
         });
@@ -113,7 +129,7 @@ impl Shared {
 
     /// Sends a request's head. `Head` says what follows it.
     pub async fn request(mut self, head: &Head, body: Body) -> Result<Stream, Broken> {
-        std::future::poll_fn(|cx| self.send.poll_ready(cx)).await.map_err(|error| {
+        poll_fn(|cx| self.send.poll_ready(cx)).await.map_err(|error| {
             self.retire();
             match frames::broken(&error) {
                 Broken::Reset(reason) => Broken::Unprocessed(reason),
@@ -162,7 +178,7 @@ impl Stream {
             let interim = interim.map_err(|error| frames::broken(&error))?;
             return Poll::Ready(Ok(head_of(&interim, buffers)));
         }
-        let response = ready!(std::pin::Pin::new(&mut self.response).poll(cx))
+        let response = ready!(Pin::new(&mut self.response).poll(cx))
             .map_err(|error| frames::broken(&error))?;
         let head = head_of(&response, buffers);
         let recv = response.into_body();
