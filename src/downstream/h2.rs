@@ -132,7 +132,9 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin> Connection<'s, S> {
             Goodbye::Enough => Reason::NO_ERROR,
             Goodbye::Accused(Offence::Flood(_)) => Reason::ENHANCE_YOUR_CALM,
             Goodbye::Accused(Offence::FrameSize(_)) => Reason::FRAME_SIZE_ERROR,
-            Goodbye::Accused(Offence::NoSettings) => Reason::PROTOCOL_ERROR,
+            Goodbye::Accused(Offence::NoSettings | Offence::PseudoInTrailers) => {
+                Reason::PROTOCOL_ERROR
+            }
         });
     }
 }

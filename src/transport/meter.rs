@@ -6,10 +6,12 @@
 //! no clock is read before the budget is spent. What becomes of an offender is its owner's decision.
 
 mod scan;
+mod trailers;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::{self, IoSlice};
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -19,7 +21,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 pub use scan::Kind;
-use scan::{ACK, END_STREAM, Frame, Scan};
+use scan::{ACK, END_STREAM, Frame, Scan, Seen};
+use trailers::Found;
 
 /// What an end may spend at once. A browser's start, or a burst of cancellations, is a few hundred.
 const BURST: i64 = 2_000;
@@ -43,6 +46,8 @@ pub enum Offence {
     FrameSize(Kind),
     /// The first frame is not SETTINGS (RFC 9113, section 3.4).
     NoSettings,
+    /// Trailers begin with a pseudo-header field (RFC 9113, section 8.1).
+    PseudoInTrailers,
 }
 
 impl fmt::Display for Offence {
@@ -51,6 +56,7 @@ impl fmt::Display for Offence {
             Self::Flood(kind) => write!(f, "too many {} frames", kind.name()),
             Self::FrameSize(kind) => write!(f, "a {} frame of an impossible size", kind.name()),
             Self::NoSettings => f.write_str("the first frame is not SETTINGS"),
+            Self::PseudoInTrailers => f.write_str("a pseudo-header field in trailers"),
         }
     }
 }
@@ -89,15 +95,31 @@ impl Meter {
         }
     }
 
-    fn read(&self, bytes: &[u8]) {
-        self.incoming.borrow_mut().take(bytes, |frame| self.received(frame));
+    /// How many of these bytes may be passed on.
+    fn read(&self, bytes: &[u8]) -> usize {
+        self.incoming.borrow_mut().take(bytes, |seen| {
+            match seen {
+                Seen::Frame(frame) => self.received(frame),
+                Seen::Trailers(Found::Pseudo) => self.accuse(Offence::PseudoInTrailers),
+                Seen::Trailers(Found::Field) => {}
+            }
+            match self.offence() {
+                Some(_) => ControlFlow::Break(()),
+                None => ControlFlow::Continue(()),
+            }
+        })
     }
 
     fn written(&self, bytes: &[u8]) {
-        self.outgoing.borrow_mut().take(bytes, |frame| match frame.kind {
-            Kind::Data if frame.length > 0 => self.earn(EARNED_BY_DATA),
-            Kind::Headers => self.earn(EARNED_BY_HEADERS),
-            _ => {}
+        self.outgoing.borrow_mut().take(bytes, |seen| {
+            match seen {
+                Seen::Frame(frame) if frame.kind == Kind::Headers => self.earn(EARNED_BY_HEADERS),
+                Seen::Frame(frame) if frame.kind == Kind::Data && frame.length > 0 => {
+                    self.earn(EARNED_BY_DATA);
+                }
+                _ => {}
+            }
+            ControlFlow::Continue(())
         });
     }
 
@@ -160,7 +182,7 @@ pub struct Metered<S> {
 impl<S> Metered<S> {
     /// A client's connection of which `first` has been read, the preface at its front.
     pub fn to_client(stream: S, first: &[u8]) -> Self {
-        Self::new(stream, first, Scan::after_preface(), Scan::default())
+        Self::new(stream, first, Scan::of_client(), Scan::default())
     }
 
     /// A connection to an origin.
@@ -214,7 +236,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
                 this.first = Box::default();
             }
         }
-        this.meter.read(&buffer.filled()[before..]);
+        let came = buffer.filled().len() - before;
+        let good = this.meter.read(&buffer.filled()[before..]);
+        if came > 0 && good == 0 {
+            return Poll::Pending; // nothing read would mean the end
+        }
+        buffer.set_filled(before + good);
         Poll::Ready(Ok(()))
     }
 }

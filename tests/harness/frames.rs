@@ -3,7 +3,7 @@
 //! Field blocks are written as literals without Huffman's code or any table, so that what is sent is what
 //! stands in the test. Of a block that comes, only `:status` is read.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use super::PATIENCE;
@@ -70,12 +70,14 @@ impl Frame {
 
 /// Digits in Huffman's code (RFC 7541, appendix B).
 fn huffman(bytes: &[u8]) -> Vec<u8> {
-    let bits: Vec<u8> = bytes.iter().flat_map(|byte| (0..8).rev().map(move |at| byte >> at & 1)).collect();
+    let bits: Vec<u8> =
+        bytes.iter().flat_map(|byte| (0..8).rev().map(move |at| byte >> at & 1)).collect();
     let mut digits = Vec::new();
     let mut at = 0;
     while digits.len() < 3 {
         let number = |length: usize| bits[at..at + length].iter().fold(0, |sum, bit| sum * 2 + bit);
-        let (digit, length) = if number(5) < 3 { (number(5), 5) } else { (number(6) - 0x19 + 3, 6) };
+        let (digit, length) =
+            if number(5) < 3 { (number(5), 5) } else { (number(6) - 0x19 + 3, 6) };
         digits.push(b'0' + digit);
         at += length;
     }
@@ -161,7 +163,12 @@ pub enum Came {
     Mark,
     /// The end of the connection, without a word.
     Closed,
+    /// Nothing.
+    Silence,
 }
+
+/// Nothing came in time.
+struct Silence;
 
 /// An HTTP/2 connection whose every frame is the test's own.
 pub struct Raw {
@@ -210,24 +217,33 @@ impl Raw {
 
     /// The next frame; `None`: the connection has ended.
     pub fn next(&mut self) -> Option<Frame> {
+        self.read().unwrap_or_else(|_| panic!("no frame came within the patience of a test"))
+    }
+
+    fn read(&mut self) -> Result<Option<Frame>, Silence> {
         let mut header = [0; 9];
         if let Err(error) = self.stream.read_exact(&mut header) {
-            let timed_out = matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut);
-            assert!(!timed_out, "no frame came within {PATIENCE:?}");
-            return None;
+            return match error.kind() {
+                ErrorKind::WouldBlock | ErrorKind::TimedOut => Err(Silence),
+                _ => Ok(None),
+            };
         }
-        let length = usize::from(header[0]) << 16 | usize::from(header[1]) << 8 | usize::from(header[2]);
-        let mut payload = vec![0; length];
-        self.stream.read_exact(&mut payload).ok()?;
+        let length = u32::from_be_bytes([0, header[0], header[1], header[2]]);
+        let mut payload = vec![0; usize::try_from(length).expect("24 bits")];
+        if self.stream.read_exact(&mut payload).is_err() {
+            return Ok(None);
+        }
         let stream = u32::from_be_bytes(header[5..].try_into().expect("four bytes")) & 0x7fff_ffff;
-        Some(Frame { kind: header[3], flags: header[4], stream, payload })
+        Ok(Some(Frame { kind: header[3], flags: header[4], stream, payload }))
     }
 
     /// Reads on to the first frame of this kind.
     pub fn until(&mut self, kind: u8) -> Frame {
         loop {
             match self.next() {
-                Some(frame) if frame.kind == kind && !(kind == SETTINGS && frame.has(ACK)) => return frame,
+                Some(frame) if frame.kind == kind && !(kind == SETTINGS && frame.has(ACK)) => {
+                    return frame;
+                }
                 Some(_) => {}
                 None => panic!("the connection ended before a frame of type {kind}"),
             }
@@ -237,7 +253,11 @@ impl Raw {
     /// Reads on to what says how the other side took what was sent.
     pub fn came(&mut self) -> Came {
         loop {
-            let Some(frame) = self.next() else { return Came::Closed };
+            let frame = match self.read() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return Came::Closed,
+                Err(Silence) => return Came::Silence,
+            };
             match frame.kind {
                 GOAWAY => return Came::GoAway(frame.code()),
                 RST_STREAM => return Came::Reset(frame.code()),

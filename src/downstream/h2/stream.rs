@@ -141,11 +141,12 @@ fn target<'u>(method: &Method, uri: &'u Uri) -> Result<&'u str, Unfit> {
     if !matches!(uri.scheme_str(), None | Some("http" | "https")) {
         return Err(Unfit::Refused(Refusal::BadTarget));
     }
-    let target = uri.path_and_query().map_or("", |target| target.as_str());
-    match uri.path() {
-        "" => Err(Unfit::Malformed(":path is missing")),
-        "*" if method == Method::OPTIONS => Ok(target),
-        path if path.starts_with('/') => Ok(target),
+    if uri.path().is_empty() {
+        return Err(Unfit::Malformed(":path is missing"));
+    }
+    match uri.path_and_query().map_or("", |target| target.as_str()) {
+        "*" if method == Method::OPTIONS => Ok("*"),
+        target if target.starts_with('/') => Ok(target),
         _ => Err(Unfit::Malformed(":path is not a path")),
     }
 }

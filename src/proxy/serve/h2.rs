@@ -203,7 +203,7 @@ fn turn(event: Event) -> Turn {
         Event::Offence(offence) => {
             let why = match offence {
                 Offence::Flood(_) => ClientEnd::Flood,
-                Offence::FrameSize(_) | Offence::NoSettings => ClientEnd::Protocol,
+                _ => ClientEnd::Protocol,
             };
             let what = offence.to_string();
             Turn::Cut(Goodbye::Accused(offence), Some(End { why, what }))

@@ -2,7 +2,10 @@
 //!
 //! It keeps no payload, and judges nothing but whether a frame can have its size.
 
+use std::ops::ControlFlow;
+
 use super::Sending;
+use super::trailers::{Found, Look};
 
 /// Length of the client's preface, which comes before the first frame.
 const PREFACE_LENGTH: u32 = 24;
@@ -74,12 +77,23 @@ pub struct Frame {
     pub flags: u8,
     /// Bytes of payload.
     pub length: u32,
+    pub stream: u32,
+}
+
+/// What there is to be judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// A frame whose header has come.
+    Frame(Frame),
+    /// What a section of trailers begins with.
+    Trailers(Found),
 }
 
 impl Frame {
     fn parse(header: [u8; HEADER_LENGTH]) -> Self {
         let length = u32::from_be_bytes([0, header[0], header[1], header[2]]);
-        Self { kind: Kind::of(header[3]), flags: header[4], length }
+        let stream = u32::from_be_bytes([header[5] & 0x7f, header[6], header[7], header[8]]);
+        Self { kind: Kind::of(header[3]), flags: header[4], length, stream }
     }
 
     /// Whether a frame of its kind can have its length, as far as the kind alone says.
@@ -108,38 +122,86 @@ pub struct Scan {
     is_data: bool,
     /// A field block has begun and goes on in a CONTINUATION.
     in_block: bool,
+    /// The highest stream that HEADERS came on; others on it, or below, are trailers.
+    latest_request: Option<u32>,
+    /// The front of a trailer section.
+    look: Option<Look>,
 }
 
 impl Scan {
+    /// What a client sends: the preface, then requests, each with trailers perhaps.
+    pub fn of_client() -> Self {
+        Self { latest_request: Some(0), ..Self::after_preface() }
+    }
+
     /// Of a direction that begins with the client's preface.
     pub fn after_preface() -> Self {
         Self { left: PREFACE_LENGTH, ..Self::default() }
     }
 
-    /// Takes bytes in, and tells of each frame whose header is complete with them.
-    pub fn take(&mut self, mut bytes: &[u8], mut seen: impl FnMut(Frame)) {
-        while !bytes.is_empty() {
+    /// Takes bytes in, and has `judge` look at what is in them. Returns how many are good: up to the frame
+    /// that it breaks off at.
+    pub fn take(&mut self, bytes: &[u8], mut judge: impl FnMut(Seen) -> ControlFlow<()>) -> usize {
+        let (mut at, mut frame_at) = (0, 0);
+        while at < bytes.len() {
+            let rest = &bytes[at..];
             if self.left > 0 {
-                let skipped = bytes.len().min(self.left as usize);
-                bytes = &bytes[skipped..];
-                self.left -= u32::try_from(skipped).expect("at most what is left, which is a u32");
+                let length = rest.len().min(self.left as usize);
+                if let Some(found) = self.look_at(&rest[..length])
+                    && judge(Seen::Trailers(found)).is_break()
+                {
+                    return frame_at;
+                }
+                at += length;
+                self.left -= u32::try_from(length).expect("at most what is left, which is a u32");
                 continue;
             }
-            let count = bytes.len().min(HEADER_LENGTH - self.have);
-            self.header[self.have..self.have + count].copy_from_slice(&bytes[..count]);
-            self.have += count;
-            bytes = &bytes[count..];
+            frame_at = at;
+            let length = rest.len().min(HEADER_LENGTH - self.have);
+            self.header[self.have..self.have + length].copy_from_slice(&rest[..length]);
+            self.have += length;
+            at += length;
             if self.have == HEADER_LENGTH {
-                self.have = 0;
                 let frame = Frame::parse(self.header);
-                self.left = frame.length;
-                self.is_data = frame.kind == Kind::Data;
-                if matches!(frame.kind, Kind::Headers | Kind::PushPromise | Kind::Continuation) {
-                    self.in_block = frame.flags & END_HEADERS == 0;
+                self.begin(frame);
+                if judge(Seen::Frame(frame)).is_break() {
+                    return frame_at;
                 }
-                seen(frame);
             }
         }
+        bytes.len()
+    }
+
+    fn begin(&mut self, frame: Frame) {
+        self.have = 0;
+        self.left = frame.length;
+        self.is_data = frame.kind == Kind::Data;
+        if matches!(frame.kind, Kind::Headers | Kind::PushPromise | Kind::Continuation) {
+            self.in_block = frame.flags & END_HEADERS == 0;
+        }
+        if frame.kind != Kind::Continuation {
+            self.look = None;
+        }
+        if let (Kind::Headers, Some(latest)) = (frame.kind, self.latest_request) {
+            if frame.stream > latest {
+                self.latest_request = Some(frame.stream);
+            } else {
+                self.look = Some(Look::after(frame.flags));
+            }
+        }
+    }
+
+    fn look_at(&mut self, bytes: &[u8]) -> Option<Found> {
+        let mut look = self.look?;
+        for byte in bytes {
+            look = look.next(*byte);
+            if let Look::Over(found) = look {
+                self.look = None;
+                return Some(found);
+            }
+        }
+        self.look = Some(look);
+        None
     }
 
     /// Whether something has begun that ought to be sent in one go.

@@ -19,6 +19,31 @@ fn after(bytes: &[u8]) -> Rc<Meter> {
     meter
 }
 
+#[tokio::test]
+async fn pseudo_header_fields_in_trailers_are_found() {
+    let request = frame(1, 4, 20);
+    let block = |kind: u8, flags: u8, payload: &[u8]| {
+        [&[0, 0, u8::try_from(payload.len()).expect("short"), kind, flags, 0, 0, 0, 1][..], payload]
+            .concat()
+    };
+    for (trailers, pseudo) in [
+        (block(1, 5, b"\x82"), true),
+        (block(1, 13, b"\x01\x82\x00"), true),
+        (block(1, 0x25, b"\x00\x00\x00\x00\x09\x82"), true),
+        ([block(1, 1, b""), block(9, 4, b"\x82")].concat(), true),
+        ([block(1, 1, b"\x00"), block(9, 4, b"\x05:path\x01/")].concat(), true),
+        ([block(1, 5, b""), block(3, 0, b"\x82\x82\x82\x82")].concat(), false),
+        (block(1, 5, b"\x00\x05x-sum\x0242"), false),
+        (block(0, 1, b"\x82"), false),
+    ] {
+        let meter = after(&request);
+        for byte in &trailers {
+            meter.read(std::slice::from_ref(byte));
+        }
+        assert_eq!(meter.offence().is_some(), pseudo, "{trailers:x?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn each_kind_of_useless_frame_is_a_flood_in_the_end() {
     for (kind, flags, length) in [
@@ -101,10 +126,10 @@ async fn bytes_pass_as_they_are_and_stop_after_an_offence() {
     let mut read = vec![0; PREFACE.len()];
     metered.read_exact(&mut read).await.expect("what was read before");
     assert_eq!(read, PREFACE);
-    far.write_all(&frame(6, 0, 8)).await.expect("room");
     let mut read = [0; 64];
-    assert_eq!(metered.read(&mut read).await.expect("a frame"), 17);
-    far.write_all(&frame(6, 0, 8)).await.expect("room");
+    far.write_all(&frame(4, 0, 0)).await.expect("room");
+    far.write_all(&frame(6, 0, 7)).await.expect("room");
+    assert_eq!(metered.read(&mut read).await.expect("a frame"), 9, "up to the offence");
     let polled = std::future::poll_fn(|cx| {
         Poll::Ready(Pin::new(&mut metered).poll_read(cx, &mut ReadBuf::new(&mut read)))
     });

@@ -1,6 +1,7 @@
 //! HTTP/2 on both sides: gRPC end to end, trailers, errors as gRPC wants them, and streams that don't wait for each other.
 
 mod conformance;
+mod floods;
 
 use bytes::Bytes;
 
