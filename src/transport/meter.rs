@@ -79,6 +79,7 @@ pub struct Meter {
     refilled: Cell<Instant>,
     offence: Cell<Option<Offence>>,
     has_settings: Cell<bool>,
+    body_bytes: Cell<u64>,
 }
 
 impl Meter {
@@ -93,6 +94,11 @@ impl Meter {
             true => self.incoming.borrow().sending(),
             false => Sending::Midway,
         }
+    }
+
+    /// Payload bytes of all DATA that came, padding included.
+    pub fn body_bytes(&self) -> u64 {
+        self.body_bytes.get()
     }
 
     /// How many of these bytes may be passed on.
@@ -130,6 +136,9 @@ impl Meter {
         let is_ack = frame.flags & ACK != 0;
         if !self.has_settings.replace(true) && (frame.kind != Kind::Settings || is_ack) {
             return self.accuse(Offence::NoSettings);
+        }
+        if frame.kind == Kind::Data {
+            self.body_bytes.set(self.body_bytes.get() + u64::from(frame.length));
         }
         let cost = match frame.kind {
             Kind::Data if frame.length > 0 || frame.flags & END_STREAM != 0 => return,
@@ -198,6 +207,7 @@ impl<S> Metered<S> {
             refilled: Cell::new(Instant::now()),
             offence: Cell::new(None),
             has_settings: Cell::new(false),
+            body_bytes: Cell::new(0),
         };
         Self { stream, first: first.into(), given: 0, meter: Rc::new(meter) }
     }

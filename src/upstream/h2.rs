@@ -21,10 +21,20 @@ use super::endpoints::Endpoint;
 use crate::transport::{Broken, Buffers, Frames, Metered, frames};
 use crate::wire::{Head, Version};
 
-/// A stream's receive window, bytes: what one slow client may make us hold.
-const STREAM_WINDOW_BYTES: u32 = 512 * 1024;
-/// A connection's receive window, bytes: what all clients of it that don't read may make us hold together.
-const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
+/// A stream's receive window while few share the connection, bytes: a download over a long way needs it.
+const WIDE_WINDOW_BYTES: u32 = 1024 * 1024;
+/// The same while many do, and before anything large has come.
+const NARROW_WINDOW_BYTES: u32 = 64 * 1024;
+/// Streams that may have wide windows at once; with half as many they get them back.
+const WIDE_STREAMS_MAX: usize = 4;
+/// Streams of ours at once; for more there are further connections.
+const STREAMS_MAX: usize = 100;
+/// A connection's receive window, bytes. Room for all streams, so that clients that don't read never keep
+/// others from their answers, and the limit of what they make us hold.
+const CONNECTION_WINDOW_BYTES: u32 = WIDE_STREAMS_MAX as u32 * WIDE_WINDOW_BYTES
+    + (STREAMS_MAX - WIDE_STREAMS_MAX) as u32 * NARROW_WINDOW_BYTES;
+/// Bytes of bodies after which a connection is worth wide windows.
+const LARGE_BYTES: u64 = 128 * 1024;
 /// What may wait of one upload while the origin's socket is full, bytes.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// Bytes of one response's header list, as for HTTP/1.1.
@@ -59,7 +69,7 @@ impl Shared {
         let stream = Metered::to_origin(connected.stream);
         let meter = stream.meter();
         let (send, mut connection) = client::Builder::new()
-            .initial_window_size(STREAM_WINDOW_BYTES)
+            .initial_window_size(NARROW_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .max_send_buffer_size(SEND_BUFFER_BYTES)
             .max_header_list_size(HEADER_LIST_BYTES_MAX)
@@ -72,14 +82,22 @@ impl Shared {
         let (open, address) = (connected.open, connected.endpoint.address);
         tokio::task::spawn_local(async move {
             let _open = open;
-            let end = poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
-                Poll::Ready(Ok(())) => Poll::Ready(None),
-                Poll::Ready(Err(error)) => Poll::Ready(Some(error.to_string())),
-                // Dropped, it is closed, and its streams with it.
-                Poll::Pending => match meter.offence() {
-                    Some(offence) => Poll::Ready(Some(offence.to_string())),
-                    None => Poll::Pending,
-                },
+            let mut window = NARROW_WINDOW_BYTES;
+            let end = poll_fn(|cx| {
+                let fitting = fitting_window(window, ended.streams.get(), meter.body_bytes());
+                // While an earlier change is not acknowledged, there can be no other.
+                if fitting != window && connection.set_initial_window_size(fitting).is_ok() {
+                    window = fitting;
+                }
+                match Pin::new(&mut connection).poll(cx) {
+                    Poll::Ready(Ok(())) => Poll::Ready(None),
+                    Poll::Ready(Err(error)) => Poll::Ready(Some(error.to_string())),
+                    // Dropped, it is closed, and its streams with it.
+                    Poll::Pending => match meter.offence() {
+                        Some(offence) => Poll::Ready(Some(offence.to_string())),
+                        None => Poll::Pending,
+                    },
+                }
             });
             if let Some(error) = end.await {
                 tracing::debug!("an HTTP/2 connection to {address} ended: {error}");
@@ -91,7 +109,8 @@ impl Shared {
 
     /// Whether another request may be sent on it now.
     pub fn has_room(&self) -> bool {
-        !self.life.over.get() && self.life.streams.get() < self.send.current_max_send_streams()
+        let room = self.send.current_max_send_streams().min(STREAMS_MAX);
+        !self.life.over.get() && self.life.streams.get() < room
     }
 
     /// Whether it has ended, or will take no further request: by our choice, or as the origin said.
@@ -147,6 +166,15 @@ impl Shared {
         self.life.quiet_since.set(None);
         let frames = Frames::new(None, (body == Body::Follows).then_some(send));
         Ok(Stream { response, frames, shared: self })
+    }
+}
+
+/// The receive window of streams that fits their number.
+fn fitting_window(now: u32, streams: usize, body_bytes: u64) -> u32 {
+    match streams {
+        0..=WIDE_STREAMS_MAX if now == WIDE_WINDOW_BYTES => now,
+        _ if streams <= WIDE_STREAMS_MAX / 2 && body_bytes >= LARGE_BYTES => WIDE_WINDOW_BYTES,
+        _ => NARROW_WINDOW_BYTES,
     }
 }
 

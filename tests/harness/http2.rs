@@ -3,16 +3,16 @@
 //! `application/grpc` requests get every message back as soon as it has come, and `grpc-status: 0` after
 //! the last; `/hold` waits for the test's `release`; `/reset` resets the stream; `/early` answers without
 //! reading a body and refuses it; `/goaway` answers on a connection that takes no further request;
-//! `/trailers` has some; all others get 200 and, as body, what they sent or `politics`.
+//! `/huge` has 100 MB; `/silent` neither reads a body nor answers; `/trailers` has some; all others get 200 and, as body, what they sent or `politics`.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
-use h2::{Reason, RecvStream};
+use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
 
-use super::http1::released;
+use super::http1::{HUGE, HUGE_PIECE, released};
 use super::origin::{Io, Request as Seen, Shared};
 
 /// Serves one connection until either side ends it.
@@ -68,6 +68,16 @@ async fn answer(
         let mut send = respond.send_response(Response::new(()), false)?;
         return send.send_data(Bytes::from_static(b"early"), true); // the dropped body is refused
     }
+    if path == "/silent" {
+        std::future::pending::<()>().await;
+    }
+    if path == "/huge" {
+        let mut send = respond.send_response(Response::new(()), false)?;
+        for _ in 0..HUGE / HUGE_PIECE {
+            send_whole(&mut send, Bytes::from_static(&[b'x'; HUGE_PIECE])).await?;
+        }
+        return send.send_data(Bytes::new(), true);
+    }
     if path == "/hold" {
         released(shared).await;
     }
@@ -100,6 +110,18 @@ async fn answer(
         }
         _ => send.send_data(whole.into(), true),
     }
+}
+
+/// Sends as the window lets it, so that nothing waits here.
+async fn send_whole(send: &mut SendStream<Bytes>, mut bytes: Bytes) -> Result<(), h2::Error> {
+    while !bytes.is_empty() {
+        send.reserve_capacity(bytes.len());
+        match std::future::poll_fn(|cx| send.poll_capacity(cx)).await.transpose()? {
+            Some(room) => send.send_data(bytes.split_to(room.min(bytes.len())), false)?,
+            None => return Ok(()), // reset, as the next call says
+        }
+    }
+    Ok(())
 }
 
 async fn next(

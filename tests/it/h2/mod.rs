@@ -2,6 +2,7 @@
 
 mod conformance;
 mod floods;
+mod memory;
 
 use bytes::Bytes;
 
