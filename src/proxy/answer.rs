@@ -63,9 +63,11 @@ pub struct Lost {
 /// When it may be made again, provided that nothing of the body was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Again {
-    /// At once, on a fresh connection: the origin did not process it, or closed a reused connection under
-    /// a request that may be sent twice.
+    /// At once, on a fresh connection: the origin refused it, or closed a reused connection under a request
+    /// that may be sent twice.
     AtOnce,
+    /// At once, on any connection but the one that takes no more requests.
+    Elsewhere,
     /// If the failure is one of those that the route retries.
     AsTheRouteSays,
     /// Never.
@@ -185,7 +187,8 @@ impl Heard {
                 never(Failure::Malformed(refusal.reason().into()))
             }
             Self::Origin(Broken::Unprocessed(reason)) => {
-                Lost { failure: Failure::Reset(reason), again: Again::AtOnce }
+                let again = if carrier.takes_no_more() { Again::Elsewhere } else { Again::AtOnce };
+                Lost { failure: Failure::Reset(reason), again }
             }
             Self::Origin(broken) => {
                 let harmless = is_idempotent(order.head.method()) && !upload.has_taken();

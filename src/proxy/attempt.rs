@@ -234,7 +234,8 @@ async fn send_h2(
     record.upstream_local = Some(shared.local);
     order.head.remove(b"transfer-encoding");
     let body = if order.framing == Framing::Empty { h2::Body::Empty } else { h2::Body::Follows };
-    match shared.request(order.head, body).await {
+    let patience = order.upstream.policy.load().connect_timeout;
+    match shared.request(order.head, body, patience).await {
         Ok(stream) => Ok(Carrier::H2(Box::new(stream))),
         // Not begun at all: as good as a connection that could not be opened.
         Err(Broken::Unprocessed(reason)) => Err(Failure::Connect(reason)),
@@ -258,6 +259,14 @@ impl Carrier {
         match self {
             Self::H1(connection) => connection.served > 1,
             Self::H2(stream) => stream.shared.served() > 1,
+        }
+    }
+
+    /// Whether its connection is known to take no further request.
+    pub fn takes_no_more(&self) -> bool {
+        match self {
+            Self::H1(_) => false,
+            Self::H2(stream) => stream.shared.is_over(),
         }
     }
 

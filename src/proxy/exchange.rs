@@ -132,6 +132,7 @@ async fn attempts<'s>(
 ) -> Result<(Head, Exchange<'s>), Failure> {
     let mut upload = Flow::default();
     let (mut retries, mut stale) = (0, 0);
+    let mut source = attempt::Source::Any;
     loop {
         record.attempts += 1;
         if !upload.has_taken() {
@@ -141,7 +142,6 @@ async fn attempts<'s>(
                 Flow::default()
             };
         }
-        let source = if stale == 0 { attempt::Source::Any } else { attempt::Source::Fresh };
         let sent = attempt::send(&mut order, source, record, lane).await;
         let lost = match sent {
             Ok(carrier) => match answer(carrier, &order, client, &mut upload, lane).await {
@@ -152,7 +152,11 @@ async fn attempts<'s>(
         };
         let replayable = !upload.has_taken();
         match lost.again {
-            Again::AtOnce if replayable && stale < STALE_MAX => {
+            Again::AtOnce | Again::Elsewhere if replayable && stale < STALE_MAX => {
+                // Whoever was sent away by GOAWAY may share the next connection with the others that were.
+                if lost.again == Again::AtOnce || stale > 0 {
+                    source = attempt::Source::Fresh;
+                }
                 stale += 1;
                 lane.stats.borrow_mut().retries += 1;
             }

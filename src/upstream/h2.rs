@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::client::{self, ResponseFuture, SendRequest};
 use http::{HeaderName, HeaderValue, Request, Uri};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::connect::Connected;
 use super::endpoints::Endpoint;
@@ -104,6 +104,8 @@ impl Shared {
             }
             ended.over.set(true);
         });
+        // Lets the task above read what the origin may have sent already, its limit of streams above all.
+        tokio::task::yield_now().await;
         Ok(Self { endpoint: connected.endpoint, local: connected.local, scheme, send, life })
     }
 
@@ -146,8 +148,20 @@ impl Shared {
         self.life.streams.get()
     }
 
-    /// Sends a request's head. `Head` says what follows it.
-    pub async fn request(mut self, head: &Head, body: Body) -> Result<Stream, Broken> {
+    /// Whether the origin allows no stream at all for now: it must be waited for, and another connection
+    /// would not help.
+    pub fn is_shut(&self) -> bool {
+        !self.life.over.get() && self.send.current_max_send_streams() == 0
+    }
+
+    /// Sends a request's head; `body` says whether something follows it. When the origin allows no
+    /// further stream, waits for so long that it does.
+    pub async fn request(
+        mut self,
+        head: &Head,
+        body: Body,
+        patience: Duration,
+    ) -> Result<Stream, Broken> {
         poll_fn(|cx| self.send.poll_ready(cx)).await.map_err(|error| {
             self.retire();
             match frames::broken(&error) {
@@ -165,7 +179,9 @@ impl Shared {
         self.life.streams.set(self.life.streams.get() + 1);
         self.life.quiet_since.set(None);
         let frames = Frames::new(None, (body == Body::Follows).then_some(send));
-        Ok(Stream { response, frames, shared: self })
+        let mut stream = Stream { response, frames, shared: self };
+        stream.opened(patience).await?;
+        Ok(stream)
     }
 }
 
@@ -196,6 +212,22 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// Waits until the origin's limit of streams has room for this one. Mostly it has.
+    async fn opened(&mut self, patience: Duration) -> Result<(), Broken> {
+        let send = &mut self.shared.send;
+        if poll_fn(|cx| Poll::Ready(send.poll_ready(cx).is_ready())).await {
+            return Ok(()); // or it has failed, as whoever waits for the response will hear
+        }
+        match timeout(patience, poll_fn(|cx| send.poll_ready(cx))).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Broken::Unprocessed("the connection has ended".into())),
+            Err(_) => Err(Broken::Unprocessed(format!(
+                "no room for a stream after {patience:?}: the origin allows {} at once",
+                send.current_max_send_streams()
+            ))),
+        }
+    }
+
     /// The next response head, interim ones included.
     pub fn poll_response(
         &mut self,

@@ -23,7 +23,6 @@ pub const ACK: u8 = 1;
 pub const END_STREAM: u8 = 1;
 pub const END_HEADERS: u8 = 4;
 pub const PADDED: u8 = 8;
-pub const WITH_PRIORITY: u8 = 0x20;
 
 /// How a client begins (RFC 9113, section 3.4).
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -54,7 +53,9 @@ impl Frame {
 
     /// The status of a response's HEADERS.
     pub fn status(&self) -> u16 {
-        match self.payload.as_slice() {
+        // The table is made smaller first.
+        let from = self.payload.iter().position(|byte| byte & 0xe0 != 0x20).unwrap_or_default();
+        match &self.payload[from..] {
             [indexed @ 0x88..=0x8e, ..] => {
                 [200, 204, 206, 304, 400, 404, 500][usize::from(indexed - 0x88)]
             }
@@ -176,10 +177,11 @@ pub struct Raw {
 }
 
 impl Raw {
-    /// Connects and begins as a client does, with these settings.
+    /// Connects and begins as a client does, with these settings, and without a table for fields that come.
     pub fn connect(address: SocketAddr, values: &[(u16, u32)]) -> Self {
         let mut raw = Self::bare(address);
-        raw.send([PREFACE, &settings(values), &frame(SETTINGS, ACK, 0, &[])].concat());
+        let values = [&[(1, 0)], values].concat();
+        raw.send([PREFACE, &settings(&values), &frame(SETTINGS, ACK, 0, &[])].concat());
         raw
     }
 

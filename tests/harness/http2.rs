@@ -3,7 +3,7 @@
 //! `application/grpc` requests get every message back as soon as it has come, and `grpc-status: 0` after
 //! the last; `/hold` waits for the test's `release`; `/reset` resets the stream; `/early` answers without
 //! reading a body and refuses it; `/goaway` answers on a connection that takes no further request;
-//! `/huge` has 100 MB; `/silent` neither reads a body nor answers; `/trailers` has some; all others get 200 and, as body, what they sent or `politics`.
+//! `/hints` has a 103 first; `/huge` has 100 MB; `/silent` neither reads a body nor answers; `/trailers` has some; all others get 200 and, as body, what they sent or `politics`.
 
 use std::sync::Arc;
 
@@ -70,6 +70,10 @@ async fn answer(
     }
     if path == "/silent" {
         std::future::pending::<()>().await;
+    }
+    if path == "/hints" {
+        let hints = Response::builder().status(103).header("link", "</style.css>").body(());
+        respond.send_informational(hints.expect("a valid head"))?;
     }
     if path == "/huge" {
         let mut send = respond.send_response(Response::new(()), false)?;

@@ -3,6 +3,7 @@
 mod conformance;
 mod floods;
 mod memory;
+mod origins;
 
 use bytes::Bytes;
 
