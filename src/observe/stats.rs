@@ -34,7 +34,7 @@ pub struct Stats {
     handshakes: [u64; Handshake::ALL.len()],
     upstream_connections: [u64; UpstreamEvent::ALL.len()],
     clients_ended: [u64; ClientEnd::ALL.len()],
-    clients_flushing: u64,
+    clients_streaming: u64,
     clients_open: u64,
     requests_active: u64,
     /// Client connections accepted.
@@ -116,15 +116,15 @@ impl Stats {
         self.clients_ended[why as usize] += 1;
     }
 
-    /// A client's connection that is to end still has answers to take.
-    pub fn client_flushing(&mut self) {
-        self.clients_flushing += 1;
+    /// A client's HTTP/2 connection has streams.
+    pub fn streams_began(&mut self) {
+        self.clients_streaming += 1;
     }
 
-    /// It has taken them, or never will.
-    pub fn client_flushed(&mut self) {
-        debug_assert!(self.clients_flushing > 0, "flushed more than had something to flush");
-        self.clients_flushing = self.clients_flushing.saturating_sub(1);
+    /// It has none any more: every answer has been taken, or never will be.
+    pub fn streams_ended(&mut self) {
+        debug_assert!(self.clients_streaming > 0, "more ended than began");
+        self.clients_streaming = self.clients_streaming.saturating_sub(1);
     }
 
     /// A request is under way.
@@ -157,7 +157,7 @@ impl Stats {
         for (sum, n) in self.clients_ended.iter_mut().zip(other.clients_ended) {
             *sum += n;
         }
-        self.clients_flushing += other.clients_flushing;
+        self.clients_streaming += other.clients_streaming;
         self.clients_open += other.clients_open;
         self.requests_active += other.requests_active;
         self.clients_accepted += other.clients_accepted;
@@ -204,9 +204,9 @@ impl Stats {
         self.clients_ended[why as usize]
     }
 
-    /// Client connections that are to end and still have answers to take.
-    pub fn clients_flushing(&self) -> u64 {
-        self.clients_flushing
+    /// Client connections with HTTP/2 streams: under way, or with answers still to be taken.
+    pub fn clients_streaming(&self) -> u64 {
+        self.clients_streaming
     }
 
     /// Requests that have ended, over all hosts.

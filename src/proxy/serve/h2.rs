@@ -52,7 +52,7 @@ async fn requests(stream: &mut Metered<TcpStream>, ends: Ends, lane: &Rc<Lane>) 
         None => return,
     };
     let waiting = (Waits::Rest, Course::Staying);
-    let mut session = Session { connection, deadline, waiting, flushing: None, lane };
+    let mut session = Session { connection, deadline, waiting, streaming: None, lane };
     let mut changed = pin!(lane.phase_changed.notified());
     let end = loop {
         match poll_fn(|cx| session.poll_turn(cx, changed.as_mut())).await {
@@ -105,7 +105,7 @@ struct Session<'l, 's> {
     /// What that is.
     waiting: (Waits, Course),
     /// Keeps the process from ending before answers that are complete have been taken.
-    flushing: Option<Flushing<'l>>,
+    streaming: Option<Streaming<'l>>,
     lane: &'l Rc<Lane>,
 }
 
@@ -119,14 +119,14 @@ impl Session<'_, '_> {
             if let Poll::Ready(event) = self.connection.poll_event(cx) {
                 return Poll::Ready(turn(event));
             }
-            let (_, mut course) = self.waiting;
-            if course == Course::Staying
+            if self.waiting.1 == Course::Staying
                 && (self.lane.phase() > Phase::Serving || changed.as_mut().poll(cx).is_ready())
             {
-                course = self.leave();
+                self.leave();
+                continue;
             }
-            self.hold_for_flushing();
-            self.wait_for((self.connection.waits(), course));
+            self.count_streams();
+            self.wait_for(self.connection.waits());
             if self.deadline.poll_over(cx).is_pending() {
                 return Poll::Pending;
             }
@@ -137,7 +137,7 @@ impl Session<'_, '_> {
                     return Poll::Ready(Turn::Cut(Goodbye::Enough, Some(end)));
                 }
                 (Waits::Stream, _) => self.arm(), // streams have limits of their own
-                (Waits::Request, Course::Staying) => self.waiting.1 = self.leave(),
+                (Waits::Request, Course::Staying) => self.leave(),
                 (Waits::Request, Course::Leaving) => {
                     return Poll::Ready(Turn::Cut(Goodbye::Enough, None));
                 }
@@ -145,23 +145,25 @@ impl Session<'_, '_> {
         }
     }
 
-    fn leave(&mut self) -> Course {
+    fn leave(&mut self) {
         self.connection.leave();
-        Course::Leaving
+        self.waiting.1 = Course::Leaving;
+        self.arm();
     }
 
-    fn hold_for_flushing(&mut self) {
-        if self.lane.phase() == Phase::Serving || !self.connection.has_streams() {
-            self.flushing = None;
-        } else if self.flushing.is_none() {
-            self.flushing = Some(Flushing::begin(self.lane));
+    /// Counted all along, and not only once the lane is to leave: it must not look in between.
+    fn count_streams(&mut self) {
+        if !self.connection.has_streams() {
+            self.streaming = None;
+        } else if self.streaming.is_none() {
+            self.streaming = Some(Streaming::begin(self.lane));
         }
     }
 
     /// A new wait has a new limit; one that goes on keeps its own.
-    fn wait_for(&mut self, waiting: (Waits, Course)) {
-        if waiting != self.waiting {
-            self.waiting = waiting;
+    fn wait_for(&mut self, waits: Waits) {
+        if waits != self.waiting.0 {
+            self.waiting.0 = waits;
             self.arm();
         }
     }
@@ -211,19 +213,19 @@ fn turn(event: Event) -> Turn {
     }
 }
 
-/// Counts a connection that has answers to take while the lane is to end.
-struct Flushing<'l>(&'l Lane);
+/// Counts a connection with requests under way or answers to take.
+struct Streaming<'l>(&'l Lane);
 
-impl<'l> Flushing<'l> {
+impl<'l> Streaming<'l> {
     fn begin(lane: &'l Lane) -> Self {
-        lane.stats.borrow_mut().client_flushing();
+        lane.stats.borrow_mut().streams_began();
         Self(lane)
     }
 }
 
-impl Drop for Flushing<'_> {
+impl Drop for Streaming<'_> {
     fn drop(&mut self) {
-        self.0.stats.borrow_mut().client_flushed();
+        self.0.stats.borrow_mut().streams_ended();
     }
 }
 
@@ -260,3 +262,6 @@ async fn linger(mut stream: TcpStream) {
     };
     let _ = timeout(LINGER, discard).await;
 }
+
+#[cfg(test)]
+mod tests;
