@@ -48,7 +48,7 @@
 //! 4. the head made fit for the next hop ([`proxy::headers`]);
 //! 5. a connection out of the pool or a fresh one, the head sent, tried again where that is safe, until a
 //!    response head is here, with the upload going on beside it ([`proxy::exchange`], [`proxy::attempt`],
-//!    [`proxy::answer`]);
+//!    [`proxy::answer`], [`proxy::retry`]);
 //! 6. their head out, then both bodies at once ([`proxy::relay`], or [`proxy::tunnel`] after an upgrade);
 //!    a failure before that is a reply of our own ([`proxy::reply`]);
 //! 7. one record: counters and a log line ([`observe`]).
@@ -65,7 +65,8 @@
 //! # Which file do I change?
 //!
 //! A new Istio field: `config/istio/<kind>.rs` and its file under `compile/`. A new policy: `model/route.rs`
-//! and the step that applies it. A wrong status: the table in `model/failure.rs`. A connection bug:
+//! and the step that applies it. What a head tells of the inside: `model/headers.rs` and `proxy/headers/`.
+//! A wrong status: the table in `model/failure.rs`. A connection bug:
 //! `upstream/pool.rs` if it is *when*, `transport/` or `upstream/h1.rs` if it is *what bytes*. A malformed
 //! message let through: `wire/`. A log field: `observe/record.rs`, then `observe/access_log/`. A flag:
 //! `settings.rs` and `cli/mod.rs`.

@@ -6,20 +6,24 @@
 pub mod condition;
 pub mod duration;
 pub mod failure;
+pub mod headers;
 pub mod host;
 pub mod listener;
 pub mod pattern;
+pub mod retry;
 pub mod route;
 pub mod upstream;
 
 pub use condition::{Condition, Field, FieldMatch, PathMatch, QueryMatch, TextMatch};
 pub use failure::{Failure, Flag, Refused};
+pub use headers::HeaderPolicy;
 pub use host::{Authority, Host, HostPattern};
 pub use listener::Listener;
 pub use pattern::{Pattern, Substitution};
+pub use retry::Retry;
 pub use route::{
-    Action, Destination, Forward, HeaderEdit, HeaderEdits, PathRewrite, Redirect, Respond, Retry,
-    Route, Rule, Share,
+    Action, Destination, Forward, HeaderEdit, HeaderEdits, PathRewrite, Redirect, Respond, Route,
+    Rule, Share,
 };
 pub use upstream::{
     Addressing, Balance, Policy, Protocol, Security, Target, TlsSpec, UpstreamKey, UpstreamSpec,

@@ -7,8 +7,12 @@ use std::task::{Context, Poll};
 
 use tokio::time::{timeout, timeout_at};
 
+use super::answer::Sent;
 use super::exchange::Order;
+use super::headers::loops;
 use super::lane::Lane;
+use super::retry::Tried;
+use crate::model::retry::RetryHosts;
 use crate::model::{Balance, Failure, Security};
 use crate::observe::{Handshake, Record, Reuse, UpstreamEvent};
 use crate::transport::{Broken, Buffers, HeadError, Peer};
@@ -19,6 +23,9 @@ use crate::upstream::tls::{self, Alpn};
 use crate::upstream::{Upstream, balance, h1, h2};
 use crate::wire::{Framing, Head, Refusal, framing};
 
+/// Endpoints drawn anew when the one drawn was tried before (Istio's `hostSelectionRetryMaxAttempts`).
+const REPICKS_MAX: u32 = 5;
+
 /// A connection to an origin in a request's hand.
 #[derive(Debug)]
 pub enum Carrier {
@@ -28,19 +35,10 @@ pub enum Carrier {
     H2(Box<h2::Stream>),
 }
 
-/// Which connections will do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// Any.
-    Any,
-    /// Only one that was not used before.
-    Fresh,
-}
-
 /// Gets a connection and puts the request's head on it.
 pub async fn send<'s>(
     order: &mut Order<'_, 's>,
-    source: Source,
+    tried: &Tried,
     record: &mut Record<'s>,
     lane: &Rc<Lane>,
 ) -> Result<Carrier, Failure> {
@@ -48,10 +46,10 @@ pub async fn send<'s>(
         return Err(Failure::Misconfigured(reason.to_owned()));
     }
     let endpoints = endpoints(order).await?;
-    let first = pick(order.upstream, &endpoints, lane);
-    let ready = match source {
-        Source::Any => checkout(order, &endpoints, first, lane).await?,
-        Source::Fresh => Ready::Open(None),
+    let first = pick(order, &endpoints, tried, lane);
+    let ready = match tried.needs_fresh() {
+        false => checkout(order, &endpoints, first, lane).await?,
+        true => Ready::Open(None),
     };
     match ready {
         Ready::H1(connection) => {
@@ -62,7 +60,7 @@ pub async fn send<'s>(
         Ready::H2(shared) => {
             lane.stats.borrow_mut().upstream_connection(UpstreamEvent::Reused);
             record.reused = Reuse::Reused;
-            send_h2(shared, order, record).await
+            send_h2(shared, order, record, lane).await
         }
         Ready::Open(permit) => Box::pin(open(order, &endpoints, first, permit, record, lane)).await,
     }
@@ -84,11 +82,28 @@ async fn endpoints(order: &Order<'_, '_>) -> Result<Arc<Endpoints>, Failure> {
     })
 }
 
-/// Whose turn it is.
-fn pick(upstream: &Upstream, endpoints: &Endpoints, lane: &Lane) -> usize {
-    if endpoints.list.len() < 2 {
+/// Whose turn it is: of those that were not tried yet, while there are any and the route wants that.
+fn pick(order: &Order<'_, '_>, endpoints: &Endpoints, tried: &Tried, lane: &Lane) -> usize {
+    let count = endpoints.list.len();
+    if count < 2 {
         return 0;
     }
+    let mut picked = pick_any(order.upstream, endpoints, lane);
+    if order.forward.retry.hosts == RetryHosts::Any {
+        return picked;
+    }
+    let was_tried = |index: usize| tried.has_been_at(endpoints.list[index].address);
+    for _ in 0..REPICKS_MAX {
+        if !was_tried(picked) {
+            return picked;
+        }
+        picked = pick_any(order.upstream, endpoints, lane);
+    }
+    // Chance has had its turns; what is left is looked through.
+    (picked..picked + count).map(|index| index % count).find(|i| !was_tried(*i)).unwrap_or(picked)
+}
+
+fn pick_any(upstream: &Upstream, endpoints: &Endpoints, lane: &Lane) -> usize {
     let balance = upstream.policy.load().balance;
     let mut turn = match balance {
         Balance::RoundRobin => upstream.turn.fetch_add(1, Ordering::Relaxed),
@@ -194,7 +209,7 @@ async fn open<'s>(
             })?;
             let idle_timeout = order.upstream.policy.load().idle_timeout;
             lane.pools.borrow_mut().share(home.key(), shared.clone(), idle_timeout);
-            send_h2(shared, order, record).await
+            send_h2(shared, order, record, lane).await
         }
     }
 }
@@ -217,6 +232,7 @@ fn send_h1(
 ) -> Carrier {
     record.upstream_address = Some(connection.endpoint.address);
     record.upstream_local = Some(connection.local);
+    loops::mark(order.head, &lane.headers, &order.upstream.key.security, &connection.endpoint);
     if order.framing == Framing::Chunked {
         order.head.remove(b"content-length"); // HTTP/2 may announce nothing, and leave the end open
         order.head.set(b"transfer-encoding", b"chunked");
@@ -229,9 +245,11 @@ async fn send_h2(
     shared: h2::Shared,
     order: &mut Order<'_, '_>,
     record: &mut Record<'_>,
+    lane: &Lane,
 ) -> Result<Carrier, Failure> {
     record.upstream_address = Some(shared.endpoint.address);
     record.upstream_local = Some(shared.local);
+    loops::mark(order.head, &lane.headers, &order.upstream.key.security, &shared.endpoint);
     order.head.remove(b"transfer-encoding");
     let body = if order.framing == Framing::Empty { h2::Body::Empty } else { h2::Body::Follows };
     let patience = order.upstream.policy.load().connect_timeout;
@@ -262,11 +280,19 @@ impl Carrier {
         }
     }
 
-    /// Whether its connection is known to take no further request.
-    pub fn takes_no_more(&self) -> bool {
+    /// Whether it can carry no further request: an HTTP/1.1 connection that failed, or a shared one that ended.
+    pub fn is_over(&self) -> bool {
         match self {
-            Self::H1(_) => false,
+            Self::H1(_) => true,
             Self::H2(stream) => stream.shared.is_over(),
+        }
+    }
+
+    /// How much of the request can have reached the origin.
+    pub fn sent(&self) -> Sent {
+        match self {
+            Self::H1(connection) if !connection.messages.has_written() => Sent::Nothing,
+            Self::H1(_) | Self::H2(_) => Sent::Something,
         }
     }
 

@@ -20,7 +20,7 @@ use crate::model::{
     Protocol, Route, Security, Target, TlsSpec, UpstreamSpec, duration,
 };
 
-type Fields = Vec<(String, Node)>;
+pub(super) type Fields = Vec<(String, Node)>;
 
 /// Writes a plan as one YAML document.
 pub fn render(plan: &Plan) -> String {
@@ -176,7 +176,15 @@ fn options(spec: &UpstreamSpec) -> Fields {
 }
 
 fn tls_fields(tls: &TlsSpec, host: &Host) -> Fields {
-    let TlsSpec { sni, subject_alt_names, service_alt_names, roots, identity, skip_verify } = tls;
+    let TlsSpec {
+        sni,
+        subject_alt_names,
+        service_alt_names,
+        roots,
+        revoked,
+        identity,
+        skip_verify,
+    } = tls;
     let mut fields = Fields::new();
     match sni {
         None => fields.push(text("sni", SNI_OF_REQUEST)),
@@ -195,6 +203,7 @@ fn tls_fields(tls: &TlsSpec, host: &Host) -> Fields {
         Roots::System => fields.push(text("ca", CA_OF_SYSTEM)),
         Roots::Pem { path, .. } => fields.push(text("ca", path)),
     }
+    fields.extend(revoked.as_ref().map(|list| text("crl", &list.path)));
     if let Some(identity) = identity {
         fields.push(text("certificate", &identity.certificate_path));
         fields.push(text("key", &identity.key_path));
@@ -243,18 +252,18 @@ fn addressing(spec: &UpstreamSpec) -> Fields {
     fields
 }
 
-fn text(name: &str, value: impl Into<String>) -> (String, Node) {
+pub(super) fn text(name: &str, value: impl Into<String>) -> (String, Node) {
     (name.to_owned(), Node::Text(value.into()))
 }
 
-fn number(name: &str, value: u64) -> (String, Node) {
+pub(super) fn number(name: &str, value: u64) -> (String, Node) {
     (name.to_owned(), Node::Number(value))
 }
 
-fn time(name: &str, value: Duration) -> (String, Node) {
+pub(super) fn time(name: &str, value: Duration) -> (String, Node) {
     text(name, duration::format(value))
 }
 
-fn texts(values: impl IntoIterator<Item = String>) -> Node {
+pub(super) fn texts(values: impl IntoIterator<Item = String>) -> Node {
     Node::List(values.into_iter().map(Node::Text).collect())
 }

@@ -5,7 +5,10 @@ use crate::config::Outcome;
 use crate::inspect::View;
 use crate::inspect::problems;
 use crate::inspect::show::{condition, field_match, query_match, served_on};
-use crate::model::{Authority, HeaderEdits, Listener, PathRewrite, Rule, Security, duration};
+use crate::model::retry::{Resend, RetryHosts};
+use crate::model::{
+    Authority, HeaderEdits, Listener, PathRewrite, Retry, Rule, Security, duration,
+};
 use crate::snapshot::condition::{Unmet, check};
 use crate::snapshot::{self, Asked, Found};
 
@@ -56,11 +59,20 @@ pub(super) fn chosen(
         false => format!("{}, whose {} covers {host}", route.name, found.pattern),
     };
     story.step("virtual host").line(line);
+    let origins = walk.view.compiled.provenance.routes.get(number);
+    let origin_of = |index: usize| origins.and_then(|rules| rules.get(index));
     let Some(rule) = found.rule else {
-        let declined = route.rules.iter().enumerate().map(|(index, rule)| {
-            format!("rule {} of {}: {}", index + 1, route.rules.len(), why_not(rule, asked))
-        });
-        let declined: Vec<String> = declined.take(NAMED_MAX).collect();
+        let mut declined = Vec::new();
+        for (index, rule) in route.rules.iter().enumerate().take(NAMED_MAX) {
+            let from = origin_of(index).map(|origin| format!(" - {}", story.origin(origin)));
+            let why = why_not(rule, asked);
+            let count = route.rules.len();
+            declined.push(format!(
+                "rule {} of {count}: {why}{}",
+                index + 1,
+                from.unwrap_or_default()
+            ));
+        }
         let line = match declined.is_empty() {
             true => "the virtual host has none: everything is 404",
             false => "none of the virtual host takes this request",
@@ -70,9 +82,7 @@ pub(super) fn chosen(
     };
     // The first rule that is equal takes the request too, so it is the one that was found.
     let index = route.rules.iter().position(|planned| *planned == rule.plan)?;
-    let origin =
-        walk.view.compiled.provenance.routes.get(number).and_then(|rules| rules.get(index));
-    let from = origin.map(|origin| story.origin(origin));
+    let from = origin_of(index).map(|origin| story.origin(origin));
     let mut line =
         format!("{} of {}: {}", index + 1, route.rules.len(), condition(&rule.plan.condition));
     if !rule.plan.name.is_empty() {
@@ -164,6 +174,7 @@ pub(super) fn forwarding(rule: &snapshot::Rule, host: &str, story: &mut Story) {
     let step = story.step("forwarding");
     let timeout = forward.timeout.map_or_else(|| "none".to_owned(), duration::format);
     step.line(format!("timeout {timeout}, further attempts {}", forward.retry.attempts));
+    step.lines(retry_line(&forward.retry));
     step.line(match (&forward.rewrite_host, bare) {
         (Some(host), _) => format!("Host becomes {host}"),
         (None, Some(bare)) if default_port_goes => {
@@ -191,6 +202,29 @@ pub(super) fn forwarding(rule: &snapshot::Rule, host: &str, story: &mut Story) {
             step.lines(edit_lines(what, edits));
         }
     }
+}
+
+/// When another attempt is made, where that is not the default.
+fn retry_line(retry: &Retry) -> Option<String> {
+    if retry.attempts == 0 || *retry == (Retry { attempts: retry.attempts, ..Retry::default() }) {
+        return None;
+    }
+    let Retry { on, statuses, attempt_timeout, backoff, hosts, resend, .. } = retry;
+    let mut line = format!("tried again on {on}");
+    if !statuses.is_empty() {
+        line += &format!(" {statuses:?}");
+    }
+    if let Some(limit) = attempt_timeout {
+        line += &format!(", {} for each attempt", duration::format(*limit));
+    }
+    line += &format!(", pauses from {}", duration::format(*backoff));
+    if *hosts == RetryHosts::Any {
+        line += ", at the same endpoints too";
+    }
+    if *resend == Resend::Everything {
+        line += ", POST too";
+    }
+    Some(line)
 }
 
 fn edit_lines(what: &str, edits: &HeaderEdits) -> Vec<String> {

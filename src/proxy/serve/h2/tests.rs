@@ -6,6 +6,7 @@ use tokio::task::LocalSet;
 use tokio::time::Instant;
 
 use super::*;
+use crate::model::HeaderPolicy;
 use crate::snapshot::Publisher;
 use crate::upstream::connect::Connector;
 
@@ -24,7 +25,12 @@ struct Client {
 
 impl Client {
     async fn connect() -> Self {
-        let lane = Lane::new(Publisher::default().subscribe(), Connector::default(), None);
+        let lane = Lane::new(
+            Publisher::default().subscribe(),
+            Connector::default(),
+            HeaderPolicy::default(),
+            None,
+        );
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound");
         let stream = TcpStream::connect(address).await.expect("someone listens");
