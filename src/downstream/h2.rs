@@ -44,14 +44,12 @@ pub struct Arrival {
     respond: SendResponse<Bytes>,
 }
 
-/// What a connection came to.
+/// Why no further request comes.
 #[derive(Debug)]
-pub enum Event {
-    /// A request, to be made a [`Stream`].
-    Request(Arrival),
-    /// Its end, as it should be.
+pub enum Stop {
+    /// The connection has ended as it should.
     Ended,
-    /// Its end, after the client broke a rule or the network failed.
+    /// It has ended after the client broke a rule, or the network failed.
     Broken(h2::Error),
     /// The client floods, or sends what cannot be a frame. It is not read any further.
     Offence(Offence),
@@ -92,16 +90,16 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin> Connection<'s, S> {
         Ok(Self { inner, meter })
     }
 
-    /// Moves frames both ways until something has come of it.
-    pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+    /// Moves frames both ways until a request has come, or none will any more.
+    pub fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<Arrival, Stop>> {
         let polled = self.inner.poll_accept(cx);
         match (polled, self.meter.offence()) {
             (Poll::Ready(Some(Ok((request, respond)))), _) => {
-                Poll::Ready(Event::Request(Arrival { request, respond }))
+                Poll::Ready(Ok(Arrival { request, respond }))
             }
-            (Poll::Ready(Some(Err(error))), _) => Poll::Ready(Event::Broken(error)),
-            (Poll::Ready(None), _) => Poll::Ready(Event::Ended),
-            (Poll::Pending, Some(offence)) => Poll::Ready(Event::Offence(offence)),
+            (Poll::Ready(Some(Err(error))), _) => Poll::Ready(Err(Stop::Broken(error))),
+            (Poll::Ready(None), _) => Poll::Ready(Err(Stop::Ended)),
+            (Poll::Pending, Some(offence)) => Poll::Ready(Err(Stop::Offence(offence))),
             (Poll::Pending, None) => Poll::Pending,
         }
     }
@@ -126,7 +124,7 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin> Connection<'s, S> {
         self.inner.graceful_shutdown();
     }
 
-    /// Says goodbye and cuts off what is under way. [`Self::poll_event`] sends it.
+    /// Says goodbye and cuts off what is under way. [`Self::poll_request`] sends it.
     pub fn end(&mut self, goodbye: Goodbye) {
         self.inner.abrupt_shutdown(match goodbye {
             Goodbye::Enough => Reason::NO_ERROR,

@@ -66,17 +66,7 @@ async fn answer(
     }
     if let Some(scripted) = next_of_script(shared, &path) {
         while next(&mut body, index, shared).await?.is_some() {}
-        match scripted {
-            Scripted::Refused => respond.send_reset(Reason::REFUSED_STREAM),
-            Scripted::Grpc(status) => {
-                let head = Response::builder()
-                    .header("content-type", "application/grpc")
-                    .header("grpc-status", status);
-                respond.send_response(head.body(()).expect("a valid head"), true)?;
-            }
-            _ => respond.send_reset(Reason::INTERNAL_ERROR),
-        }
-        return Ok(());
+        return by_script(scripted, &mut respond);
     }
     if path == "/early" {
         let mut send = respond.send_response(Response::new(()), false)?;
@@ -90,11 +80,7 @@ async fn answer(
         respond.send_informational(hints.expect("a valid head"))?;
     }
     if path == "/huge" {
-        let mut send = respond.send_response(Response::new(()), false)?;
-        for _ in 0..HUGE / HUGE_PIECE {
-            send_whole(&mut send, Bytes::from_static(&[b'x'; HUGE_PIECE])).await?;
-        }
-        return send.send_data(Bytes::new(), true);
+        return huge(&mut respond.send_response(Response::new(()), false)?).await;
     }
     if path == "/hold" {
         released(shared).await;
@@ -128,6 +114,27 @@ async fn answer(
         }
         _ => send.send_data(whole.into(), true),
     }
+}
+
+fn by_script(scripted: Scripted, respond: &mut SendResponse<Bytes>) -> Result<(), h2::Error> {
+    match scripted {
+        Scripted::Refused => respond.send_reset(Reason::REFUSED_STREAM),
+        Scripted::Grpc(status) => {
+            let head = Response::builder()
+                .header("content-type", "application/grpc")
+                .header("grpc-status", status);
+            respond.send_response(head.body(()).expect("a valid head"), true)?;
+        }
+        _ => respond.send_reset(Reason::INTERNAL_ERROR),
+    }
+    Ok(())
+}
+
+async fn huge(send: &mut SendStream<Bytes>) -> Result<(), h2::Error> {
+    for _ in 0..HUGE / HUGE_PIECE {
+        send_whole(send, Bytes::from_static(&[b'x'; HUGE_PIECE])).await?;
+    }
+    send.send_data(Bytes::new(), true)
 }
 
 /// Sends as the window lets it, so that nothing waits here.

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use super::{LINGER, wait};
 use crate::downstream::h2::{
-    Arrival, Connection, Event, Fault, Goodbye, Stream, Unfit, Waits, fault,
+    Arrival, Connection, Fault, Goodbye, Stop, Stream, Unfit, Waits, fault,
 };
 use crate::downstream::{Client, Ends};
 use crate::observe::ClientEnd;
@@ -56,12 +56,12 @@ async fn requests(stream: &mut Metered<TcpStream>, ends: Ends, lane: &Rc<Lane>) 
     let mut changed = pin!(lane.phase_changed.notified());
     let end = loop {
         match poll_fn(|cx| session.poll_turn(cx, changed.as_mut())).await {
-            Turn::Request(arrival) => {
+            Ok(arrival) => {
                 let (head, stream) = Stream::new(arrival, ends, &lane.buffers);
                 tokio::task::spawn_local(one_stream(head, stream, Rc::clone(lane)));
             }
-            Turn::Ended(end) => break end,
-            Turn::Cut(goodbye, end) => {
+            Err(Over::Ended(end)) => break end,
+            Err(Over::Cut(goodbye, end)) => {
                 // One that does not even read our goodbye is not waited for.
                 let _ = timeout(LINGER, session.cut(goodbye)).await;
                 break end;
@@ -80,9 +80,8 @@ struct End {
     what: String,
 }
 
-/// What a turn of the loop comes to.
-enum Turn {
-    Request(Arrival),
+/// Why the loop is over.
+enum Over {
     /// The connection has ended; for a reason, if it was not the client that wanted it.
     Ended(Option<End>),
     /// It is to be ended.
@@ -114,10 +113,10 @@ impl Session<'_, '_> {
         &mut self,
         cx: &mut Context<'_>,
         mut changed: Pin<&mut Notified<'_>>,
-    ) -> Poll<Turn> {
+    ) -> Poll<Result<Arrival, Over>> {
         loop {
-            if let Poll::Ready(event) = self.connection.poll_event(cx) {
-                return Poll::Ready(turn(event));
+            if let Poll::Ready(came) = self.connection.poll_request(cx) {
+                return Poll::Ready(came.map_err(over));
             }
             if self.waiting.1 == Course::Staying
                 && (self.lane.phase() > Phase::Serving || changed.as_mut().poll(cx).is_ready())
@@ -134,12 +133,12 @@ impl Session<'_, '_> {
                 (Waits::Rest, _) => {
                     let what = "did not finish a frame or a field block in time".into();
                     let end = End { why: ClientEnd::HeadTimeout, what };
-                    return Poll::Ready(Turn::Cut(Goodbye::Enough, Some(end)));
+                    return Poll::Ready(Err(Over::Cut(Goodbye::Enough, Some(end))));
                 }
                 (Waits::Stream, _) => self.arm(), // streams have limits of their own
                 (Waits::Request, Course::Staying) => self.leave(),
                 (Waits::Request, Course::Leaving) => {
-                    return Poll::Ready(Turn::Cut(Goodbye::Enough, None));
+                    return Poll::Ready(Err(Over::Cut(Goodbye::Enough, None)));
                 }
             }
         }
@@ -182,10 +181,10 @@ impl Session<'_, '_> {
         self.connection.end(goodbye);
         poll_fn(|cx| {
             loop {
-                match self.connection.poll_event(cx) {
-                    Poll::Ready(Event::Ended | Event::Broken(_)) => return Poll::Ready(()),
-                    Poll::Ready(Event::Request(_)) => {} // asked before the goodbye, dropped with it
-                    Poll::Ready(Event::Offence(_)) | Poll::Pending => return Poll::Pending,
+                match self.connection.poll_request(cx) {
+                    Poll::Ready(Err(Stop::Ended | Stop::Broken(_))) => return Poll::Ready(()),
+                    Poll::Ready(Ok(_)) => {} // asked before the goodbye, dropped with it
+                    Poll::Ready(Err(Stop::Offence(_))) | Poll::Pending => return Poll::Pending,
                 }
             }
         })
@@ -193,22 +192,21 @@ impl Session<'_, '_> {
     }
 }
 
-fn turn(event: Event) -> Turn {
-    match event {
-        Event::Request(arrival) => Turn::Request(arrival),
-        Event::Ended => Turn::Ended(None),
-        Event::Broken(error) => Turn::Ended(match fault(&error) {
+fn over(stop: Stop) -> Over {
+    match stop {
+        Stop::Ended => Over::Ended(None),
+        Stop::Broken(error) => Over::Ended(match fault(&error) {
             Fault::Flood => Some(End { why: ClientEnd::Flood, what: error.to_string() }),
             Fault::Protocol => Some(End { why: ClientEnd::Protocol, what: error.to_string() }),
             Fault::Elsewhere => None,
         }),
-        Event::Offence(offence) => {
+        Stop::Offence(offence) => {
             let why = match offence {
                 Offence::Flood(_) => ClientEnd::Flood,
                 _ => ClientEnd::Protocol,
             };
-            let what = offence.to_string();
-            Turn::Cut(Goodbye::Accused(offence), Some(End { why, what }))
+            let end = End { why, what: offence.to_string() };
+            Over::Cut(Goodbye::Accused(offence), Some(end))
         }
     }
 }

@@ -54,9 +54,10 @@ impl Look {
                 _ => Self::by_index(byte & 0x0f),
             },
             Self::Length => Self::Name { huffman: byte & 0x80 },
-            Self::Name { huffman: 0 } => Self::found(byte == b':'),
+            Self::Name { huffman: 0 } if byte == b':' => Self::Over(Found::Pseudo),
             // The code of the colon is 1011100, of seven bits.
-            Self::Name { .. } => Self::found(byte >> 1 == 0b101_1100),
+            Self::Name { huffman: 0x80 } if byte >> 1 == 0b101_1100 => Self::Over(Found::Pseudo),
+            Self::Name { .. } => Self::Over(Found::Field),
             Self::Over(found) => Self::Over(found),
         }
     }
@@ -64,12 +65,9 @@ impl Look {
     fn by_index(index: u8) -> Self {
         match index {
             0 => Self::Length,
-            index => Self::found(PSEUDO.contains(&index)),
+            index if PSEUDO.contains(&index) => Self::Over(Found::Pseudo),
+            _ => Self::Over(Found::Field),
         }
-    }
-
-    fn found(pseudo: bool) -> Self {
-        Self::Over(if pseudo { Found::Pseudo } else { Found::Field })
     }
 }
 

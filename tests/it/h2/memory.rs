@@ -22,6 +22,9 @@ enum Clients {
     H2(Raw),
 }
 
+/// How the clients of a case come.
+type Come = fn(SocketAddr) -> Clients;
+
 fn origins() -> [(&'static str, Origin, Egress); 2] {
     let h2 = Origin::with(Tls { alpn: &["h2"], ..Tls::new(&[HOST]) });
     [("HTTP/1.1", Origin::plain(), Egress::plain(HOST)), ("HTTP/2", h2, Egress::tls(HOST))]
@@ -33,7 +36,7 @@ fn request(stream: u32, flags: u8, method: &str, path: &str) -> Vec<u8> {
 }
 
 /// Lets each kind of clients come, and measures until the gateway's memory has settled.
-fn check(kinds: &[(&str, fn(SocketAddr) -> Clients)]) {
+fn check(kinds: &[(&str, Come)]) {
     for (to, origin, egress) in origins() {
         for (what, clients) in kinds {
             let setup = Setup::new(&egress.yaml()).log_format("off");

@@ -3,6 +3,7 @@
 use super::*;
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table reads best as one")]
 fn frames_and_field_blocks() {
     let part = &block(&GET)[..10];
     let rest = &block(&GET)[10..];
@@ -102,6 +103,7 @@ fn frames_and_field_blocks() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table reads best as one")]
 fn stream_states_and_identifiers() {
     let gone = |bytes: Vec<u8>| cat(&[open(1), reset(1, 8), bytes]);
     check(vec![
@@ -181,6 +183,7 @@ fn stream_states_and_identifiers() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table reads best as one")]
 fn each_type_of_frame() {
     let priority = [0, 0, 0, 0, 9];
     let padded = |pad: u8, bytes: &[u8]| [&[pad][..], bytes, &[0; 4]].concat();
