@@ -48,7 +48,10 @@ pub async fn answer(
     let head = heard.map_err(|heard| heard.into_lost(&carrier, order, upload, &interims))?;
     match carrier.expect_body(&head, order.head.method(), order.want) {
         Ok(framing) => Ok(Answered { carrier, busy, head, framing, idle }),
-        Err(reason) => Err(Lost { failure: Failure::Malformed(reason), again: Again::Never }),
+        Err(reason) => {
+            let failure = Failure::Misframed { status: head.status(), reason };
+            Err(Lost { failure, again: Again::Never })
+        }
     }
 }
 

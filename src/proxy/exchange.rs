@@ -15,6 +15,7 @@ use super::attempt::{self, Carrier};
 use super::deadlines::Deadline;
 use super::flow::Flow;
 use super::lane::Lane;
+use super::presence::while_here;
 use crate::downstream::Client;
 use crate::model::{Failure, Forward};
 use crate::observe::Record;
@@ -114,7 +115,7 @@ fn wants_tls(started: &Result<(Head, Exchange<'_>), Failure>) -> Option<&'static
     match started {
         Ok((head, _)) if head.status() == 400 => Some("answers 400"),
         Err(Failure::Closed | Failure::Reset(_)) => Some("closes the connection"),
-        Err(Failure::Malformed(_)) => Some("answers what is not HTTP"),
+        Err(Failure::Malformed(_) | Failure::Misframed { .. }) => Some("answers what is not HTTP"),
         _ => None,
     }
 }
@@ -138,7 +139,8 @@ async fn attempts<'s>(
             };
         }
         let source = if stale == 0 { attempt::Source::Any } else { attempt::Source::Fresh };
-        let sent = attempt::send(&mut order, source, record, lane).await;
+        let sending = attempt::send(&mut order, source, record, lane);
+        let sent = while_here(client, lane, sending).await;
         let lost = match sent {
             Ok(carrier) => match answer(carrier, &order, client, &mut upload, lane).await {
                 Ok(answered) => return Ok(answered.into_exchange(&order, upload, until)),
@@ -159,7 +161,8 @@ async fn attempts<'s>(
             {
                 let Some(_retrying) = lane.begin_retry() else { return Err(lost.failure) };
                 lane.stats.borrow_mut().retries += 1;
-                tokio::time::sleep(backoff(retries, lane)).await;
+                let pause = tokio::time::sleep(backoff(retries, lane));
+                while_here(client, lane, async { Ok(pause.await) }).await?;
                 retries += 1;
             }
             _ => {

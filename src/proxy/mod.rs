@@ -9,6 +9,7 @@ pub mod exchange;
 pub mod flow;
 pub mod headers;
 pub mod lane;
+pub mod presence;
 pub mod relay;
 pub mod reply;
 pub mod request;

@@ -29,7 +29,7 @@ use crate::wire::{Framing, Head};
 pub async fn both(
     (mut head, mut exchange): (Head, Exchange<'_>),
     client: &mut Client<'_>,
-    asked: Asked,
+    asked: Asked<'_>,
     record: &mut Record<'_>,
     lane: &Rc<Lane>,
 ) -> Next {

@@ -7,9 +7,8 @@ use super::deadlines::Waits;
 use super::lane::{Lane, Phase};
 use super::request::Next;
 use crate::downstream::Client;
-use crate::model::Failure;
-use crate::model::failure::Row;
-use crate::observe::Record;
+use crate::model::failure::{Failure, Flag, Row};
+use crate::observe::{Record, escape_json};
 use crate::transport::{Broken, Data, Piece};
 use crate::wire::{Framing, Head, Name, Persistence, Trailers, Version, fields};
 
@@ -18,11 +17,15 @@ const DISCARD_BYTES_MAX: u64 = 64 * 1024;
 
 /// What a request's head says about how it wants to be answered; noted before the head is edited.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked {
+pub struct Asked<'r> {
     version: Version,
     persistence: Persistence,
     body: Body,
     form: Form,
+    /// The host that was asked for, once it is known.
+    host: Option<&'r str>,
+    /// The request's `x-request-id`.
+    request_id: Option<&'r [u8]>,
 }
 
 /// Whether the answer may have a body at all.
@@ -40,7 +43,7 @@ enum Form {
     Grpc,
 }
 
-impl Default for Asked {
+impl Default for Asked<'_> {
     /// Nothing is known of the request.
     fn default() -> Self {
         Self {
@@ -48,11 +51,13 @@ impl Default for Asked {
             persistence: Persistence::Close,
             body: Body::Wanted,
             form: Form::Text,
+            host: None,
+            request_id: None,
         }
     }
 }
 
-impl Asked {
+impl<'r> Asked<'r> {
     /// Reads it off a request's head.
     pub fn of(head: &Head) -> Self {
         let form = if head.find(Name::ContentType).is_some_and(is_grpc) {
@@ -67,7 +72,14 @@ impl Asked {
             persistence: fields::keep_alive(head),
             body: if head.method() == b"HEAD" { Body::HeadOnly } else { Body::Wanted },
             form,
+            host: None,
+            request_id: None,
         }
+    }
+
+    /// The same, with what a reply in JSON names the request by.
+    pub fn naming(self, host: Option<&'r str>, request_id: Option<&'r [u8]>) -> Self {
+        Self { host, request_id, ..self }
     }
 
     /// The same, but as the last request of its connection.
@@ -85,7 +97,7 @@ fn wants_json(accept: &[u8]) -> bool {
 }
 
 /// Frames a response for this client: how its body is written, and what becomes of the connection.
-pub fn frame(head: &mut Head, framing: Framing, asked: Asked, lane: &Lane) -> (Framing, Next) {
+pub fn frame(head: &mut Head, framing: Framing, asked: Asked<'_>, lane: &Lane) -> (Framing, Next) {
     if asked.version == Version::Http2 {
         return (framing, Next::Keep);
     }
@@ -115,7 +127,7 @@ pub fn frame(head: &mut Head, framing: Framing, asked: Asked, lane: &Lane) -> (F
 /// Answers with a reply of our own. Only while no head was sent.
 pub async fn local(
     client: &mut Client<'_>,
-    asked: Asked,
+    asked: Asked<'_>,
     failure: &Failure,
     record: &mut Record<'_>,
     lane: &Rc<Lane>,
@@ -124,8 +136,7 @@ pub async fn local(
     if *failure == Failure::ClientGone {
         return Next::Abort;
     }
-    let row = failure.row();
-    let (mut head, body) = write(&row, asked, record, lane);
+    let (mut head, body) = write(failure, asked, record, lane);
     record.status = head.status();
     record.bytes_out = body.len() as u64;
     let body_left = discard_body(client, lane).await;
@@ -143,46 +154,77 @@ pub async fn local(
 }
 
 /// The head and body that tell of a failure.
-fn write(row: &Row, asked: Asked, record: &Record<'_>, lane: &Lane) -> (Head, Vec<u8>) {
+fn write(failure: &Failure, asked: Asked<'_>, record: &Record<'_>, lane: &Lane) -> (Head, Vec<u8>) {
+    let row = failure.row();
     let status = if asked.form == Form::Grpc { 200 } else { row.status };
-    let reason = http::StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason());
+    let phrase = http::StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason());
     let mut head = Head::response(
         lane.buffers.lend_head(),
         Version::Http11,
         status,
-        reason.unwrap_or_default().as_bytes(),
+        phrase.unwrap_or_default().as_bytes(),
     );
+    let message = row.message(record.attempts);
     let (content_type, body) = match asked.form {
         Form::Grpc => {
             head.append(b"grpc-status", grpc_status(row.status).as_bytes());
-            if !row.body.is_empty() {
-                head.append(b"grpc-message", row.body.as_bytes());
+            if !message.is_empty() {
+                // Ours are plain ASCII without a `%`: nothing in them needs percent-encoding.
+                head.append(b"grpc-message", message.as_bytes());
             }
-            ("application/grpc", String::new())
+            ("application/grpc", Vec::new())
         }
-        Form::Json if row.status != 404 => ("application/json", json(row, record)),
-        _ if row.body.is_empty() => ("", String::new()),
-        _ => ("text/plain", row.body.to_owned()),
+        Form::Json if row.status != 404 => ("application/json", json(&row, asked, record)),
+        _ if message.is_empty() => ("", Vec::new()),
+        _ => ("text/plain", message.into_owned().into_bytes()),
     };
     if !content_type.is_empty() {
         head.append(b"content-type", content_type.as_bytes());
     }
-    head.append(b"content-length", body.len().to_string().as_bytes());
+    // A gRPC status without a message before it is its stream's whole answer, and has no length.
+    if asked.form != Form::Grpc {
+        head.append(b"content-length", itoa::Buffer::new().format(body.len()).as_bytes());
+    }
     head.append(b"date", lane.date().as_bytes());
     head.append(b"server", b"egret");
-    let proxy_status = format!("egret; error={}; details=\"{}\"", row.token, short(row.details));
-    head.append(b"proxy-status", proxy_status.as_bytes());
-    (head, body.into_bytes())
+    if row.flag == Flag::UpstreamOverflow {
+        head.append(b"x-envoy-overloaded", b"true");
+    }
+    head.append(b"proxy-status", proxy_status(failure, &row).as_bytes());
+    (head, body)
 }
 
-/// The details without the braces that the log fills with a reason.
-fn short(details: &str) -> &str {
-    details.split('{').next().unwrap_or(details)
+/// RFC 9209: the token, and the details as the log begins them, without the reason that only the log has.
+fn proxy_status(failure: &Failure, row: &Row) -> String {
+    let mut status = format!("egret; error={}; details=\"{}\"", row.token, row.details);
+    if let Some(received) = failure.received_status() {
+        status += &format!("; received-status={received}");
+    }
+    status
 }
 
-fn json(row: &Row, record: &Record<'_>) -> String {
-    let route = record.route.unwrap_or_default();
-    format!("{{\"error\":\"{}\",\"status\":{},\"route\":\"{route}\"}}", row.token, row.status)
+/// An object for programs: what failed, and which request that was.
+fn json(row: &Row, asked: Asked<'_>, record: &Record<'_>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256);
+    let route = record.rule.or(record.route);
+    for (name, value) in [
+        ("{\"error\":", Some(row.token.as_bytes())),
+        (",\"host\":", asked.host.map(str::as_bytes)),
+        (",\"route\":", route.map(str::as_bytes)),
+        (",\"request_id\":", asked.request_id),
+    ] {
+        out.extend_from_slice(name.as_bytes());
+        match value {
+            Some(value) => {
+                out.push(b'"');
+                escape_json(&mut out, value);
+                out.push(b'"');
+            }
+            None => out.extend_from_slice(b"null"),
+        }
+    }
+    out.push(b'}');
+    out
 }
 
 /// Envoy's mapping of HTTP statuses to gRPC's.

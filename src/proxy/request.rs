@@ -10,7 +10,7 @@ use super::relay;
 use super::reply;
 use crate::downstream::Client;
 use crate::model::{Authority, Failure, Security};
-use crate::observe::{self, Record, RequestFacts};
+use crate::observe::{self, Noted, Record, RequestFacts};
 use crate::snapshot::{Found, Onward, Snapshot};
 use crate::upstream::connect::Want;
 use crate::wire::{Framing, Head, Name, Refusal, Version, framing};
@@ -30,32 +30,72 @@ pub enum Next {
 pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) -> Next {
     let _under_way = lane.begin_request();
     let snapshot = lane.snapshot();
-    let ends = client.ends();
-    let mut record = Record::begin(lane.clock(), ends.peer, ends.local);
+    let mut account = Account::open(client, || facts(&head), lane);
+    let record = &mut account.record;
     record.version = Some(observed(head.version()));
-    let noted = lane.note(|| facts(&head));
     let asked = reply::Asked::of(&head);
 
-    let started = start(&mut head, client, &snapshot, &mut record, lane).await;
+    let mut target = None;
+    let started = start(&mut head, &mut target, client, &snapshot, record, lane).await;
     let next = match started {
-        Ok(exchange) => relay::both(exchange, client, asked, &mut record, lane).await,
-        Err(failure) => reply::local(client, asked, &failure, &mut record, lane).await,
+        Ok(exchange) => relay::both(exchange, client, asked, record, lane).await,
+        Err(failure) => {
+            let host = target.as_ref().map(|target| target.authority.host());
+            let asked = asked.naming(host, head.find(Name::XRequestId));
+            reply::local(client, asked, &failure, record, lane).await
+        }
     };
-    lane.observe(&record, noted);
+    account.close();
     lane.buffers.give_back_head(head.into_memory());
     next
+}
+
+/// What there is to tell of one request. It is told when the request ends, and also when it never does:
+/// what is still under way when the lane ends is dropped, and so is this.
+struct Account<'s> {
+    record: Record<'s>,
+    noted: Option<Noted>,
+    lane: &'s Rc<Lane>,
+    closed: bool,
+}
+
+impl<'s> Account<'s> {
+    fn open<'h>(
+        client: &Client<'_>,
+        facts: impl FnOnce() -> RequestFacts<'h>,
+        lane: &'s Rc<Lane>,
+    ) -> Self {
+        let ends = client.ends();
+        let record = Record::begin(lane.clock(), ends.peer, ends.local);
+        Self { record, noted: lane.note(facts), lane, closed: false }
+    }
+
+    /// The request has come to its end, whatever that is.
+    fn close(mut self) {
+        self.closed = true;
+    }
+}
+
+impl Drop for Account<'_> {
+    fn drop(&mut self) {
+        if !self.closed {
+            self.record.failed(&Failure::Stopped);
+        }
+        self.lane.observe(&self.record, self.noted.take());
+    }
 }
 
 /// Everything until a response head is here.
 async fn start<'s>(
     head: &mut Head,
+    target: &mut Option<Target>,
     client: &mut Client<'_>,
     snapshot: &'s Arc<Snapshot>,
     record: &mut Record<'s>,
     lane: &Rc<Lane>,
 ) -> Result<(Head, exchange::Exchange<'s>), Failure> {
     let framing = body_of(head, client)?;
-    let target = take_target(head)?;
+    let target = target.insert(take_target(head)?);
     let host = target.authority.host();
     let found = find(head, host, client, snapshot)?;
     record.route = Some(found.pattern);
@@ -188,12 +228,10 @@ fn observed(version: Version) -> observe::Version {
 /// A request that could not even be read: what to answer is all there is.
 pub async fn refuse(client: &mut Client<'_>, refusal: Refusal, lane: &Rc<Lane>) -> Next {
     let _under_way = lane.begin_request();
-    let ends = client.ends();
-    let mut record = Record::begin(lane.clock(), ends.peer, ends.local);
+    let mut account = Account::open(client, RequestFacts::default, lane);
     let failure = Failure::from(refusal);
-    tracing::debug!(client = %ends.peer, "a request is refused: {}", refusal.reason());
-    let noted = lane.note(RequestFacts::default);
-    reply::local(client, reply::Asked::default(), &failure, &mut record, lane).await;
-    lane.observe(&record, noted);
+    tracing::debug!(client = %client.ends().peer, "a request is refused: {}", refusal.reason());
+    reply::local(client, reply::Asked::default(), &failure, &mut account.record, lane).await;
+    account.close();
     Next::Close
 }

@@ -1,0 +1,30 @@
+//! Working for a client only as long as it is there.
+//!
+//! For the time before a request is on its way; from then on the exchange itself looks after its client.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+use super::lane::Lane;
+use crate::downstream::Client;
+use crate::model::Failure;
+
+/// Does something for a client, unless it leaves before that is done. What ends one side of its
+/// connection after its request has left, as for Envoy.
+///
+/// A client whose body is still to be read is not watched: its end would stand behind that body.
+///
+/// Errors: those of the work, or `ClientGone`; then the work is dropped.
+pub async fn while_here<T>(
+    client: &mut Client<'_>,
+    lane: &Lane,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let mut work = pin!(work);
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Pending => client.poll_gone(cx, &lane.buffers).map(|()| Err(Failure::ClientGone)),
+        done => done,
+    })
+    .await
+}
