@@ -39,6 +39,8 @@ pub enum Failure {
     Handshake(String),
     /// The origin closed the connection before a response head.
     Closed,
+    /// The connection broke off before a response head: reset by the origin, or by a silence too long.
+    Aborted(String),
     /// The origin reset the stream before a response head.
     Reset(String),
     /// The origin answered something that is not HTTP.
@@ -212,7 +214,7 @@ impl Failure {
                 Flag::UpstreamConnect, "upstream_reset_before_response_started{connection_timeout}", "connection_timeout", true),
             Self::Certificate(_) => row(503, CONNECT_BODY, Flag::UpstreamConnect, CONNECT_DETAILS, "tls_certificate_error", true),
             Self::Handshake(_) => row(503, CONNECT_BODY, Flag::UpstreamConnect, CONNECT_DETAILS, "tls_protocol_error", true),
-            Self::Closed => row(503, "upstream connect error or disconnect/reset before headers. reset reason: connection termination",
+            Self::Closed | Self::Aborted(_) => row(503, "upstream connect error or disconnect/reset before headers. reset reason: connection termination",
                 Flag::UpstreamClosed, "upstream_reset_before_response_started{connection_termination}", "connection_terminated", false),
             Self::Reset(_) => row(503, "upstream connect error or disconnect/reset before headers. reset reason: remote reset",
                 Flag::UpstreamReset, "upstream_reset_before_response_started{remote_reset}", "connection_terminated", false),
@@ -251,6 +253,7 @@ impl Failure {
             | Self::ConnectTimeout(reason)
             | Self::Certificate(reason)
             | Self::Handshake(reason)
+            | Self::Aborted(reason)
             | Self::Reset(reason)
             | Self::RefusedStream(reason)
             | Self::Overloaded(reason)

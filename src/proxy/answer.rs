@@ -199,6 +199,7 @@ impl Heard {
                 };
                 let failure = match broken {
                     Broken::Reset(reason) => Failure::Reset(reason),
+                    Broken::Aborted(reason) => Failure::Aborted(reason),
                     Broken::Tls(reason) => Failure::Handshake(reason),
                     _ => Failure::Closed,
                 };

@@ -114,7 +114,9 @@ pub async fn start<'s>(
 fn wants_tls(started: &Result<(Head, Exchange<'_>), Failure>) -> Option<&'static str> {
     match started {
         Ok((head, _)) if head.status() == 400 => Some("answers 400"),
-        Err(Failure::Closed | Failure::Reset(_)) => Some("closes the connection"),
+        Err(Failure::Closed | Failure::Aborted(_) | Failure::Reset(_)) => {
+            Some("closes the connection")
+        }
         Err(Failure::Malformed(_) | Failure::Misframed { .. }) => Some("answers what is not HTTP"),
         _ => None,
     }

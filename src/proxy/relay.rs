@@ -91,9 +91,10 @@ impl Cut {
             Self::Client(_) => Failure::ClientGone,
             Self::Origin(Broken::Malformed(refusal)) => Failure::Malformed(refusal.reason().into()),
             Self::Origin(Broken::Closed) => Failure::Closed,
-            Self::Origin(
-                Broken::Reset(reason) | Broken::Unprocessed(reason) | Broken::Tls(reason),
-            ) => Failure::Reset(reason),
+            Self::Origin(Broken::Aborted(reason) | Broken::Tls(reason)) => Failure::Aborted(reason),
+            Self::Origin(Broken::Reset(reason) | Broken::Unprocessed(reason)) => {
+                Failure::Reset(reason)
+            }
             Self::Idle => Failure::Idle,
             Self::Timeout => Failure::Timeout,
         }

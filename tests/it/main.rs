@@ -12,6 +12,7 @@ mod article;
 mod commands;
 mod dns;
 mod errors;
+mod failures;
 mod forms;
 mod h2;
 mod harness_itself;

@@ -26,6 +26,7 @@ fn each() -> Vec<Failure> {
         Failure::Certificate(why()),
         Failure::Handshake(why()),
         Failure::Closed,
+        Failure::Aborted(why()),
         Failure::Reset(why()),
         Failure::Malformed(why()),
         Failure::Misframed { status: 200, reason: why() },
