@@ -17,7 +17,7 @@ use super::flow::Flow;
 use super::lane::Lane;
 use super::presence::while_here;
 use crate::downstream::Client;
-use crate::model::{Failure, Forward};
+use crate::model::{Failure, Forward, Share};
 use crate::observe::Record;
 use crate::upstream::Upstream;
 use crate::upstream::connect::Want;
@@ -39,6 +39,8 @@ pub struct Order<'r, 's> {
     pub framing: Framing,
     /// How the route carries it.
     pub forward: &'s Forward,
+    /// Which of its shares.
+    pub share: &'s Share,
     /// To whom.
     pub upstream: &'s Arc<Upstream>,
     /// The host that SNI and verification go by where the policy names none.
@@ -63,6 +65,8 @@ pub struct Exchange<'s> {
     pub until: Option<Instant>,
     /// How the route carries it.
     pub forward: &'s Forward,
+    /// Which of its shares.
+    pub share: &'s Share,
     /// To whom.
     pub upstream: &'s Arc<Upstream>,
     /// Whether the client asked for an upgrade.
@@ -195,6 +199,7 @@ impl Answered {
             idle: self.idle,
             until,
             forward: order.forward,
+            share: order.share,
             upstream: order.upstream,
             want: order.want,
         };

@@ -2,6 +2,7 @@
 //!
 //! Read `request` first: it is the straight line, and the other files are its steps.
 
+pub mod account;
 pub mod answer;
 pub mod attempt;
 pub mod deadlines;
@@ -13,6 +14,7 @@ pub mod presence;
 pub mod relay;
 pub mod reply;
 pub mod request;
+mod rewrite;
 pub mod serve;
 pub mod tunnel;
 
