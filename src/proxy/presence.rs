@@ -13,7 +13,7 @@ use crate::model::Failure;
 /// Does something for a client, unless it leaves before that is done. What ends one side of its
 /// connection after its request has left, as for Envoy.
 ///
-/// A client whose body is still to be read is not watched: its end would stand behind that body.
+/// A client that sends a large body is not watched: its end would stand behind more than is read ahead.
 ///
 /// Errors: those of the work, or `ClientGone`; then the work is dropped.
 pub async fn while_here<T>(
@@ -23,7 +23,9 @@ pub async fn while_here<T>(
 ) -> Result<T, Failure> {
     let mut work = pin!(work);
     poll_fn(|cx| match work.as_mut().poll(cx) {
-        Poll::Pending => client.poll_gone(cx, &lane.buffers).map(|()| Err(Failure::ClientGone)),
+        Poll::Pending => {
+            client.poll_gone_ahead(cx, &lane.buffers).map(|()| Err(Failure::ClientGone))
+        }
         done => done,
     })
     .await

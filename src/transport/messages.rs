@@ -13,6 +13,9 @@ use crate::wire::body::{BodyReader, BodyWriter};
 use crate::wire::parse::{HeadLimits, Parsed};
 use crate::wire::{Framing, Head, HeadMemory, Refusal};
 
+/// Bytes of a body that are held before anybody wants it.
+const AHEAD_BYTES_MAX: usize = 16 * 1024;
+
 /// One HTTP/1.1 connection, from either end.
 #[derive(Debug)]
 pub struct Messages<S> {
@@ -165,6 +168,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
                 Poll::Pending
             }
         }
+    }
+
+    /// The same while nothing of its body is wanted yet: reads so far ahead, and no further, to see
+    /// whether the end stands behind it.
+    pub fn poll_gone_ahead(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Poll<()> {
+        let mut scratch = buffers.scratch();
+        while self.io.unread().len() < AHEAD_BYTES_MAX {
+            match ready!(self.io.poll_more(cx, &mut scratch[..AHEAD_BYTES_MAX])) {
+                Ok(count) => self.io.keep(&scratch[..count], buffers),
+                Err(_) => return Poll::Ready(()),
+            }
+        }
+        Poll::Pending
     }
 
     /// See [`super::Peer::poll_piece`].

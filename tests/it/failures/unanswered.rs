@@ -30,10 +30,12 @@ fn a_failure_after_the_head_keeps_the_status_and_says_after() {
 fn a_client_that_leaves_while_we_connect_is_noticed_at_once() {
     let tcp: fn() -> Failing = || blackhole(&patient(Egress::plain(HOST)));
     let tls: fn() -> Failing = || mute(&patient(Egress::tls(HOST)));
-    for failing in [tcp, tls] {
+    let get = "GET /left HTTP/1.1\r\nHost: api.example.com\r\n\r\n";
+    let post = "POST /left HTTP/1.1\r\nHost: api.example.com\r\nContent-Length: 4\r\n\r\nbody";
+    for (failing, request) in [(tcp, get), (tls, get), (tls, post)] {
         let failing = failing();
         let mut client = failing.gateway.client();
-        client.send("GET /left HTTP/1.1\r\nHost: api.example.com\r\n\r\n");
+        client.send(request);
         client.finish_sending(); // that alone is leaving, as for Envoy
         let line = failing.gateway.access("/left");
         assert_eq!((&line["response_code"], &line["response_flags"]), (&0.into(), &"DC".into()));
