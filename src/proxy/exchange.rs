@@ -146,7 +146,7 @@ async fn attempts<'s>(
         }
         let source = if stale == 0 { attempt::Source::Any } else { attempt::Source::Fresh };
         let sending = attempt::send(&mut order, source, record, lane);
-        let sent = while_here(client, lane, sending).await;
+        let sent = while_here(client, lane, sending).await.flatten();
         let lost = match sent {
             Ok(carrier) => match answer(carrier, &order, client, &mut upload, lane).await {
                 Ok(answered) => return Ok(answered.into_exchange(&order, upload, until)),
@@ -168,7 +168,7 @@ async fn attempts<'s>(
                 let Some(_retrying) = lane.begin_retry() else { return Err(lost.failure) };
                 lane.stats.borrow_mut().retries += 1;
                 let pause = tokio::time::sleep(backoff(retries, lane));
-                while_here(client, lane, async { Ok(pause.await) }).await?;
+                while_here(client, lane, pause).await?;
                 retries += 1;
             }
             _ => {

@@ -15,18 +15,18 @@ use crate::model::Failure;
 ///
 /// A client that sends a large body is not watched: its end would stand behind more than is read ahead.
 ///
-/// Errors: those of the work, or `ClientGone`; then the work is dropped.
+/// Errors: `ClientGone`; then the work is dropped.
 pub async fn while_here<T>(
     client: &mut Client<'_>,
     lane: &Lane,
-    work: impl Future<Output = Result<T, Failure>>,
+    work: impl Future<Output = T>,
 ) -> Result<T, Failure> {
     let mut work = pin!(work);
     poll_fn(|cx| match work.as_mut().poll(cx) {
         Poll::Pending => {
             client.poll_gone_ahead(cx, &lane.buffers).map(|()| Err(Failure::ClientGone))
         }
-        done => done,
+        Poll::Ready(done) => Poll::Ready(Ok(done)),
     })
     .await
 }

@@ -346,3 +346,57 @@ async fn send(
     })
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::model::Refused;
+    use crate::snapshot::Publisher;
+
+    fn told(failure: &Failure, form: Form) -> (Head, Vec<u8>) {
+        let lane = Lane::new(Publisher::default().subscribe(), Default::default(), None);
+        let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
+        let record = Record::begin(Instant::now(), nobody, nobody);
+        write(failure, Asked { form, ..Asked::default() }, &record, &lane)
+    }
+
+    #[test]
+    fn overload_is_told_to_clients_that_know_envoys_word_for_it() {
+        for (failure, expected) in
+            [(Failure::Overloaded("a limit".into()), Some(&b"true"[..])), (Failure::Closed, None)]
+        {
+            for form in [Form::Text, Form::Json, Form::Grpc] {
+                let (head, _) = told(&failure, form);
+                let named = head.lines().find(|(name, _)| *name == b"x-envoy-overloaded");
+                assert_eq!(named.map(|(_, value)| value), expected, "{failure:?} {form:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn statuses_become_grpcs_as_in_envoy() {
+        let refused = |status| Failure::Refused(Refused { status, details: "" });
+        for (failure, expected) in [
+            (refused(400), "13"),
+            (refused(401), "16"),
+            (refused(403), "7"),
+            (Failure::NoRoute, "12"),
+            (refused(429), "14"),
+            (Failure::Malformed(String::new()), "14"),
+            (Failure::Closed, "14"),
+            (Failure::Timeout, "14"),
+            (Failure::RequestIdle, "2"),
+            (Failure::BodyTooLarge, "2"),
+            (Failure::Looped, "2"),
+        ] {
+            let (head, body) = told(&failure, Form::Grpc);
+            let status = head.lines().find(|(name, _)| *name == b"grpc-status");
+            assert_eq!(status.map(|(_, value)| value), Some(expected.as_bytes()), "{failure:?}");
+            assert_eq!((head.status(), body.len()), (200, 0));
+        }
+    }
+}

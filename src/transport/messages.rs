@@ -256,3 +256,29 @@ fn parse_lent(
     }
     parsed.map_err(HeadError::Refused)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_read_ahead_has_a_limit_and_an_end_within_it_is_seen() {
+        let buffers = Buffers::default();
+        let mut cx = Context::from_waker(Waker::noop());
+        for (sent, gone, ahead) in
+            [(100, Poll::Ready(()), 100), (40_000, Poll::Pending, AHEAD_BYTES_MAX)]
+        {
+            let (stream, mut other) = tokio::io::duplex(64 * 1024);
+            other.write_all(&vec![b'x'; sent]).await.expect("room");
+            drop(other);
+            let mut messages = Messages::new(stream, b"", &buffers);
+            messages.expect_body(Framing::Length(50_000));
+            assert_eq!(messages.poll_gone_ahead(&mut cx, &buffers), gone);
+            assert_eq!(messages.unread().len(), ahead, "kept for whoever wants the body");
+        }
+    }
+}
