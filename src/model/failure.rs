@@ -89,6 +89,21 @@ pub struct Refused {
     pub details: &'static str,
 }
 
+impl Refused {
+    /// What Envoy's codec refuses is answered with the status in words, as seen in 1.40; what is found out
+    /// behind it, with nothing.
+    fn body(self) -> &'static str {
+        let words = http::StatusCode::from_u16(self.status).ok().and_then(|s| s.canonical_reason());
+        match self.details {
+            "request_header_timeout" => "request header timeout",
+            codec if ["http1.", "http2."].iter().any(|of| codec.starts_with(of)) => {
+                words.unwrap_or_default()
+            }
+            _ => "",
+        }
+    }
+}
+
 /// Envoy's response flag, as `%RESPONSE_FLAGS%` prints it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Flag {
@@ -199,7 +214,7 @@ impl Failure {
         match self {
             // Well formed, but not allowed.
             Self::Refused(refused) if refused.status == 403 => row(403, "", Flag::None, refused.details, "http_request_denied", false),
-            Self::Refused(refused) => row(refused.status, "", Flag::DownstreamProtocol, refused.details, "http_request_error", false),
+            Self::Refused(refused) => row(refused.status, refused.body(), Flag::DownstreamProtocol, refused.details, "http_request_error", false),
             Self::NoRoute => row(404, "", Flag::NoRoute, "route_not_found", "destination_not_found", false),
             Self::NoCluster => row(503, "", Flag::NoCluster, "cluster_not_found", "proxy_configuration_error", false),
             Self::Unresolved(_) => row(503, "no healthy upstream", Flag::NoEndpoint, "no_healthy_upstream", "dns_error", false),

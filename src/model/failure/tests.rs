@@ -10,6 +10,7 @@ fn each() -> Vec<Failure> {
         refused(400, "http1.codec_error"),
         refused(403, "upgrade_failed"),
         refused(408, "request_header_timeout"),
+        refused(414, "http1.target_too_long"),
         refused(431, "http1.headers_too_large"),
         refused(501, "http1.invalid_transfer_encoding"),
         Failure::NoRoute,
@@ -108,6 +109,20 @@ fn a_reset_that_was_retried_says_so_and_nothing_else_does() {
         assert_eq!(row.message(attempts), expected);
     }
     assert_eq!(Failure::Timeout.row().message(3), "upstream request timeout");
+}
+
+#[test]
+fn a_refused_request_gets_the_body_that_envoy_gives() {
+    for (status, details, body) in [
+        (400, "http1.codec_error", "Bad Request"),
+        (400, "missing_host_header", ""),
+        (403, "upgrade_failed", ""),
+        (408, "request_header_timeout", "request header timeout"),
+        (431, "http1.headers_too_large", "Request Header Fields Too Large"),
+        (501, "http1.invalid_transfer_encoding", "Not Implemented"),
+    ] {
+        assert_eq!(Failure::Refused(Refused { status, details }).row().body, body, "{details}");
+    }
 }
 
 #[test]

@@ -93,11 +93,12 @@ fn a_reply_in_json_names_the_rule_that_matched_or_else_the_host() {
 #[test]
 fn a_refused_request_says_in_the_log_which_rule_it_broke() {
     let (gateway, _origin) = serving();
-    for (request, status, flag, details, token) in [
-        ("GET /a HTTP/1.1\r\n\r\n", 400, "DPE", "missing_host_header", "http_request_error"),
+    for (request, status, body, flag, details, token) in [
+        ("GET /a HTTP/1.1\r\n\r\n", 400, "", "DPE", "missing_host_header", "http_request_error"),
         (
             "GET /b HTTP/1.1\r\nHost: api.example.com\r\nConnection: upgrade\r\nUpgrade: tls\r\n\r\n",
             403,
+            "",
             "-",
             "upgrade_failed",
             "http_request_denied",
@@ -105,6 +106,7 @@ fn a_refused_request_says_in_the_log_which_rule_it_broke() {
         (
             "POST /c HTTP/1.1\r\nHost: api.example.com\r\nTransfer-Encoding: gzip\r\n\r\n",
             501,
+            "Not Implemented",
             "DPE",
             "http1.invalid_transfer_encoding",
             "http_request_error",
@@ -114,6 +116,7 @@ fn a_refused_request_says_in_the_log_which_rule_it_broke() {
         client.send(request);
         let response = client.response();
         assert_eq!((response.status, response.token()), (status, token), "{request}");
+        assert_eq!(response.text(), body, "{request}");
         assert!(client.is_closed(), "nothing after it is read as a request");
         let line = gateway.access(&format!("\"{details}\""));
         assert_eq!(
