@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Each failure once. A new one belongs into [`Failure`]'s match below too, which says so.
+/// Each failure once. Whoever adds one adds it here, where every promise of the table is held against it.
 fn each() -> Vec<Failure> {
     let why = || "10.0.0.7:443: a secret".to_owned();
     let refused = |status, details| Failure::Refused(Refused { status, details });
@@ -86,7 +86,7 @@ fn what_clients_are_told_discloses_nothing_and_needs_no_escaping() {
 }
 
 #[test]
-fn a_reason_belongs_to_what_has_more_than_one() {
+fn resets_have_braces_for_their_reason_and_nothing_else_has() {
     for failure in each() {
         let details = failure.row().details;
         let resets = details.starts_with("upstream_reset_before_response_started{");
