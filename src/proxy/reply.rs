@@ -175,8 +175,7 @@ pub async fn configured(
     if status != 204 && status != 304 {
         head.append(b"content-length", body.len().to_string().as_bytes());
     }
-    head.append(b"date", lane.date().as_bytes());
-    head.append(b"server", b"egret");
+    sign(&mut head, lane);
     headers::edit(&mut head, edits);
     record.status = status;
     record.details = "direct_response";
@@ -214,6 +213,12 @@ fn begin(status: u16, lane: &Lane) -> Head {
     Head::response(lane.buffers.lend_head(), Version::Http11, status, reason)
 }
 
+/// Says when and by whom an answer was made.
+fn sign(head: &mut Head, lane: &Lane) {
+    head.append(b"date", lane.date().as_bytes());
+    head.append(b"server", lane.headers.server.as_deref().unwrap_or("egret").as_bytes());
+}
+
 /// The head and body that tell of a failure.
 fn write(failure: &Failure, asked: Asked<'_>, record: &Record<'_>, lane: &Lane) -> (Head, Vec<u8>) {
     let row = failure.row();
@@ -240,8 +245,7 @@ fn write(failure: &Failure, asked: Asked<'_>, record: &Record<'_>, lane: &Lane) 
     if asked.form != Form::Grpc {
         head.append(b"content-length", itoa::Buffer::new().format(body.len()).as_bytes());
     }
-    head.append(b"date", lane.date().as_bytes());
-    head.append(b"server", b"egret");
+    sign(&mut head, lane);
     if row.flag == Flag::UpstreamOverflow {
         head.append(b"x-envoy-overloaded", b"true");
     }
@@ -358,7 +362,12 @@ mod tests {
     use crate::snapshot::Publisher;
 
     fn told(failure: &Failure, form: Form) -> (Head, Vec<u8>) {
-        let lane = Lane::new(Publisher::default().subscribe(), Default::default(), None);
+        let lane = Lane::new(
+            Publisher::default().subscribe(),
+            Default::default(),
+            Default::default(),
+            None,
+        );
         let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
         let record = Record::begin(Instant::now(), nobody, nobody);
         write(failure, Asked { form, ..Asked::default() }, &record, &lane)

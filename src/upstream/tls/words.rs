@@ -32,6 +32,14 @@ pub(super) fn certificate_text(error: &CertificateError, roots: &str) -> String 
             "bad signature: a certificate on the way to the root is not signed by the key of its issuer"
                 .to_owned()
         }
+        E::Revoked => "certificate revoked: its issuer has taken it back".to_owned(),
+        E::ExpiredRevocationList => "the revocation list has expired".to_owned(),
+        E::ExpiredRevocationListContext { next_update, .. } => {
+            format!("the revocation list has expired on {}", day(*next_update))
+        }
+        E::UnknownRevocationStatus => {
+            "unknown revocation status: no revocation list is of its issuer".to_owned()
+        }
         E::InvalidPurpose | E::InvalidPurposeContext { .. } => {
             format!("wrong purpose: it is no certificate for a server ({error})")
         }
