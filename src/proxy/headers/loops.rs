@@ -115,7 +115,6 @@ mod tests {
             roots: Roots::Web,
             revoked: None,
             identity: None,
-            revoked: None,
             skip_verify: false,
         }));
         let endpoint = |address: &str| Endpoint::new(address.parse().expect("an address"));

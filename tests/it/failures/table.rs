@@ -3,7 +3,7 @@
 use super::origins::{
     answer_hello, blackhole, mute, read_hello, refusing, reset, scripted, unroutable,
 };
-use super::{Failing, HOST, Row, expect, plain, tls};
+use super::{Failing, HOST, Row, expect, hasty, plain, tls};
 use crate::harness::article::Egress;
 use crate::harness::dns::Answer;
 use crate::harness::{Dns, Origin, Setup, Tls, certs};
@@ -58,9 +58,9 @@ rows! {
     unroutable_address: unroutable(&plain())
         => 503 "UF" "upstream_reset_before_response_started{remote_connection_failure}" "destination_ip_unroutable", UNREACHABLE,
         ["immediate connect error: Network is unreachable|remote_address:127.255.255.255:80"];
-    no_answer_to_tcp: blackhole(&plain())
+    no_answer_to_tcp: blackhole(&hasty(plain()))
         => 503 "UF" "upstream_reset_before_response_started{connection_timeout}" "connection_timeout", TOO_SLOW, ["no TCP connection after 200ms|remote_address:127.0.0.1:"];
-    no_answer_to_tls: mute(&tls())
+    no_answer_to_tls: mute(&hasty(tls()))
         => 503 "UF" "upstream_reset_before_response_started{connection_timeout}" "connection_timeout", TOO_SLOW, ["TLS handshake not done after 200ms|remote_address:127.0.0.1:"];
 
     expired: showing(certs::trusted().issue_expired(&[HOST]))
