@@ -5,7 +5,7 @@
 //! message is sent, since they depend on the connection it gets.
 
 use crate::model::{Forward, HeaderEdits, Refused, Security, UpstreamKey};
-use crate::wire::{Framing, Head, Name, Names, Refusal, fields};
+use crate::wire::{Framing, Head, Name, Names, Refusal, Version, fields};
 
 /// What a request asks its connection to become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,10 @@ pub enum Upgrade {
 pub fn upgrade(head: &Head, framing: Framing) -> Result<Upgrade, Refused> {
     match fields::upgrade(head) {
         None => Ok(Upgrade::None),
+        // Several are a list, like one line with commas: there is one to be sure about, or none.
+        Some(_) if head.all(Name::Upgrade).nth(1).is_some() => {
+            Err(Refused { status: 403, details: "upgrade_failed" })
+        }
         Some(protocol)
             if protocol.eq_ignore_ascii_case(b"websocket") && framing != Framing::Empty =>
         {
@@ -52,6 +56,9 @@ pub fn outbound(
     }
     if tls {
         head.set(b"x-forwarded-proto", b"https");
+    }
+    if head.version() == Version::Http10 {
+        head.remove(b"expect"); // RFC 9110, section 10.1.1: what such a client says there is ignored
     }
     if upgrade == Upgrade::WebSocket {
         head.set(b"connection", b"upgrade");

@@ -187,10 +187,23 @@ impl Trailers {
 
     /// Adds a field, unless its name belongs in a head. Neither part may hold a CR, LF or NUL.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
-        if !belongs_in_head(Name::of(name)) {
+        if !belongs_in_head(Name::of(name)) && !is_request_modifier(name) {
             self.0.push((name.to_vec(), value.to_vec()));
         }
     }
+}
+
+/// Names that decide what a request asks for, but that nothing else here acts on.
+fn is_request_modifier(name: &[u8]) -> bool {
+    const MODIFIERS: [&[u8]; 6] = [
+        b"range",
+        b"if-match",
+        b"if-none-match",
+        b"if-modified-since",
+        b"if-unmodified-since",
+        b"if-range",
+    ];
+    MODIFIERS.iter().any(|modifier| name.eq_ignore_ascii_case(modifier))
 }
 
 fn belongs_in_head(name: Name) -> bool {
