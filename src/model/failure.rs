@@ -37,10 +37,28 @@ pub enum Failure {
     Reset(String),
     /// The origin answered something that is not HTTP.
     Malformed(String),
+    /// The origin refused the stream before it processed anything.
+    RefusedStream(String),
+    /// A limit of the upstream's policy is reached.
+    Overloaded(String),
     /// The route's timeout ran out.
     Timeout,
-    /// Nothing moved for too long.
+    /// The last attempt took longer than one attempt may.
+    AttemptTimeout,
+    /// The whole request is here, and then nothing moved for too long.
     Idle,
+    /// The rest of the request did not come for too long.
+    RequestIdle,
+    /// The exchange took longer than any may, with the whole request here.
+    TooLong,
+    /// The exchange took longer than any may, and the request is still incomplete.
+    RequestTooLong,
+    /// The request's body is larger than allowed.
+    BodyTooLarge,
+    /// The request's body outgrew what is kept for another attempt while one was due.
+    ReplayTooLarge,
+    /// The request has come through this gateway before (RFC 8586).
+    Looped,
     /// The client went away.
     ClientGone,
 }
@@ -63,6 +81,8 @@ pub enum Flag {
     DownstreamClosed,
     /// `DPE`: the client's message is malformed.
     DownstreamProtocol,
+    /// `DT`: the exchange took longer than any may.
+    DurationTimeout,
     /// `NC`: no such cluster.
     NoCluster,
     /// `NR`: no route.
@@ -75,6 +95,8 @@ pub enum Flag {
     UpstreamConnect,
     /// `UH`: the upstream has no endpoint.
     NoEndpoint,
+    /// `UO`: a limit of the upstream is reached.
+    UpstreamOverflow,
     /// `UPE`: the upstream's message is malformed.
     UpstreamProtocol,
     /// `UR`: the upstream reset the stream.
@@ -90,12 +112,14 @@ impl Flag {
             Self::None => "-",
             Self::DownstreamClosed => "DC",
             Self::DownstreamProtocol => "DPE",
+            Self::DurationTimeout => "DT",
             Self::NoCluster => "NC",
             Self::NoRoute => "NR",
             Self::StreamIdle => "SI",
             Self::UpstreamClosed => "UC",
             Self::UpstreamConnect => "UF",
             Self::NoEndpoint => "UH",
+            Self::UpstreamOverflow => "UO",
             Self::UpstreamProtocol => "UPE",
             Self::UpstreamReset => "UR",
             Self::UpstreamTimeout => "UT",
@@ -135,7 +159,7 @@ impl Failure {
             Self::Unresolved(_) => row(503, "no healthy upstream", Flag::NoEndpoint, "no_healthy_upstream", "dns_error", false),
             Self::NoEndpoint(_) => row(503, "no healthy upstream", Flag::NoEndpoint, "no_healthy_upstream", "destination_unavailable", false),
             Self::Misconfigured(_) => row(503, CONNECT_BODY, Flag::UpstreamConnect, CONNECT_DETAILS, "proxy_configuration_error", false),
-            Self::Prohibited(_) => row(503, CONNECT_BODY, Flag::UpstreamConnect, CONNECT_DETAILS, "destination_ip_prohibited", false),
+            Self::Prohibited(_) => row(403, "", Flag::None, "destination_ip_prohibited", "destination_ip_prohibited", false),
             Self::Loop(_) => row(503, CONNECT_BODY, Flag::UpstreamConnect, CONNECT_DETAILS, "proxy_loop_detected", false),
             Self::Connect(_) => row(503, CONNECT_BODY, Flag::UpstreamConnect, CONNECT_DETAILS, "connection_refused", true),
             Self::ConnectTimeout(_) => row(503, "upstream connect error or disconnect/reset before headers. reset reason: connection timeout",
@@ -146,10 +170,22 @@ impl Failure {
                 Flag::UpstreamClosed, "upstream_reset_before_response_started{connection_termination}", "connection_terminated", false),
             Self::Reset(_) => row(503, "upstream connect error or disconnect/reset before headers. reset reason: remote reset",
                 Flag::UpstreamReset, "upstream_reset_before_response_started{remote_reset}", "connection_terminated", false),
+            Self::RefusedStream(_) => row(503, "upstream connect error or disconnect/reset before headers. reset reason: remote refused stream reset",
+                Flag::UpstreamReset, "upstream_reset_before_response_started{remote_refused_stream_reset}", "connection_terminated", true),
+            Self::Overloaded(_) => row(503, "upstream connect error or disconnect/reset before headers. reset reason: overflow",
+                Flag::UpstreamOverflow, "upstream_reset_before_response_started{overflow}", "connection_limit_reached", false),
             Self::Malformed(_) => row(502, "upstream connect error or disconnect/reset before headers. reset reason: protocol error",
                 Flag::UpstreamProtocol, "upstream_reset_before_response_started{protocol_error}", "http_protocol_error", false),
             Self::Timeout => row(504, "upstream request timeout", Flag::UpstreamTimeout, "response_timeout", "http_response_timeout", false),
+            Self::AttemptTimeout => row(504, "upstream request timeout", Flag::UpstreamTimeout, "upstream_per_try_timeout", "http_response_timeout", false),
             Self::Idle => row(504, "stream timeout", Flag::StreamIdle, "stream_idle_timeout", "http_response_timeout", false),
+            Self::RequestIdle => row(408, "stream timeout", Flag::StreamIdle, "stream_idle_timeout", "http_request_error", false),
+            Self::TooLong => row(504, "downstream duration timeout", Flag::DurationTimeout, "max_duration_timeout", "http_response_timeout", false),
+            Self::RequestTooLong => row(408, "downstream duration timeout", Flag::DurationTimeout, "max_duration_timeout", "http_request_error", false),
+            Self::BodyTooLarge => row(413, "Payload Too Large", Flag::None, "request_payload_too_large", "http_request_error", false),
+            Self::ReplayTooLarge => row(507, "exceeded request buffer limit while retrying upstream", Flag::None,
+                "request_payload_exceeded_retry_buffer_limit", "http_request_error", false),
+            Self::Looped => row(508, "", Flag::None, "cdn_loop_detected", "proxy_loop_detected", false),
             Self::ClientGone => row(0, "", Flag::DownstreamClosed, "downstream_remote_disconnect", "http_request_error", false),
         }
     }
@@ -167,6 +203,8 @@ impl Failure {
             | Self::Certificate(reason)
             | Self::Handshake(reason)
             | Self::Reset(reason)
+            | Self::RefusedStream(reason)
+            | Self::Overloaded(reason)
             | Self::Malformed(reason) => reason,
             _ => "",
         }

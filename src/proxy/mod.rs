@@ -12,6 +12,7 @@ pub mod lane;
 pub mod relay;
 pub mod reply;
 pub mod request;
+mod rewrite;
 pub mod serve;
 pub mod tunnel;
 
