@@ -142,7 +142,7 @@ impl Drop for Envoy {
     }
 }
 
-/// As istiod writes it for an egress gateway's HTTP server, with one virtual host; only that it does not wait for a
+/// As istiod writes it for an egress gateway's HTTP server, with one virtual host that forwards and one that redirects; only that it does not wait for a
 /// second before it closes a connection, which would be a second for every other row.
 const CONFIG: &str = r#"
 static_resources:
@@ -185,6 +185,11 @@ static_resources:
                     retry_on: connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes
                     num_retries: 2
                     host_selection_retry_max_attempts: "5"
+            - name: "r.test:443"
+              domains: [r.test]
+              routes:
+              - match: { prefix: "/" }
+                redirect: { host_redirect: "$HOST" }
   clusters:
   - name: "outbound|80||$HOST"
     type: STATIC
