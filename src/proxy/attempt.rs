@@ -75,10 +75,8 @@ async fn endpoints(order: &Order<'_, '_>) -> Result<Arc<Endpoints>, Failure> {
     }
     let limit = order.upstream.policy.load().connect_timeout;
     timeout(limit, order.upstream.endpoints.ready()).await.unwrap_or_else(|_| {
-        Err(Failure::Unresolved(format!(
-            "no answer for {} after {limit:?}",
-            order.upstream.key.host
-        )))
+        let host = &order.upstream.key.host;
+        Err(Failure::ResolveTimeout(format!("{host} does not resolve: no answer after {limit:?}")))
     })
 }
 
@@ -260,7 +258,7 @@ async fn send_h2(
         Err(Broken::Tls(reason)) => Err(Failure::Handshake(reason)),
         // It cannot be said in HTTP/2; nothing was heard yet that the origin could be blamed for.
         Err(Broken::Malformed(refusal)) => Err(refusal.into()),
-        Err(Broken::Closed) => Err(Failure::Closed),
+        Err(Broken::Closed | Broken::Aborted(_)) => Err(Failure::Closed),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::account::Account;
 use super::exchange::{self, Order};
 use super::headers::{self, location, loops};
 use super::lane::Lane;
@@ -31,30 +32,29 @@ pub enum Next {
 pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) -> Next {
     let _under_way = lane.begin_request();
     let snapshot = lane.snapshot();
-    let ends = client.ends();
-    let mut record = Record::begin(lane.clock(), ends.peer, ends.local);
-    record.version = Some(observed(head.version()));
     if lane.headers.request_id == RequestId::Make {
         headers::make_request_id(&mut head, &mut lane.random.borrow_mut());
     }
-    let noted = lane.note(|| facts(&head));
+    let mut account = Account::open(client, || facts(&head), lane);
+    let record = &mut account.record;
+    record.version = Some(observed(head.version()));
     let asked = reply::Asked::of(&head);
 
-    let started = start(&mut head, client, &snapshot, &mut record, lane).await;
+    let mut target = None;
+    let started = start(&mut head, &mut target, client, &snapshot, record, lane).await;
     let next = match started {
-        Ok(Started::Exchange(exchange)) => {
-            relay::both(exchange, client, asked, &mut record, lane).await
-        }
+        Ok(Started::Exchange(exchange)) => relay::both(exchange, client, asked, record, lane).await,
         Ok(Started::Configured(answer)) => {
             let asked = turned_down(asked, &head);
-            reply::configured(client, asked, answer, &mut record, lane).await
+            reply::configured(client, asked, answer, record, lane).await
         }
         Err(failure) => {
-            let asked = turned_down(asked, &head);
-            reply::local(client, asked, &failure, &mut record, lane).await
+            let host = target.as_ref().map(|target| target.authority.host());
+            let asked = turned_down(asked, &head).naming(host, head.find(Name::XRequestId));
+            reply::local(client, asked, &failure, record, lane).await
         }
     };
-    lane.observe(&record, noted);
+    account.close();
     lane.buffers.give_back_head(head.into_memory());
     next
 }
@@ -70,15 +70,16 @@ enum Started<'s> {
 /// Everything until a response head is here.
 async fn start<'s>(
     head: &mut Head,
+    target: &mut Option<Target>,
     client: &mut Client<'_>,
     snapshot: &'s Arc<Snapshot>,
     record: &mut Record<'s>,
     lane: &Rc<Lane>,
 ) -> Result<Started<'s>, Failure> {
     let framing = body_of(head, client)?;
-    let target = take_target(head)?;
+    let target = target.insert(take_target(head)?);
     let host = target.authority.host();
-    let found = find(head, &target, client, snapshot)?;
+    let found = find(head, target, client, snapshot)?;
     record.route = Some(found.pattern);
     if loops::has_come_around(head, &lane.headers) {
         lane.warn_of_loop();
@@ -252,7 +253,7 @@ fn find<'s>(
 
 /// How to answer without the switch to another protocol that a head may have asked for: what the client has sent
 /// behind it may be in that protocol already, so that nothing more of the connection may be read as a request.
-fn turned_down(asked: reply::Asked, head: &Head) -> reply::Asked {
+fn turned_down<'r>(asked: reply::Asked<'r>, head: &Head) -> reply::Asked<'r> {
     let switches = head.method() == b"CONNECT"
         || fields::upgrade(head).is_some_and(|protocol| !protocol.eq_ignore_ascii_case(b"h2c"));
     if switches { asked.closing() } else { asked }
@@ -280,12 +281,10 @@ fn observed(version: Version) -> observe::Version {
 /// A request that could not even be read: what to answer is all there is.
 pub async fn refuse(client: &mut Client<'_>, refusal: Refusal, lane: &Rc<Lane>) -> Next {
     let _under_way = lane.begin_request();
-    let ends = client.ends();
-    let mut record = Record::begin(lane.clock(), ends.peer, ends.local);
+    let mut account = Account::open(client, RequestFacts::default, lane);
     let failure = Failure::from(refusal);
-    tracing::debug!(client = %ends.peer, "a request is refused: {}", refusal.reason());
-    let noted = lane.note(RequestFacts::default);
-    reply::local(client, reply::Asked::default(), &failure, &mut record, lane).await;
-    lane.observe(&record, noted);
+    tracing::debug!(client = %client.ends().peer, "a request is refused: {}", refusal.reason());
+    reply::local(client, reply::Asked::default(), &failure, &mut account.record, lane).await;
+    account.close();
     Next::Close
 }
