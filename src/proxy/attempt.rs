@@ -75,10 +75,8 @@ async fn endpoints(order: &Order<'_, '_>) -> Result<Arc<Endpoints>, Failure> {
     }
     let limit = order.upstream.policy.load().connect_timeout;
     timeout(limit, order.upstream.endpoints.ready()).await.unwrap_or_else(|_| {
-        Err(Failure::Unresolved(format!(
-            "no answer for {} after {limit:?}",
-            order.upstream.key.host
-        )))
+        let host = &order.upstream.key.host;
+        Err(Failure::ResolveTimeout(format!("{host} does not resolve: no answer after {limit:?}")))
     })
 }
 
@@ -252,13 +250,16 @@ async fn send_h2(
     loops::mark(order.head, &lane.headers, &order.upstream.key.security, &shared.endpoint);
     order.head.remove(b"transfer-encoding");
     let body = if order.framing == Framing::Empty { h2::Body::Empty } else { h2::Body::Follows };
-    match shared.request(order.head, body).await {
+    let patience = order.upstream.policy.load().connect_timeout;
+    match shared.request(order.head, body, patience).await {
         Ok(stream) => Ok(Carrier::H2(Box::new(stream))),
         // Not begun at all: as good as a connection that could not be opened.
         Err(Broken::Unprocessed(reason)) => Err(Failure::Connect(reason)),
         Err(Broken::Reset(reason)) => Err(Failure::Reset(reason)),
         Err(Broken::Tls(reason)) => Err(Failure::Handshake(reason)),
-        Err(_) => Err(Failure::Closed),
+        // It cannot be said in HTTP/2; nothing was heard yet that the origin could be blamed for.
+        Err(Broken::Malformed(refusal)) => Err(refusal.into()),
+        Err(Broken::Closed | Broken::Aborted(_)) => Err(Failure::Closed),
     }
 }
 
