@@ -138,8 +138,12 @@ fn end_to_end_of(message: &Message) -> Vec<&Line> {
         .collect();
     let inside = [Name::XEnvoy, Name::XForwardedFor, Name::XForwardedClientCert, Name::Forwarded];
     let mut lines = end_to_end(&message.lines);
+    let is_old = message.version == Version::Http10; // and has nothing to expect
     lines.retain(|(name, _)| {
-        !options.contains(&name.to_ascii_lowercase()) && !inside.contains(&Name::of(name))
+        let known = Name::of(name);
+        !options.contains(&name.to_ascii_lowercase())
+            && !inside.contains(&known)
+            && !(is_old && known == Name::Expect)
     });
     lines
 }
