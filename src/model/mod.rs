@@ -6,12 +6,15 @@
 pub mod duration;
 pub mod failure;
 pub mod host;
+pub mod limit;
 pub mod listener;
 pub mod route;
+pub mod spelling;
 pub mod upstream;
 
 pub use failure::{Failure, Flag, Refused};
 pub use host::{Authority, Host, HostPattern};
+pub use limit::Limit;
 pub use listener::Listener;
 pub use route::{
     Action, Destination, Forward, HeaderEdit, HeaderEdits, PathMatch, Retry, Route, Rule,

@@ -74,6 +74,7 @@ fn every_variable_is_read_and_lists_are_split_at_commas() {
         ("EGRET_CACERT", "/a.pem,/b.pem"),
         ("EGRET_ACCESS_LOG", "json"),
         ("EGRET_LOG", "warn,egret=debug"),
+        ("EGRET_LIMITS", "connections=10,headTime=5s"),
         ("EGRET_LABELS", "a=b,c="),
         ("EGRET_NAMESPACE", "egress"),
         ("EGRET_ROOT_NAMESPACE", "root"),
@@ -113,6 +114,11 @@ fn every_variable_is_read_and_lists_are_split_at_commas() {
         cacert: vec!["/a.pem".into(), "/b.pem".into()],
         access_log: AccessLog::Json,
         log: "warn,egret=debug".to_owned(),
+        limits: Limits {
+            connections: Some(10),
+            head_time: Duration::from_secs(5),
+            ..Limits::default()
+        },
         labels: BTreeMap::from([("a".to_owned(), "b".to_owned()), ("c".to_owned(), String::new())]),
         namespace: "egress".to_owned(),
         root_namespace: "root".to_owned(),
