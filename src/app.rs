@@ -1,5 +1,6 @@
 //! The process: builds everything once, in order, and owns its start and its stop.
 
+mod descriptors;
 mod listeners;
 mod pages;
 
@@ -21,16 +22,17 @@ use crate::config::source::watch::Watcher;
 use crate::config::{Compiled, Document, Identity};
 use crate::control::{Control, Reload, Source};
 use crate::drain::{Activity, Asked, Drain, Step};
+use crate::model::Limit;
 use crate::observe::access_log::unix_ms;
 use crate::observe::{Format, LogWriter, Readiness, Scraper};
 use crate::proxy::Phase;
-use crate::settings::{AccessLog, Settings};
+use crate::settings::{AccessLog, Limits, Settings};
 use crate::snapshot::Publisher;
 use crate::upstream::dns::{Dns, Resolve};
 use crate::upstream::guard::Guard;
 use crate::upstream::overrides::Overrides;
 use crate::upstream::tls::TlsContext;
-use crate::worker::{Command, Worker};
+use crate::worker::{Command, Common, Worker};
 
 /// How often the lanes are asked how they stand while they drain.
 const DRAIN_LOOK: Duration = Duration::from_millis(25);
@@ -109,7 +111,13 @@ impl App {
         control.take(loaded);
 
         let log = access_log(&settings)?;
-        let workers = workers(&settings, &publisher, &guard, log.as_ref())?;
+        let common = Common {
+            publisher: publisher.clone(),
+            guard: Arc::clone(&guard),
+            limits: limits(&settings),
+            upstream_connections: Arc::default(),
+        };
+        let workers = workers(&settings, &common, log.as_ref())?;
         let mut listeners = Listeners::new(guard, &readiness);
         for error in listeners.follow(&control.listeners(), &workers).await {
             tracing::error!("{error}");
@@ -293,10 +301,28 @@ fn access_log(settings: &Settings) -> Result<Option<LogWriter>, String> {
         .map_err(|error| format!("the access log's thread cannot start: {error}"))
 }
 
+/// The limits, with what depends on this machine filled in.
+fn limits(settings: &Settings) -> Limits {
+    let descriptors = descriptors::raise();
+    let limits = settings.limits.fit(descriptors);
+    let (clients, origins) =
+        (limits.written(Limit::Connections), limits.written(Limit::UpstreamConnections));
+    tracing::info!(
+        "room for {clients} client connections and {origins} to origins; {descriptors} files may be open"
+    );
+    if limits.descriptors_needed() > descriptors {
+        tracing::warn!(
+            "that is more than the files that may be open: raise that number (ulimit -n) to {} or lower \
+             the limits connections and upstreamConnections",
+            limits.descriptors_needed()
+        );
+    }
+    limits
+}
+
 fn workers(
     settings: &Settings,
-    publisher: &Publisher,
-    guard: &Arc<Guard>,
+    common: &Common,
     log: Option<&LogWriter>,
 ) -> Result<Vec<Worker>, String> {
     let format = match settings.access_log {
@@ -305,7 +331,7 @@ fn workers(
     };
     let start = |index| {
         let log = log.map(|log| log.buffer(format, unix_ms));
-        Worker::start(index, publisher.clone(), Arc::clone(guard), log)
+        Worker::start(index, common.clone(), log)
             .map_err(|error| format!("worker {index} cannot start: {error}"))
     };
     (0..settings.workers).map(start).collect()

@@ -31,7 +31,7 @@
 //! | 2 | [`snapshot`] | a plan made ready for requests |
 //! | 1 | [`config`], [`upstream`], [`downstream`] | documents; the far side; the client's side |
 //! | 0.5 | [`transport`] | bytes on their way, on either side |
-//! | 0 | [`model`], [`wire`], [`observe`], [`drain`], [`settings`] | our words; HTTP/1.1 as bytes; what happened; knobs |
+//! | 0 | [`model`], [`wire`], [`observe`], [`drain`], [`quota`], [`settings`] | our words; HTTP/1.1 as bytes; what happened; knobs |
 //!
 //! Libraries are named in one place each: rustls in `upstream::tls`, hickory in `upstream::dns`, the YAML
 //! parser in `config::document`, httparse in `wire::parse`, h2 in `transport::frames` and the two `h2`
@@ -104,6 +104,7 @@ pub mod listen;
 pub mod model;
 pub mod observe;
 pub mod proxy;
+pub mod quota;
 pub mod settings;
 pub mod snapshot;
 pub mod transport;

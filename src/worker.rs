@@ -14,7 +14,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::listen;
 use crate::observe::{LogBuffer, scraper};
 use crate::proxy::lane::TICK;
-use crate::proxy::{Lane, Phase};
+use crate::proxy::{Admission, Lane, Phase};
+use crate::quota::Quota;
+use crate::settings::Limits;
 use crate::snapshot::Publisher;
 use crate::upstream::connect::Connector;
 use crate::upstream::guard::Guard;
@@ -35,6 +37,8 @@ pub enum Command {
         port: u16,
         /// The lane's own socket.
         socket: StdListener,
+        /// Who may come in.
+        admission: Admission,
     },
     /// Accept no more on this listener; its connections go on.
     Unlisten {
@@ -49,6 +53,19 @@ pub enum Command {
     Stop,
 }
 
+/// What every lane is started with.
+#[derive(Debug, Clone)]
+pub struct Common {
+    /// Where the configuration in force is published.
+    pub publisher: Publisher,
+    /// Which addresses are never dialled.
+    pub guard: Arc<Guard>,
+    /// Limits.
+    pub limits: Limits,
+    /// Connections to origins, counted over all lanes.
+    pub upstream_connections: Arc<Quota>,
+}
+
 /// A running worker, as control sees it.
 #[derive(Debug)]
 pub struct Worker {
@@ -60,13 +77,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts one. It serves whatever `publisher` has in force, and writes its log lines to `log`.
-    pub fn start(
-        index: usize,
-        publisher: Publisher,
-        guard: Arc<Guard>,
-        log: Option<LogBuffer>,
-    ) -> io::Result<Self> {
+    /// Starts one. It serves whatever is published, and writes its log lines to `log`.
+    pub fn start(index: usize, common: Common, log: Option<LogBuffer>) -> io::Result<Self> {
         let (commands, orders) = mpsc::channel(COMMANDS_MAX);
         let (scrapes, asked) = mpsc::channel(SCRAPES_MAX);
         let thread =
@@ -75,7 +87,7 @@ impl Worker {
                     .enable_all()
                     .build_local(LocalOptions::default())
                 {
-                    Ok(runtime) => runtime.block_on(drive(publisher, guard, log, orders, asked)),
+                    Ok(runtime) => runtime.block_on(drive(common, log, orders, asked)),
                     Err(error) => tracing::error!("lane {index} cannot start: {error}"),
                 }
             })?;
@@ -92,14 +104,18 @@ impl Worker {
 }
 
 async fn drive(
-    publisher: Publisher,
-    guard: Arc<Guard>,
+    common: Common,
     log: Option<LogBuffer>,
     mut orders: mpsc::Receiver<Command>,
     mut asked: mpsc::Receiver<scraper::Request>,
 ) {
-    let connector = Connector { guard, ..Connector::default() };
-    let lane = Lane::new(publisher.subscribe(), connector, log);
+    let connector = Connector {
+        guard: common.guard,
+        connections: common.upstream_connections,
+        connections_max: common.limits.upstream_connections.unwrap_or(u32::MAX),
+        ..Connector::default()
+    };
+    let lane = Lane::new(common.publisher.subscribe(), connector, common.limits, log);
     let mut accepting: HashMap<String, JoinHandle<()>> = HashMap::new();
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -111,8 +127,8 @@ async fn drive(
                 let _ = request.send(lane.stats());
             }
             order = orders.recv() => match order {
-                Some(Command::Listen { name, port, socket }) => {
-                    let task = listen::accept(socket, port, Rc::clone(&lane));
+                Some(Command::Listen { name, port, socket, admission }) => {
+                    let task = listen::accept(socket, port, admission, Rc::clone(&lane));
                     let task = tokio::task::spawn_local(task);
                     if let Some(before) = accepting.insert(name, task) {
                         before.abort();

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use super::Ends;
 use crate::transport::{Buffers, HeadError, Messages};
 use crate::wire::parse::{self, HeadLimits};
-use crate::wire::{Framing, Head, fields};
+use crate::wire::{Framing, Head, Persistence, fields};
 
 /// A client's connection that speaks HTTP/1.1.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub struct Connection {
     pub ends: Ends,
     /// What is read and written.
     pub messages: Messages<TcpStream>,
+    /// Whether it may bring further requests: not when it is too old, or brought too many.
+    pub persistence: Persistence,
     /// Whether the request that is being answered said `TE: trailers`.
     takes_trailers: bool,
 }
@@ -23,7 +25,12 @@ pub struct Connection {
 impl Connection {
     /// Takes over an accepted stream, of which these bytes were read already.
     pub fn new(stream: TcpStream, already: &[u8], ends: Ends, buffers: &Buffers) -> Self {
-        Self { ends, messages: Messages::new(stream, already, buffers), takes_trailers: false }
+        Self {
+            ends,
+            messages: Messages::new(stream, already, buffers),
+            persistence: Persistence::Keep,
+            takes_trailers: false,
+        }
     }
 
     /// Ready when there is something to read, be it the end. Costs neither memory nor a system call.

@@ -14,6 +14,8 @@ pub struct Flow {
     /// Pieces taken, an empty last one included.
     pieces: u32,
     stage: Stage,
+    /// Payload bytes that it may have; `None`: any number.
+    bytes_max: Option<u64>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub enum Side {
     Sender(Broken),
     /// The one that receives.
     Receiver(Broken),
+    /// Neither, but the body is larger than it may be. What is too much was not passed on.
+    TooLarge,
 }
 
 impl Flow {
@@ -57,6 +61,11 @@ impl Flow {
     /// Whether anything was taken from the sender, which then cannot be sent again.
     pub fn has_taken(&self) -> bool {
         self.pieces > 0
+    }
+
+    /// Lets it have so many payload bytes at most.
+    pub fn allow(&mut self, bytes: u64) {
+        self.bytes_max = Some(bytes);
     }
 
     /// Wants nothing more of it.
@@ -93,6 +102,9 @@ impl Flow {
                 Poll::Ready(piece) => {
                     self.pieces = self.pieces.saturating_add(1);
                     self.bytes += piece.bytes(&scratch).len() as u64;
+                    if self.bytes_max.is_some_and(|max| self.bytes > max) {
+                        return Poll::Ready(Err(Side::TooLarge));
+                    }
                     if piece.end.is_some() {
                         self.stage = Stage::Draining;
                     }

@@ -2,6 +2,7 @@
 //!
 //! Read `request` first: it is the straight line, and the other files are its steps.
 
+pub mod admission;
 pub mod answer;
 pub mod attempt;
 pub mod deadlines;
@@ -9,10 +10,12 @@ pub mod exchange;
 pub mod flow;
 pub mod headers;
 pub mod lane;
+pub mod limits;
 pub mod relay;
 pub mod reply;
 pub mod request;
 pub mod serve;
 pub mod tunnel;
 
+pub use admission::{Admission, Admitted};
 pub use lane::{Lane, Phase};

@@ -7,8 +7,8 @@ use super::deadlines::Waits;
 use super::lane::{Lane, Phase};
 use super::request::Next;
 use crate::downstream::Client;
-use crate::model::Failure;
 use crate::model::failure::Row;
+use crate::model::{Failure, Limit};
 use crate::observe::Record;
 use crate::transport::{Broken, Data, Piece};
 use crate::wire::{Framing, Head, Name, Persistence, Trailers, Version, fields};
@@ -243,7 +243,10 @@ async fn send(
             client.peer().push(cx, piece, &[], &lane.buffers)?;
         }
         match client.peer().poll_drain(cx, &lane.buffers) {
-            Poll::Pending => idle.poll_over(cx).map(|()| Err(Broken::Closed)),
+            Poll::Pending => idle.poll_over(cx).map(|()| {
+                lane.stats.borrow_mut().limit_reached(Limit::StreamIdle);
+                Err(Broken::Closed)
+            }),
             sent => sent,
         }
     })

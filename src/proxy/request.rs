@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::exchange::{self, Order};
 use super::headers;
 use super::lane::Lane;
+use super::limits;
 use super::relay;
 use super::reply;
 use crate::downstream::Client;
@@ -13,7 +14,7 @@ use crate::model::{Authority, Failure, Security};
 use crate::observe::{self, Record, RequestFacts};
 use crate::snapshot::{Found, Onward, Snapshot};
 use crate::upstream::connect::Want;
-use crate::wire::{Framing, Head, Name, Refusal, Version, framing};
+use crate::wire::{Framing, Head, Name, Persistence, Refusal, Version, framing};
 
 /// What becomes of the client's connection after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +35,10 @@ pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) ->
     let mut record = Record::begin(lane.clock(), ends.peer, ends.local);
     record.version = Some(observed(head.version()));
     let noted = lane.note(|| facts(&head));
-    let asked = reply::Asked::of(&head);
+    let asked = match client.persistence() {
+        Persistence::Keep => reply::Asked::of(&head),
+        Persistence::Close => reply::Asked::of(&head).closing(),
+    };
 
     let started = start(&mut head, client, &snapshot, &mut record, lane).await;
     let next = match started {
@@ -55,6 +59,7 @@ async fn start<'s>(
     lane: &Rc<Lane>,
 ) -> Result<(Head, exchange::Exchange<'s>), Failure> {
     let framing = body_of(head, client)?;
+    limits::admit(head, framing, lane)?;
     let target = take_target(head)?;
     let host = target.authority.host();
     let found = find(head, host, client, snapshot)?;
@@ -191,6 +196,7 @@ pub async fn refuse(client: &mut Client<'_>, refusal: Refusal, lane: &Rc<Lane>) 
     let ends = client.ends();
     let mut record = Record::begin(lane.clock(), ends.peer, ends.local);
     let failure = Failure::from(refusal);
+    limits::client_refused(refusal, lane);
     tracing::debug!(client = %ends.peer, "a request is refused: {}", refusal.reason());
     let noted = lane.note(RequestFacts::default);
     reply::local(client, reply::Asked::default(), &failure, &mut record, lane).await;
