@@ -310,11 +310,10 @@ fn limits(settings: &Settings) -> Limits {
     tracing::info!(
         "room for {clients} client connections and {origins} to origins; {descriptors} files may be open"
     );
-    if limits.descriptors_needed() > descriptors {
+    if let Some(needed) = limits.descriptors_missing(descriptors) {
         tracing::warn!(
-            "that is more than the files that may be open: raise that number (ulimit -n) to {} or lower \
-             the limits connections and upstreamConnections",
-            limits.descriptors_needed()
+            "that is more than the files that may be open: raise that number (ulimit -n) to {needed}, or \
+             lower the limits connections and upstreamConnections"
         );
     }
     limits

@@ -3,11 +3,12 @@
 use std::task::{Context, Poll};
 
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use super::Ends;
 use crate::transport::{Buffers, HeadError, Messages};
 use crate::wire::parse::{self, HeadLimits};
-use crate::wire::{Framing, Head, Persistence, fields};
+use crate::wire::{Framing, Head, fields};
 
 /// A client's connection that speaks HTTP/1.1.
 #[derive(Debug)]
@@ -16,19 +17,28 @@ pub struct Connection {
     pub ends: Ends,
     /// What is read and written.
     pub messages: Messages<TcpStream>,
-    /// Whether it may bring further requests: not when it is too old, or brought too many.
-    pub persistence: Persistence,
+    /// When it was accepted.
+    pub opened: Instant,
+    /// How many requests it has brought.
+    pub requests: u32,
     /// Whether the request that is being answered said `TE: trailers`.
     takes_trailers: bool,
 }
 
 impl Connection {
     /// Takes over an accepted stream, of which these bytes were read already.
-    pub fn new(stream: TcpStream, already: &[u8], ends: Ends, buffers: &Buffers) -> Self {
+    pub fn new(
+        stream: TcpStream,
+        already: &[u8],
+        ends: Ends,
+        opened: Instant,
+        buffers: &Buffers,
+    ) -> Self {
         Self {
             ends,
             messages: Messages::new(stream, already, buffers),
-            persistence: Persistence::Keep,
+            opened,
+            requests: 0,
             takes_trailers: false,
         }
     }
@@ -53,6 +63,7 @@ impl Connection {
 
     /// Takes a request's head over: reads the body that it announced, and answers as it asks for.
     pub fn begin_request(&mut self, head: &Head, framing: Framing) {
+        self.requests = self.requests.saturating_add(1);
         self.messages.expect_body(framing);
         self.takes_trailers = fields::accepts_trailers(head);
     }

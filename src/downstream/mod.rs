@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use tokio::net::TcpStream;
 
 use crate::transport::{Broken, Buffers, Peer};
-use crate::wire::{Framing, Head, Persistence};
+use crate::wire::{Framing, Head};
 
 /// Who called, and where it was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,14 +41,6 @@ impl Client<'_> {
         match self {
             Self::H1(connection) => connection.ends,
             Self::H2(stream) => stream.ends,
-        }
-    }
-
-    /// Whether the connection may bring further requests, as far as the gateway is concerned.
-    pub fn persistence(&self) -> Persistence {
-        match self {
-            Self::H1(connection) => connection.persistence,
-            Self::H2(_) => Persistence::Keep, // GOAWAY says it when it is over
         }
     }
 

@@ -31,9 +31,9 @@ impl Admission {
     /// Lets a connection in. Errors: the limit that keeps it out.
     pub fn admit(&self, limits: &Limits) -> Result<Admitted, Limit> {
         let take = |quota, max: Option<u32>| Quota::take(quota, max.unwrap_or(u32::MAX));
+        let all = take(&self.all, limits.connections).ok_or(Limit::Connections)?;
         let listener = take(&self.listener, limits.listener_connections);
         let listener = listener.ok_or(Limit::ListenerConnections)?;
-        let all = take(&self.all, limits.connections).ok_or(Limit::Connections)?;
         Ok(Admitted { _all: all, _listener: listener })
     }
 }

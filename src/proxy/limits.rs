@@ -9,11 +9,12 @@ use tokio::time::Instant;
 use super::deadlines::Over;
 use super::flow::Flow;
 use super::lane::Lane;
+use crate::downstream::Client;
 use crate::model::{Failure, Limit, Refused};
 use crate::quota::{Place, Quota};
 use crate::transport::Broken;
 use crate::upstream::Upstream;
-use crate::wire::{Framing, Head, Refusal, Version};
+use crate::wire::{Framing, Head, Persistence, Refusal, Version};
 
 /// Refuses a request that is too much, or too large by what its head says.
 pub fn admit(head: &Head, framing: Framing, lane: &Lane) -> Result<(), Failure> {
@@ -94,6 +95,21 @@ pub fn wait_for(upstream: &Upstream, lane: &Lane) -> Result<Place, Failure> {
         lane.limit_reached(Limit::PendingRequests, what);
         Failure::Overloaded(format!("{max} requests wait for a connection to {name}"))
     })
+}
+
+/// Whether a client's connection may bring another request, as far as its age and its requests go.
+/// HTTP/2 says it for a connection as a whole.
+pub fn persistence(client: &Client<'_>, lane: &Lane) -> Persistence {
+    let Client::H1(connection) = client else { return Persistence::Keep };
+    let limit = if connection.requests >= lane.limits.connection_requests {
+        Limit::ConnectionRequests
+    } else if time_left(connection.opened, lane).is_zero() {
+        Limit::ConnectionDuration
+    } else {
+        return Persistence::Keep;
+    };
+    lane.stats.borrow_mut().limit_reached(limit);
+    Persistence::Close
 }
 
 /// How long a client's connection has left before its age ends it; none when that has come.

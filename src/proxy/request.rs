@@ -35,12 +35,13 @@ pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) ->
     let mut record = Record::begin(lane.clock(), ends.peer, ends.local);
     record.version = Some(observed(head.version()));
     let noted = lane.note(|| facts(&head));
-    let asked = match client.persistence() {
-        Persistence::Keep => reply::Asked::of(&head),
-        Persistence::Close => reply::Asked::of(&head).closing(),
-    };
+    let asked = reply::Asked::of(&head);
 
     let started = start(&mut head, client, &snapshot, &mut record, lane).await;
+    let asked = match limits::persistence(client, lane) {
+        Persistence::Keep => asked,
+        Persistence::Close => asked.closing(),
+    };
     let next = match started {
         Ok(exchange) => relay::both(exchange, client, asked, &mut record, lane).await,
         Err(failure) => reply::local(client, asked, &failure, &mut record, lane).await,

@@ -22,7 +22,7 @@ use crate::downstream::sniff::{Speaks, sniff};
 use crate::downstream::{Client, Ends, h1, h2};
 use crate::model::Limit;
 use crate::transport::HeadError;
-use crate::wire::{Head, Persistence};
+use crate::wire::Head;
 
 /// How long a connection that ends is read after our last byte, so that the client gets to read it.
 const LINGER: Duration = Duration::from_secs(1);
@@ -30,6 +30,7 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Serves one accepted connection to its end.
 pub async fn connection(mut stream: TcpStream, ends: Ends, _admitted: Admitted, lane: Rc<Lane>) {
     lane.stats.borrow_mut().client_opened();
+    let opened = lane.deadlines.now();
     if let Some((speaks, first)) = first_bytes(&mut stream, &lane).await {
         match speaks {
             Speaks::Http2 => Box::pin(serve_h2(stream, first, ends, &lane)).await,
@@ -38,7 +39,7 @@ pub async fn connection(mut stream: TcpStream, ends: Ends, _admitted: Admitted, 
                 refuse_tls(ends, server_name, &lane);
             }
             Speaks::Http1 | Speaks::Unknown => {
-                let connection = h1::Connection::new(stream, &first, ends, &lane.buffers);
+                let connection = h1::Connection::new(stream, &first, ends, opened, &lane.buffers);
                 lane.buffers.give_back(first);
                 serve_h1(connection, &lane).await;
             }
@@ -116,8 +117,7 @@ fn refuse_tls(ends: Ends, server_name: Option<String>, lane: &Lane) {
 
 async fn serve_h1(mut connection: h1::Connection, lane: &Rc<Lane>) {
     let deadline = lane.deadlines.enter();
-    let opened = lane.deadlines.now();
-    let mut requests = 0;
+    let opened = connection.opened;
     loop {
         deadline.arm(lane.limits.client_idle.min(limits::time_left(opened, lane)), Waits::Idle);
         if lane.phase() == Phase::Closing {
@@ -126,8 +126,6 @@ async fn serve_h1(mut connection: h1::Connection, lane: &Rc<Lane>) {
         if wait(&deadline, |cx| connection.poll_arrival(cx)).await.is_none() {
             return count_silence(&deadline, opened, lane);
         }
-        requests += 1;
-        connection.persistence = persistence(requests, opened, lane);
         deadline.arm(lane.limits.head_time, Waits::Busy);
         match Box::pin(one_request(&mut connection, &deadline, lane)).await {
             Next::Keep => {}
@@ -145,19 +143,6 @@ fn count_silence(deadline: &Deadline, opened: Instant, lane: &Lane) {
         _ => Limit::ClientIdle,
     };
     lane.stats.borrow_mut().limit_reached(limit);
-}
-
-/// Whether a connection may bring another request after this one.
-fn persistence(requests: u32, opened: Instant, lane: &Lane) -> Persistence {
-    let limit = if requests >= lane.limits.connection_requests {
-        Limit::ConnectionRequests
-    } else if limits::time_left(opened, lane).is_zero() {
-        Limit::ConnectionDuration
-    } else {
-        return Persistence::Keep;
-    };
-    lane.stats.borrow_mut().limit_reached(limit);
-    Persistence::Close
 }
 
 /// Reads one request off an HTTP/1.1 connection and answers it.

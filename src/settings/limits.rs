@@ -102,8 +102,7 @@ impl Limits {
     /// Fills in what depends on how many files may be open: half of them for clients, half for origins,
     /// but for a reserve.
     pub fn fit(&self, descriptors: u64) -> Self {
-        let reserve = DESCRIPTORS_KEPT.min(descriptors / 4);
-        let half = u32::try_from((descriptors - reserve) / 2).unwrap_or(u32::MAX);
+        let half = u32::try_from((descriptors - reserve(descriptors)) / 2).unwrap_or(u32::MAX);
         let half = half.clamp(1, CONNECTIONS_DEFAULT_MAX);
         let connections = self.connections.unwrap_or(half);
         Self {
@@ -114,11 +113,13 @@ impl Limits {
         }
     }
 
-    /// Files that may be open when every limit of connections is reached.
-    pub fn descriptors_needed(&self) -> u64 {
+    /// How many files must be allowed to be open for the limits of connections to be reached; none when
+    /// `descriptors` are enough.
+    pub fn descriptors_missing(&self, descriptors: u64) -> Option<u64> {
         let [clients, origins] = [self.connections, self.upstream_connections]
             .map(|count| u64::from(count.unwrap_or_default()));
-        clients + origins + DESCRIPTORS_KEPT
+        let enough = clients + origins + reserve(descriptors) <= descriptors;
+        (!enough).then_some(clients + origins + DESCRIPTORS_KEPT)
     }
 
     /// The value of one, as it is written.
@@ -168,6 +169,10 @@ impl Limits {
         }
         Ok(())
     }
+}
+
+fn reserve(descriptors: u64) -> u64 {
+    DESCRIPTORS_KEPT.min(descriptors / 4)
 }
 
 /// Reads `NAME=VALUE` items over the defaults.
@@ -299,11 +304,12 @@ mod tests {
             assert_eq!(limits.connections, Some(clients), "{descriptors}");
             assert_eq!(limits.upstream_connections, Some(clients), "{descriptors}");
             assert_eq!(limits.listener_connections, Some(clients), "{descriptors}");
+            assert_eq!(limits.descriptors_missing(descriptors), None, "{descriptors}");
         }
         let (given, _) = read(&["connections=10", "upstreamConnections=20"]);
         let limits = given.fit(1024);
         assert_eq!((limits.connections, limits.upstream_connections), (Some(10), Some(20)));
         assert_eq!(limits.listener_connections, Some(10));
-        assert_eq!(limits.descriptors_needed(), 286);
+        assert_eq!(limits.descriptors_missing(30), Some(286));
     }
 }
