@@ -310,10 +310,14 @@ fn limits(settings: &Settings) -> Limits {
     tracing::info!(
         "room for {clients} client connections and {origins} to origins; {descriptors} files may be open"
     );
-    if let Some(needed) = limits.descriptors_missing(descriptors) {
+    let lowered =
+        |given: Option<u32>, fitted: Option<u32>| given.is_some_and(|given| fitted < Some(given));
+    if lowered(settings.limits.connections, limits.connections)
+        || lowered(settings.limits.upstream_connections, limits.upstream_connections)
+    {
         tracing::warn!(
-            "that is more than the files that may be open: raise that number (ulimit -n) to {needed}, or \
-             lower the limits connections and upstreamConnections"
+            "that is fewer connections than the limits ask for: raise the number of files that may be open \
+             (ulimit -n), or lower connections and upstreamConnections"
         );
     }
     limits

@@ -100,26 +100,26 @@ enum Slot<'l> {
 
 impl Limits {
     /// Fills in what depends on how many files may be open: half of them for clients, half for origins,
-    /// but for a reserve.
+    /// but for a reserve. What is more than that leaves room for is lowered.
     pub fn fit(&self, descriptors: u64) -> Self {
-        let half = u32::try_from((descriptors - reserve(descriptors)) / 2).unwrap_or(u32::MAX);
-        let half = half.clamp(1, CONNECTIONS_DEFAULT_MAX);
-        let connections = self.connections.unwrap_or(half);
+        let reserve = DESCRIPTORS_KEPT.min(descriptors / 4);
+        let usable = u32::try_from(descriptors - reserve).unwrap_or(u32::MAX).max(2);
+        let half = (usable / 2).min(CONNECTIONS_DEFAULT_MAX);
+        let (clients, origins) =
+            (self.connections.unwrap_or(half), self.upstream_connections.unwrap_or(half));
+        let wanted = u64::from(clients) + u64::from(origins);
+        let lowered = |count: u32| match wanted <= u64::from(usable) {
+            true => count,
+            // Below `usable`, which fits.
+            false => ((u64::from(count) * u64::from(usable) / wanted) as u32).max(1),
+        };
+        let connections = lowered(clients);
         Self {
             connections: Some(connections),
             listener_connections: Some(self.listener_connections.unwrap_or(connections)),
-            upstream_connections: Some(self.upstream_connections.unwrap_or(half)),
+            upstream_connections: Some(lowered(origins)),
             ..self.clone()
         }
-    }
-
-    /// How many files must be allowed to be open for the limits of connections to be reached; none when
-    /// `descriptors` are enough.
-    pub fn descriptors_missing(&self, descriptors: u64) -> Option<u64> {
-        let [clients, origins] = [self.connections, self.upstream_connections]
-            .map(|count| u64::from(count.unwrap_or_default()));
-        let enough = clients + origins + reserve(descriptors) <= descriptors;
-        (!enough).then_some(clients + origins + DESCRIPTORS_KEPT)
     }
 
     /// The value of one, as it is written.
@@ -169,10 +169,6 @@ impl Limits {
         }
         Ok(())
     }
-}
-
-fn reserve(descriptors: u64) -> u64 {
-    DESCRIPTORS_KEPT.min(descriptors / 4)
 }
 
 /// Reads `NAME=VALUE` items over the defaults.
@@ -304,12 +300,32 @@ mod tests {
             assert_eq!(limits.connections, Some(clients), "{descriptors}");
             assert_eq!(limits.upstream_connections, Some(clients), "{descriptors}");
             assert_eq!(limits.listener_connections, Some(clients), "{descriptors}");
-            assert_eq!(limits.descriptors_missing(descriptors), None, "{descriptors}");
         }
-        let (given, _) = read(&["connections=10", "upstreamConnections=20"]);
-        let limits = given.fit(1024);
-        assert_eq!((limits.connections, limits.upstream_connections), (Some(10), Some(20)));
-        assert_eq!(limits.listener_connections, Some(10));
-        assert_eq!(limits.descriptors_missing(30), Some(286));
+        for (clients, origins, descriptors, expected) in [
+            ("10", "20", 1024, (10, 20)),
+            ("500", "500", 100, (37, 37)),
+            ("3000", "1000", 1024, (576, 192)),
+            ("4294967295", "1", 1024, (767, 1)),
+        ] {
+            let (clients, origins) =
+                (format!("connections={clients}"), format!("upstreamConnections={origins}"));
+            let limits = read(&[&clients, &origins]).0.fit(descriptors);
+            let fitted = (limits.connections, limits.upstream_connections);
+            assert_eq!(fitted, (Some(expected.0), Some(expected.1)), "{clients} {origins}");
+            assert_eq!(limits.listener_connections, limits.connections);
+        }
+    }
+
+    #[test]
+    fn the_readme_has_every_limit_with_its_default() {
+        let readme = include_str!("../../README.md");
+        for limit in Limit::ALL {
+            let default = match Limits::default().slot(limit) {
+                Slot::Derived(_) => String::new(),
+                _ => format!(" {} |", Limits::default().written(limit)),
+            };
+            let row = format!("| `{}` |{default}", limit.as_str());
+            assert!(readme.contains(&row), "no row {row}");
+        }
     }
 }

@@ -75,34 +75,26 @@ fn a_listener_has_a_limit_of_its_own() {
 }
 
 #[test]
-fn the_pages_answer_while_clients_take_every_file() {
+fn the_pages_answer_while_clients_take_every_file_they_can() {
     let origin = Origin::plain();
-    let setup = Setup::new(&Egress::plain(HOST).yaml()).origin(HOST, 80, &origin);
-    let gateway = setup.files(256).start();
-    gateway.wait_for_log("room for 96 client connections and 96 to origins; 256 files may be open");
-    let flood: Vec<Client> = (0..300).map(|_| gateway.client()).collect();
-    until("the limit to be reached", || (reached(&gateway, "connections") > 0.0).then_some(()));
-    assert_eq!(gateway.health("/healthz/ready").status, 200);
-    assert!(!gateway.log_contains("cannot accept"));
-    drop(flood);
-    until("the clients' room to be free", || {
-        (gateway.metric("egret_client_connections_open", &[]) == 0.0).then_some(())
-    });
-    assert_eq!(gateway.get(HOST, "/").status, 200);
-}
-
-#[test]
-fn without_files_to_open_the_gateway_recovers() {
-    let origin = Origin::plain();
-    let setup = Setup::new(&Egress::plain(HOST).yaml()).origin(HOST, 80, &origin);
-    let limits = "connections=500,upstreamConnections=500";
-    let gateway = setup.files(100).flags(&["--limits", limits]).start();
-    gateway.wait_for_log("that is more than the files that may be open");
-    let flood: Vec<Client> = (0..150).map(|_| gateway.client()).collect();
-    gateway.wait_for_log("cannot accept a connection");
-    drop(flood);
-    gateway.wait_for_log("accepting again");
-    assert_eq!(gateway.get(HOST, "/").status, 200);
+    for (limits, room) in [("streams=256", 96), ("connections=5000,upstreamConnections=5000", 96)] {
+        let setup = Setup::new(&Egress::plain(HOST).yaml()).origin(HOST, 80, &origin);
+        let gateway = setup.files(256).flags(&["--limits", limits]).start();
+        gateway.wait_for_log(&format!(
+            "room for {room} client connections and {room} to origins; 256 files may be open"
+        ));
+        let asked_for_more = limits.starts_with("connections");
+        assert_eq!(gateway.log_contains("fewer connections than the limits"), asked_for_more);
+        let flood: Vec<Client> = (0..300).map(|_| gateway.client()).collect();
+        until("the limit to be reached", || (reached(&gateway, "connections") > 0.0).then_some(()));
+        assert_eq!(gateway.health("/healthz/ready").status, 200);
+        assert!(!gateway.log_contains("cannot accept"));
+        drop(flood);
+        until("the clients' room to be free", || {
+            (gateway.metric("egret_client_connections_open", &[]) == 0.0).then_some(())
+        });
+        assert_eq!(gateway.get(HOST, "/").status, 200);
+    }
 }
 
 #[test]
