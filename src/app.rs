@@ -22,11 +22,10 @@ use crate::config::source::watch::Watcher;
 use crate::config::{Compiled, Document, Identity};
 use crate::control::{Control, Reload, Source};
 use crate::drain::{Activity, Asked, Drain, Step};
-use crate::model::Limit;
 use crate::observe::access_log::unix_ms;
 use crate::observe::{Format, LogWriter, Readiness, Scraper};
 use crate::proxy::Phase;
-use crate::settings::{AccessLog, Limits, Settings};
+use crate::settings::{AccessLog, Settings};
 use crate::snapshot::Publisher;
 use crate::upstream::dns::{Dns, Resolve};
 use crate::upstream::guard::Guard;
@@ -114,7 +113,7 @@ impl App {
         let common = Common {
             publisher: publisher.clone(),
             guard: Arc::clone(&guard),
-            limits: limits(&settings),
+            limits: descriptors::fit(&settings.limits),
             upstream_connections: Arc::default(),
         };
         let workers = workers(&settings, &common, log.as_ref())?;
@@ -299,28 +298,6 @@ fn access_log(settings: &Settings) -> Result<Option<LogWriter>, String> {
     LogWriter::start(io::stdout(), settings.workers)
         .map(Some)
         .map_err(|error| format!("the access log's thread cannot start: {error}"))
-}
-
-/// The limits, with what depends on this machine filled in.
-fn limits(settings: &Settings) -> Limits {
-    let descriptors = descriptors::raise();
-    let limits = settings.limits.fit(descriptors);
-    let (clients, origins) =
-        (limits.written(Limit::Connections), limits.written(Limit::UpstreamConnections));
-    tracing::info!(
-        "room for {clients} client connections and {origins} to origins; {descriptors} files may be open"
-    );
-    let lowered =
-        |given: Option<u32>, fitted: Option<u32>| given.is_some_and(|given| fitted < Some(given));
-    if lowered(settings.limits.connections, limits.connections)
-        || lowered(settings.limits.upstream_connections, limits.upstream_connections)
-    {
-        tracing::warn!(
-            "that is fewer connections than the limits ask for: raise the number of files that may be open \
-             (ulimit -n), or lower connections and upstreamConnections"
-        );
-    }
-    limits
 }
 
 fn workers(
