@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use egret::model::{
-    Action, Addressing, Destination, Forward, Host, HostPattern, Listener, PathMatch, Plan, Policy,
+    Action, Addressing, Condition, Destination, Forward, Host, HostPattern, Listener, Plan, Policy,
     Protocol, Route, Rule, Security, TlsSpec, UpstreamKey, UpstreamSpec, upstream::Roots,
 };
+use egret::proxy::Admission;
+use egret::settings::Limits;
 use egret::snapshot::{Publisher, Snapshot};
 use egret::upstream::guard::Guard;
 use egret::upstream::tls::TlsContext;
-use egret::worker::{Command, Worker};
+use egret::worker::{Command, Common, Worker};
 use rcgen::{CertificateParams, Issuer, KeyPair};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -159,9 +161,15 @@ impl Gateway {
         let tls = TlsContext::new(&[]).expect("no files");
         let plan = plan(origin, hosts);
         publisher.publish(Snapshot::build(&plan, &Snapshot::default(), &tls).0);
-        let worker =
-            Worker::start(0, publisher, Arc::new(Guard::default()), None).expect("a thread");
-        let listen = Command::Listen { name: "0.0.0.0_443".into(), port: 443, socket };
+        let common = Common {
+            publisher,
+            guard: Arc::new(Guard::default()),
+            limits: Limits::default(),
+            upstream_connections: Arc::default(),
+        };
+        let worker = Worker::start(0, common, None).expect("a thread");
+        let admission = Admission::new(&Arc::default());
+        let listen = Command::Listen { name: "0.0.0.0_443".into(), port: 443, socket, admission };
         worker.commands.blocking_send(listen).expect("a lane");
         Self { address, _worker: worker }
     }
@@ -186,8 +194,7 @@ fn plan(origin: &Origin, hosts: &[String]) -> Plan {
     };
     let rule = Rule {
         name: String::new(),
-        path: PathMatch::Prefix("/".into()),
-        methods: vec![],
+        condition: Condition::default(),
         action: Action::Forward(Forward::new(Destination::Upstream(0))),
     };
     let further = hosts.iter().map(|host| HostPattern::parse(host).expect("valid"));

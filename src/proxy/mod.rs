@@ -14,6 +14,7 @@ pub mod limits;
 pub mod relay;
 pub mod reply;
 pub mod request;
+mod rewrite;
 pub mod serve;
 pub mod tunnel;
 
