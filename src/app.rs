@@ -114,6 +114,7 @@ impl App {
             publisher: publisher.clone(),
             guard: Arc::clone(&guard),
             limits: descriptors::fit(&settings.limits),
+            headers: settings.headers.clone(),
             upstream_connections: Arc::default(),
         };
         let workers = workers(&settings, &common, log.as_ref())?;

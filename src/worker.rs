@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::listen;
+use crate::model::HeaderPolicy;
 use crate::observe::{LogBuffer, scraper};
 use crate::proxy::lane::TICK;
 use crate::proxy::{Admission, Lane, Phase};
@@ -62,6 +63,8 @@ pub struct Common {
     pub guard: Arc<Guard>,
     /// Limits.
     pub limits: Limits,
+    /// What heads tell of clients and of this gateway.
+    pub headers: HeaderPolicy,
     /// Connections to origins, counted over all lanes.
     pub upstream_connections: Arc<Quota>,
 }
@@ -87,7 +90,10 @@ impl Worker {
                     .enable_all()
                     .build_local(LocalOptions::default())
                 {
-                    Ok(runtime) => runtime.block_on(drive(common, log, orders, asked)),
+                    Ok(runtime) => {
+                        let lane = lane(common, log);
+                        runtime.block_on(drive(lane, orders, asked));
+                    }
                     Err(error) => tracing::error!("lane {index} cannot start: {error}"),
                 }
             })?;
@@ -103,19 +109,22 @@ impl Worker {
     }
 }
 
+fn lane(common: Common, log: Option<LogBuffer>) -> Rc<Lane> {
+    let Common { publisher, guard, limits, headers, upstream_connections } = common;
+    let connector = Connector {
+        guard,
+        connections: upstream_connections,
+        connections_max: limits.upstream_connections.unwrap_or(u32::MAX),
+        ..Connector::default()
+    };
+    Lane::new(publisher.subscribe(), connector, limits, headers, log)
+}
+
 async fn drive(
-    common: Common,
-    log: Option<LogBuffer>,
+    lane: Rc<Lane>,
     mut orders: mpsc::Receiver<Command>,
     mut asked: mpsc::Receiver<scraper::Request>,
 ) {
-    let connector = Connector {
-        guard: common.guard,
-        connections: common.upstream_connections,
-        connections_max: common.limits.upstream_connections.unwrap_or(u32::MAX),
-        ..Connector::default()
-    };
-    let lane = Lane::new(common.publisher.subscribe(), connector, common.limits, log);
     let mut accepting: HashMap<String, JoinHandle<()>> = HashMap::new();
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use egret::model::{
-    Action, Addressing, Condition, Destination, Forward, Host, HostPattern, Listener, Plan, Policy,
-    Protocol, Route, Rule, Security, TlsSpec, UpstreamKey, UpstreamSpec, upstream::Roots,
+    Action, Addressing, Condition, Destination, Forward, HeaderPolicy, Host, HostPattern, Listener,
+    Plan, Policy, Protocol, Route, Rule, Security, TlsSpec, UpstreamKey, UpstreamSpec,
+    upstream::Roots,
 };
 use egret::proxy::Admission;
 use egret::settings::Limits;
@@ -165,6 +166,7 @@ impl Gateway {
             publisher,
             guard: Arc::new(Guard::default()),
             limits: Limits::default(),
+            headers: HeaderPolicy::default(),
             upstream_connections: Arc::default(),
         };
         let worker = Worker::start(0, common, None).expect("a thread");
@@ -182,6 +184,7 @@ fn plan(origin: &Origin, hosts: &[String]) -> Plan {
         subject_alt_names: vec![],
         service_alt_names: vec![],
         roots: Roots::Pem { path: "ca.pem".into(), pem: origin.ca.clone().into() },
+        revoked: None,
         identity: None,
         skip_verify: false,
     };

@@ -164,7 +164,7 @@ impl Interims {
             return Err(Heard::TooManyInterims);
         }
         if self.client != Version::Http10 {
-            headers::inbound(&mut head, []);
+            headers::interim(&mut head);
             client.inform(&head, &lane.buffers).map_err(Heard::Client)?;
         }
         lane.buffers.give_back_head(head.into_memory());

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::deadlines::Deadlines;
-use crate::model::Limit;
+use crate::model::{HeaderPolicy, Limit};
 use crate::observe::{self, LogBuffer, Noted, Record, RequestFacts, Stats};
 use crate::settings::Limits;
 use crate::snapshot::{Current, Snapshot};
@@ -69,6 +69,8 @@ pub struct Lane {
     pub request_head: HeadLimits,
     /// Those of a response's head.
     pub response_head: HeadLimits,
+    /// What heads tell of clients and of this gateway.
+    pub headers: HeaderPolicy,
     /// Chance, for balancing and jitter.
     pub random: RefCell<fastrand::Rng>,
     /// Told when the phase changes.
@@ -82,6 +84,7 @@ pub struct Lane {
     retrying: Cell<u32>,
     /// The generation whose upstreams the pools were last held against.
     swept: Cell<u64>,
+    warned_of_loop: Cell<bool>,
     /// The snapshot behind an `Rc` of the lane's own, so that a request that holds on to it counts up
     /// nothing that other cores share.
     #[expect(clippy::redundant_allocation, reason = "the outer count is this core's alone")]
@@ -96,6 +99,7 @@ impl Lane {
         mut current: Current,
         connector: Connector,
         limits: Limits,
+        headers: HeaderPolicy,
         log: Option<LogBuffer>,
     ) -> Rc<Self> {
         let snapshot = Rc::new(Arc::clone(current.load()));
@@ -110,6 +114,7 @@ impl Lane {
             limits,
             request_head,
             response_head,
+            headers,
             random: RefCell::new(fastrand::Rng::new()),
             phase_changed: Notify::new(),
             phase: Cell::new(Phase::Serving),
@@ -117,6 +122,7 @@ impl Lane {
             crowded: Cell::new(Crowded::No),
             retrying: Cell::new(0),
             swept: Cell::new(0),
+            warned_of_loop: Cell::new(false),
             current: RefCell::new((current, snapshot)),
             log: log.map(RefCell::new),
             date: RefCell::new(observe::http_date()),
@@ -187,6 +193,18 @@ impl Lane {
     /// A client was turned away for want of room: at the next tick some of the idle ones make place.
     pub fn crowded(&self) {
         self.crowded.set(Crowded::Yes);
+    }
+
+    /// Says once what a request that has come around means.
+    pub fn warn_of_loop(&self) {
+        if !self.warned_of_loop.replace(true) {
+            let mark = &self.headers.loop_mark;
+            tracing::warn!(
+                "a request has come back to this gateway and is answered 508: it bears its mark {mark} \
+                 (CDN-Loop) or its name (Via). Another proxy sends it here again; if that is a gateway \
+                 before this one on purpose, give each its own --labels or --namespace, and --via"
+            );
+        }
     }
 
     /// How far the lane is on its way out.

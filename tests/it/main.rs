@@ -10,14 +10,17 @@ mod harness;
 
 mod article;
 mod commands;
+mod credentials;
 mod dns;
 mod errors;
 mod forms;
 mod h2;
 mod harness_itself;
+mod headers;
 mod lifecycle;
 mod limits;
 mod listener;
+mod loops;
 mod observe;
 mod offline;
 mod pools;
