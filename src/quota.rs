@@ -19,9 +19,21 @@ pub struct Place(Arc<Quota>);
 impl Quota {
     /// A place, or none when `max` are taken. The maximum may be another one each time.
     pub fn take(quota: &Arc<Self>, max: u32) -> Option<Place> {
-        let before = quota.taken.fetch_add(1, Ordering::Relaxed);
-        let place = Place(Arc::clone(quota));
-        (before < max).then_some(place)
+        quota.enter(max).then(|| Place(Arc::clone(quota)))
+    }
+
+    /// Counts one more, unless `max` are there; who came in must [`Quota::leave`]. A [`Place`] does.
+    pub fn enter(&self, max: u32) -> bool {
+        let room = self.taken.fetch_add(1, Ordering::Relaxed) < max;
+        if !room {
+            self.leave();
+        }
+        room
+    }
+
+    /// Counts one less.
+    pub fn leave(&self) {
+        self.taken.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// How many are taken now.
@@ -32,7 +44,7 @@ impl Quota {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.taken.fetch_sub(1, Ordering::Relaxed);
+        self.0.leave();
     }
 }
 

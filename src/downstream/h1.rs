@@ -17,7 +17,7 @@ pub struct Connection {
     pub ends: Ends,
     /// What is read and written.
     pub messages: Messages<TcpStream>,
-    /// When it was accepted.
+    /// When its first bytes came.
     pub opened: Instant,
     /// How many requests it has brought.
     pub requests: u32,

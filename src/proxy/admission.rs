@@ -5,36 +5,48 @@
 use std::sync::Arc;
 
 use crate::model::Limit;
-use crate::quota::{Place, Quota};
+use crate::quota::Quota;
 use crate::settings::Limits;
 
 /// The counts that a listener's connections go by; the same in every lane.
 #[derive(Debug, Clone)]
-pub struct Admission {
+pub struct Admission(Arc<Counts>);
+
+#[derive(Debug)]
+struct Counts {
     all: Arc<Quota>,
-    listener: Arc<Quota>,
+    listener: Quota,
 }
 
-/// A connection that was let in; its places are free again when it is dropped.
+/// A connection that was let in; its place is free again when it is dropped. One pointer: each idle
+/// connection holds it.
 #[derive(Debug)]
-pub struct Admitted {
-    _all: Place,
-    _listener: Place,
-}
+pub struct Admitted(Arc<Counts>);
 
 impl Admission {
     /// For one more listener, beside others that are counted in `all`.
     pub fn new(all: &Arc<Quota>) -> Self {
-        Self { all: Arc::clone(all), listener: Arc::default() }
+        Self(Arc::new(Counts { all: Arc::clone(all), listener: Quota::default() }))
     }
 
     /// Lets a connection in. Errors: the limit that keeps it out.
     pub fn admit(&self, limits: &Limits) -> Result<Admitted, Limit> {
-        let take = |quota, max: Option<u32>| Quota::take(quota, max.unwrap_or(u32::MAX));
-        let all = take(&self.all, limits.connections).ok_or(Limit::Connections)?;
-        let listener = take(&self.listener, limits.listener_connections);
-        let listener = listener.ok_or(Limit::ListenerConnections)?;
-        Ok(Admitted { _all: all, _listener: listener })
+        let Counts { all, listener } = &*self.0;
+        if !all.enter(limits.connections.unwrap_or(u32::MAX)) {
+            return Err(Limit::Connections);
+        }
+        if !listener.enter(limits.listener_connections.unwrap_or(u32::MAX)) {
+            all.leave();
+            return Err(Limit::ListenerConnections);
+        }
+        Ok(Admitted(Arc::clone(&self.0)))
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.0.all.leave();
+        self.0.listener.leave();
     }
 }
 
@@ -48,9 +60,10 @@ mod tests {
             Limits { connections: Some(3), listener_connections: Some(2), ..Limits::default() };
         let all = Arc::default();
         let (one, other) = (Admission::new(&all), Admission::new(&all));
-        let inside = [one.admit(&limits), one.clone().admit(&limits), other.admit(&limits)];
-        assert!(inside.iter().all(Result::is_ok));
+        let mut inside = vec![one.admit(&limits), one.clone().admit(&limits)];
         assert_eq!(one.admit(&limits).err(), Some(Limit::ListenerConnections));
+        inside.push(other.admit(&limits));
+        assert!(inside.iter().all(Result::is_ok));
         assert_eq!(other.admit(&limits).err(), Some(Limit::Connections));
         drop(inside);
         assert_eq!(all.taken(), 0);

@@ -30,7 +30,6 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Serves one accepted connection to its end.
 pub async fn connection(mut stream: TcpStream, ends: Ends, _admitted: Admitted, lane: Rc<Lane>) {
     lane.stats.borrow_mut().client_opened();
-    let opened = lane.deadlines.now();
     if let Some((speaks, first)) = first_bytes(&mut stream, &lane).await {
         match speaks {
             Speaks::Http2 => Box::pin(serve_h2(stream, first, ends, &lane)).await,
@@ -39,7 +38,8 @@ pub async fn connection(mut stream: TcpStream, ends: Ends, _admitted: Admitted, 
                 refuse_tls(ends, server_name, &lane);
             }
             Speaks::Http1 | Speaks::Unknown => {
-                let connection = h1::Connection::new(stream, &first, ends, opened, &lane.buffers);
+                let connection =
+                    h1::Connection::new(stream, &first, ends, lane.deadlines.now(), &lane.buffers);
                 lane.buffers.give_back(first);
                 serve_h1(connection, &lane).await;
             }
@@ -117,14 +117,14 @@ fn refuse_tls(ends: Ends, server_name: Option<String>, lane: &Lane) {
 
 async fn serve_h1(mut connection: h1::Connection, lane: &Rc<Lane>) {
     let deadline = lane.deadlines.enter();
-    let opened = connection.opened;
     loop {
-        deadline.arm(lane.limits.client_idle.min(limits::time_left(opened, lane)), Waits::Idle);
+        let patience = lane.limits.client_idle.min(limits::time_left(connection.opened, lane));
+        deadline.arm(patience, Waits::Idle);
         if lane.phase() == Phase::Closing {
             return;
         }
         if wait(&deadline, |cx| connection.poll_arrival(cx)).await.is_none() {
-            return count_silence(&deadline, opened, lane);
+            return count_silence(&deadline, connection.opened, lane);
         }
         deadline.arm(lane.limits.head_time, Waits::Busy);
         match Box::pin(one_request(&mut connection, &deadline, lane)).await {
