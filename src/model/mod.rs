@@ -11,6 +11,7 @@ pub mod host;
 pub mod limit;
 pub mod listener;
 pub mod pattern;
+pub mod retry;
 pub mod route;
 pub mod spelling;
 pub mod upstream;
@@ -22,9 +23,10 @@ pub use host::{Authority, Host, HostPattern};
 pub use limit::Limit;
 pub use listener::Listener;
 pub use pattern::{Pattern, Substitution};
+pub use retry::Retry;
 pub use route::{
-    Action, Destination, Forward, HeaderEdit, HeaderEdits, PathRewrite, Redirect, Respond, Retry,
-    Route, Rule, Share,
+    Action, Destination, Forward, HeaderEdit, HeaderEdits, PathRewrite, Redirect, Respond, Route,
+    Rule, Share,
 };
 pub use upstream::{
     Addressing, Balance, Policy, Protocol, Security, Target, TlsSpec, UpstreamKey, UpstreamSpec,

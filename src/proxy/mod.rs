@@ -6,6 +6,7 @@ pub mod admission;
 pub mod answer;
 pub mod attempt;
 pub mod deadlines;
+pub mod discard;
 pub mod exchange;
 pub mod flow;
 pub mod headers;
@@ -14,8 +15,10 @@ pub mod limits;
 pub mod relay;
 pub mod reply;
 pub mod request;
+pub mod retry;
 mod rewrite;
 pub mod serve;
+pub mod tape;
 pub mod tunnel;
 
 pub use admission::{Admission, Admitted};
