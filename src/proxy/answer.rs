@@ -63,7 +63,10 @@ pub async fn answer(
     let head = heard.map_err(|heard| heard.into_lost(&carrier, order, &interims, lane))?;
     match carrier.expect_body(&head, order.head.method(), order.want) {
         Ok(framing) => Ok(Answered { carrier, busy, head, framing, idle }),
-        Err(reason) => Err(Lost::after_sending(Failure::Malformed(reason))),
+        Err(reason) => {
+            let failure = Failure::Misframed { status: head.status(), reason };
+            Err(Lost::after_sending(failure))
+        }
     }
 }
 
@@ -271,6 +274,7 @@ impl Heard {
                 };
                 let failure = match broken {
                     Broken::Reset(reason) => Failure::Reset(reason),
+                    Broken::Aborted(reason) => Failure::Aborted(reason),
                     Broken::Tls(reason) => Failure::Handshake(reason),
                     _ => Failure::Closed,
                 };

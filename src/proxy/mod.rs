@@ -2,6 +2,7 @@
 //!
 //! Read `request` first: it is the straight line, and the other files are its steps.
 
+pub mod account;
 pub mod admission;
 pub mod answer;
 pub mod attempt;
@@ -12,6 +13,7 @@ pub mod flow;
 pub mod headers;
 pub mod lane;
 pub mod limits;
+pub mod presence;
 pub mod relay;
 pub mod reply;
 pub mod request;
