@@ -28,6 +28,7 @@ mod offline;
 mod pools;
 mod refusals;
 mod reload;
+mod requests;
 mod retries;
 mod routing;
 mod timeouts;
