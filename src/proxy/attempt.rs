@@ -214,9 +214,11 @@ async fn open<'s>(
                 _ => "https",
             };
             let home = Home::of(key);
-            let shared = h2::Shared::begin(connected, scheme).await.map_err(|broken| {
-                Failure::Handshake(format!("HTTP/2 could not begin: {broken:?}"))
-            })?;
+            let head_bytes = u32::try_from(lane.limits.response_head_bytes).unwrap_or(u32::MAX);
+            let shared =
+                h2::Shared::begin(connected, scheme, head_bytes).await.map_err(|broken| {
+                    Failure::Handshake(format!("HTTP/2 could not begin: {broken:?}"))
+                })?;
             let idle_timeout = order.upstream.policy.load().idle_timeout;
             lane.pools.borrow_mut().share(home.key(), shared.clone(), idle_timeout);
             send_h2(shared, order, record, lane).await
@@ -262,7 +264,8 @@ async fn send_h2(
     loops::mark(order.head, &lane.headers, &order.upstream.key.security, &shared.endpoint);
     order.head.remove(b"transfer-encoding");
     let body = if order.framing == Framing::Empty { h2::Body::Empty } else { h2::Body::Follows };
-    match shared.request(order.head, body).await {
+    let patience = order.upstream.policy.load().connect_timeout;
+    match shared.request(order.head, body, patience).await {
         Ok(stream) => Ok(Carrier::H2(Box::new(stream))),
         // Not begun at all: as good as a connection that could not be opened.
         Err(Broken::Unprocessed(reason)) => Err(Failure::Connect(reason)),
