@@ -141,9 +141,8 @@ fn end_to_end_of(message: &Message) -> Vec<&Line> {
     let is_old = message.version == Version::Http10; // and has nothing to expect
     lines.retain(|(name, _)| {
         let known = Name::of(name);
-        !options.contains(&name.to_ascii_lowercase())
-            && !inside.contains(&known)
-            && !(is_old && known == Name::Expect)
+        let is_inside = inside.contains(&known) || (is_old && known == Name::Expect);
+        !is_inside && !options.contains(&name.to_ascii_lowercase())
     });
     lines
 }
