@@ -52,6 +52,7 @@ fn no_listener(path: &str, documents: &[Document]) -> Problem {
         severity: Severity::Warning,
         place: Place { file: path.into(), line: 1, column: 1 },
         object: "configuration".to_owned(),
+        namespace: String::new(),
         field: String::new(),
         message: "it has no listener, so nothing is served".to_owned(),
         fix: fix.to_owned(),

@@ -62,6 +62,8 @@ pub struct Problem {
     pub place: Place,
     /// The object, e.g. `Gateway/istio-egressgateway`, or `file`.
     pub object: String,
+    /// The object's namespace; empty where it has none, as Egret's own form.
+    pub namespace: String,
     /// The field, e.g. `spec.http[0].route[0].destination.port`; empty: the object as a whole.
     pub field: String,
     /// What is wrong and what follows from it.
@@ -71,6 +73,11 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// The kind of the object, e.g. `Gateway`; empty where it has none, as Egret's own form.
+    pub fn kind(&self) -> &str {
+        self.object.split_once('/').map_or("", |(kind, _)| kind)
+    }
+
     /// What was left out of TLS settings is not just missing: whoever needs them is refused.
     pub fn failing_closed(mut self) -> Self {
         for effect in [", ignored", "; it is left out"] {
