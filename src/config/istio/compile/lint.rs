@@ -228,7 +228,8 @@ pub fn unused(rules: &mut Rules<'_>) {
     for rule in rules.all.iter_mut().filter(|rule| !rule.chosen) {
         let host = rule.host.to_string();
         if names::is_cluster_service(&host) {
-            let message = "about a service inside the cluster: applies to sidecars only; ignored by this gateway";
+            let message =
+                "about a service inside the cluster: only for sidecars; ignored by this gateway";
             rule.report.forgive();
             rule.report.tell("EG013", Severity::Info, "spec.host", message, "");
             rule.report.ignore(message);

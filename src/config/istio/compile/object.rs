@@ -162,9 +162,9 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// A field that is understood but not acted on yet.
+    /// A field that is understood and not acted on.
     pub fn unsupported(&mut self, severity: Severity, field: &str, effect: &str) {
-        self.fault("EG083", severity, field, format!("not supported yet; {effect}"), "");
+        self.fault("EG083", severity, field, format!("not implemented; {effect}"), "");
     }
 
     /// A reason to be shown with the verdict, whatever it is.

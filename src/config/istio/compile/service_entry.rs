@@ -330,7 +330,7 @@ fn endpoint(entry: &WorkloadEntry) -> Result<Endpoint, String> {
     let text = entry.address.as_str();
     if text.starts_with("unix:") {
         return Err(
-            "not supported yet: sockets in the file system; the endpoint is left out".to_owned()
+            "not implemented: sockets in the file system; the endpoint is left out".to_owned()
         );
     }
     let address = match (text.parse(), Host::parse(text)) {
@@ -378,7 +378,7 @@ fn resolution(
             "resolution NONE; a gateway has no original destination".to_owned(),
         ),
         Some("DYNAMIC_DNS") => {
-            let message = "DYNAMIC_DNS is not supported yet; requests get 503".to_owned();
+            let message = "DYNAMIC_DNS is not implemented; requests get 503".to_owned();
             impossible("EG083", "spec.resolution", message, "name the hosts and use DNS")
         }
         Some("DNS" | "DNS_ROUND_ROBIN") if endpoints.is_empty() && wildcard.is_some() => {
@@ -421,7 +421,7 @@ fn unsupported(object: &mut Object<'_, ServiceEntry>) {
         report.unsupported(Severity::Error, "spec.workloadSelector", "no endpoint comes from it");
     }
     if !spec.addresses.is_empty() {
-        let message = "addresses matter to sidecars only; a gateway goes by the Host";
+        let message = "only for sidecars; a gateway goes by the Host";
         report.tell("EG013", Severity::Info, "spec.addresses", message, "");
     }
     for (index, entry) in spec.endpoints.iter().enumerate() {
@@ -431,7 +431,7 @@ fn unsupported(object: &mut Object<'_, ServiceEntry>) {
         ] {
             if present {
                 let field = format!("spec.endpoints[{index}].{name}");
-                let message = "matters inside a mesh only; ignored by this gateway";
+                let message = "only for sidecars; ignored by this gateway";
                 report.tell("EG013", Severity::Info, &field, message, "");
             }
         }

@@ -121,7 +121,7 @@ pub fn read<'a>(
 fn bound(object: &mut Object<'_, VirtualService>, gateways: &Gateways) -> HashSet<String> {
     let Object { spec, report, .. } = object;
     if spec.gateways.is_empty() {
-        let message = "applies to sidecars only: gateways defaults to [mesh]";
+        let message = "only for sidecars: gateways defaults to [mesh]";
         report.tell(
             "EG008",
             Severity::Warning,
@@ -170,7 +170,7 @@ fn bound(object: &mut Object<'_, VirtualService>, gateways: &Gateways) -> HashSe
                 "EG013",
                 Severity::Info,
                 "spec.gateways",
-                "applies to sidecars only; ignored by this gateway",
+                "only for sidecars; ignored by this gateway",
                 "",
             );
         }
