@@ -9,6 +9,8 @@ use super::Config;
 use crate::config::source::files;
 use crate::config::{self, Compiled, Document, Identity, Place, Problem, Severity, native};
 use crate::settings::{self, Layer, Settings};
+use crate::snapshot::materials;
+use crate::upstream::tls::TlsContext;
 
 /// The exit code of a command that was not given what it needs.
 const USAGE: u8 = 2;
@@ -36,6 +38,7 @@ pub(super) fn load(config: &Config) -> Result<Offline, String> {
     };
     let mut compiled = config::compile(&loaded.documents, &loaded.materials, &identity);
     compiled.problems.extend(loaded.problems);
+    materials::judge(&loaded.documents, &TlsContext::new(&[])?, &mut compiled);
     if compiled.plan.listeners.is_empty() {
         let path = paths.first().map_or_else(String::new, |path| path.display().to_string());
         compiled.problems.push(no_listener(&path, &loaded.documents));

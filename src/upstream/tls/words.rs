@@ -3,7 +3,9 @@
 //! Nothing is decided here; which failure it is the caller says.
 
 use rustls::pki_types::UnixTime;
-use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, OtherError};
+use rustls::{
+    AlertDescription, CertificateError, Error, InvalidMessage, OtherError, PeerIncompatible,
+};
 
 /// Why a certificate was refused.
 pub(super) fn certificate_text(error: &CertificateError, roots: &str) -> String {
@@ -42,6 +44,7 @@ pub(super) fn handshake_text(error: &Error) -> String {
         Error::AlertReceived(alert) => {
             let hint = match alert {
                 AlertDescription::CertificateRequired => "; it asks for a client certificate",
+                AlertDescription::ProtocolVersion => "; it speaks neither TLS 1.2 nor 1.3 [EG041]",
                 AlertDescription::UnrecognisedName => "; it does not know the SNI that was sent",
                 AlertDescription::NoApplicationProtocol => "; it speaks none of the HTTP versions offered",
                 _ => "",
@@ -50,6 +53,10 @@ pub(super) fn handshake_text(error: &Error) -> String {
             let constant = words.replace(' ', "_").to_ascii_uppercase();
             format!("TLSV1_ALERT_{constant}: the origin ended TLS with \"{words}\"{hint}")
         }
+        Error::PeerIncompatible(
+            PeerIncompatible::ServerDoesNotSupportTls12Or13
+            | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+        ) => "UNSUPPORTED_PROTOCOL: the origin speaks neither TLS 1.2 nor 1.3 [EG041]".to_owned(),
         other => other.to_string(),
     }
 }
@@ -67,7 +74,7 @@ fn in_words(name: &str) -> String {
 }
 
 /// The date (UTC) as `2026-11-22`, by the civil-from-days computation of H. Hinnant.
-fn day(time: UnixTime) -> String {
+pub(super) fn day(time: UnixTime) -> String {
     let days = time.as_secs() / 86_400 + 719_468; // since 0000-03-01
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year_of_era =
