@@ -1,12 +1,12 @@
 //! Values read with the habits of protobuf's JSON form, in which Istio's objects are defined.
 //!
 //! A field may be written in snake_case, a number as a text, a whole number with a point, and null is
-//! the same as absent. What is wrong all the same is told in the words of serde_json.
+//! the same as absent; an enumeration's value may be its number. What is wrong all the same is told in the words of serde_json.
 //! Source: the ProtoJSON format (protobuf.dev), `jsonpb` as istiod uses it.
 
 use std::borrow::Cow;
 
-use serde::de::value::CowStrDeserializer;
+use serde::de::value::{BorrowedStrDeserializer, CowStrDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::{Error, Map, Value};
@@ -14,6 +14,28 @@ use serde_json::{Error, Map, Value};
 /// A value to be read so.
 #[derive(Debug, Clone, Copy)]
 pub struct ProtoJson<'v>(pub &'v Value);
+
+/// The values of enumerations by their numbers, for each field that has one: the shape's name here, the
+/// field, the values. Source: istio.io/api networking/v1alpha3.
+const ENUMERATIONS: [(&str, &str, &[&str]); 6] = [
+    ("ClientTls", "mode", &["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"]),
+    (
+        "LoadBalancer",
+        "simple",
+        &["UNSPECIFIED", "LEAST_CONN", "RANDOM", "PASSTHROUGH", "ROUND_ROBIN", "LEAST_REQUEST"],
+    ),
+    ("HttpSettings", "h2UpgradePolicy", &["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"]),
+    ("HttpRedirect", "derivePort", &["FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT"]),
+    ("ServiceEntry", "location", &["MESH_EXTERNAL", "MESH_INTERNAL"]),
+    ("ServiceEntry", "resolution", &["NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"]),
+];
+
+/// The name of an enumeration's value that is written as its number.
+fn enumerated(shape: &str, field: &str, number: &Value) -> Option<&'static str> {
+    let number = usize::try_from(number.as_u64()?).ok()?;
+    let of_field = |(at, name, _): &&(&str, &str, _)| *at == shape && *name == field;
+    ENUMERATIONS.iter().find(of_field)?.2.get(number).copied()
+}
 
 /// The entry of a mapping by a field's name, under the key with which it was written.
 pub fn entry<'v>(fields: &'v Map<String, Value>, name: &str) -> Option<(&'v String, &'v Value)> {
@@ -62,7 +84,7 @@ impl<'de> Deserializer<'de> for ProtoJson<'de> {
         match self.0 {
             Value::Array(entries) => visitor.visit_seq(Entries(entries.iter())),
             Value::Object(fields) => {
-                visitor.visit_map(Fields { left: fields.iter(), known: &[], value: None })
+                visitor.visit_map(Fields { left: fields.iter(), shape: "", known: &[], next: None })
             }
             other => other.deserialize_any(visitor),
         }
@@ -76,7 +98,7 @@ impl<'de> Deserializer<'de> for ProtoJson<'de> {
     ) -> Result<V::Value, Error> {
         match self.0 {
             Value::Object(fields) => {
-                visitor.visit_map(Fields { left: fields.iter(), known, value: None })
+                visitor.visit_map(Fields { left: fields.iter(), shape: name, known, next: None })
             }
             other => other.deserialize_struct(name, known, visitor),
         }
@@ -144,8 +166,16 @@ impl<'de> SeqAccess<'de> for Entries<'de> {
 /// The fields of a mapping; those that a type knows by their names in camelCase.
 struct Fields<'v> {
     left: serde_json::map::Iter<'v>,
+    shape: &'static str,
     known: &'static [&'static str],
-    value: Option<&'v Value>,
+    next: Option<Next<'v>>,
+}
+
+/// The value that belongs to the last key.
+enum Next<'v> {
+    Written(&'v Value),
+    /// A number that stands for this.
+    Enumerated(&'static str),
 }
 
 impl<'de> MapAccess<'de> for Fields<'de> {
@@ -159,17 +189,53 @@ impl<'de> MapAccess<'de> for Fields<'de> {
         let Some((key, value)) = self.left.find(|(_, value)| is_map || !value.is_null()) else {
             return Ok(None);
         };
-        self.value = Some(value);
         let known = |name: &String| self.known.contains(&name.as_str());
         let name = match Some(camel_case(key)).filter(|camel| !known(key) && known(camel)) {
             Some(camel) => Cow::Owned(camel),
             None => Cow::Borrowed(key.as_str()),
         };
+        self.next = Some(match enumerated(self.shape, &name, value) {
+            Some(meant) => Next::Enumerated(meant),
+            None => Next::Written(value),
+        });
         seed.deserialize(CowStrDeserializer::new(name)).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
-        seed.deserialize(ProtoJson(self.value.take().unwrap_or(&Value::Null)))
+        match self.next.take() {
+            Some(Next::Enumerated(meant)) => seed.deserialize(Meant(meant)),
+            Some(Next::Written(value)) => seed.deserialize(ProtoJson(value)),
+            None => seed.deserialize(ProtoJson(&Value::Null)),
+        }
+    }
+}
+
+/// An enumeration's value, written as a number: a text, or a variant, that may be absent.
+struct Meant(&'static str);
+
+impl<'de> Deserializer<'de> for Meant {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_borrowed_str(self.0)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        visitor.visit_enum(BorrowedStrDeserializer::<Error>::new(self.0))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
+        unit_struct newtype_struct seq tuple tuple_struct map struct identifier ignored_any
     }
 }
 
@@ -212,6 +278,24 @@ mod tests {
         assert_eq!(read.port_level_settings[0].max_connections, 1000);
         assert_eq!(read.port_level_settings[1], Shape::default());
         assert_eq!(read.raw, Some(json!({ "not_ours": [1, "2"] })));
+    }
+
+    #[test]
+    fn an_enumerations_value_may_be_its_number() {
+        use crate::config::istio::{destination_rule, service_entry, virtual_service};
+        let tls = json!({ "mode": 1 });
+        let tls = destination_rule::ClientTls::deserialize(ProtoJson(&tls)).expect("a number");
+        assert_eq!(tls.mode.as_deref(), Some("SIMPLE"));
+        let entry = json!({ "resolution": 2, "location": 1 });
+        let entry = service_entry::ServiceEntry::deserialize(ProtoJson(&entry)).expect("numbers");
+        assert_eq!(entry.resolution.as_deref(), Some("DNS"));
+        assert_eq!(entry.location.as_deref(), Some("MESH_INTERNAL"));
+        let redirect = json!({ "derive_port": 1 });
+        let redirect = virtual_service::HttpRedirect::deserialize(ProtoJson(&redirect));
+        let port = redirect.expect("a number").derive_port;
+        assert_eq!(port, Some(virtual_service::DerivePort::RequestPort));
+        let none = json!({ "mode": 9 });
+        assert!(destination_rule::ClientTls::deserialize(ProtoJson(&none)).is_err());
     }
 
     #[test]

@@ -73,7 +73,8 @@ pub struct LoadBalancer {
     pub simple: Option<String>,
     pub consistent_hash: Option<Value>,
     pub locality_lb_setting: Option<Value>,
-    pub zone_aware_lb: Option<Value>,
+    #[serde(alias = "zoneAwareLb")]
+    pub zone_aware_lb_setting: Option<Value>,
     pub warmup_duration_secs: Option<Value>,
     pub warmup: Option<Value>,
 }

@@ -99,6 +99,8 @@ pub struct Destination {
     pub host: String,
     pub subset: String,
     pub port: Option<PortSelector>,
+    /// Not part of the API, and written here often enough to be told of its place.
+    pub weight: Option<Value>,
 }
 
 /// A port by its number.

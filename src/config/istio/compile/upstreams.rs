@@ -61,6 +61,18 @@ impl Known {
         self.ports.get(host).map(Vec::as_slice)
     }
 
+    /// The names of a host's subsets on a port.
+    pub fn subsets(&self, port: u16, host: &str) -> Vec<&str> {
+        let (prefix, suffix) = (format!("outbound|{port}|"), format!("|{host}"));
+        let names = self.clusters.keys();
+        let mut subsets: Vec<&str> = names
+            .filter_map(|name| name.strip_prefix(&prefix)?.strip_suffix(&suffix))
+            .filter(|subset| !subset.is_empty())
+            .collect();
+        subsets.sort_unstable();
+        subsets
+    }
+
     /// The known host that an unknown one is probably a misspelling of, unless there are too many to
     /// compare.
     pub fn similar(&self, host: &str) -> Option<&str> {
@@ -104,6 +116,7 @@ pub fn build(
             }
         }
         tell_of_idle_names(service, &compiled.plan.upstreams[first..]);
+        tell_of_both_names(service, &compiled.plan.upstreams[first..]);
         if let Some(first) = twice.first() {
             let message = format!(
                 "{first} is defined by an earlier object, which counts ({} in all)",
@@ -148,6 +161,22 @@ fn tell_of_idle_names(service: &mut Service<'_>, upstreams: &[UpstreamSpec]) {
         "no certificate is verified on any of its ports, so these names have no effect",
         "originate TLS with a DestinationRule, or remove them",
     );
+}
+
+/// The service's names and the host's own are both asked for, where one might expect either.
+fn tell_of_both_names(service: &mut Service<'_>, upstreams: &[UpstreamSpec]) {
+    let both = |upstream: &&UpstreamSpec| match &upstream.key.security {
+        Security::Tls(tls) => !tls.service_alt_names.is_empty() && tls.subject_alt_names.is_empty(),
+        Security::Plain | Security::Broken(_) => false,
+    };
+    let Some(upstream) = upstreams.iter().find(both) else { return };
+    let message = format!(
+        "the certificate must match {} and one of [{}]: the policy has no subjectAltNames of its own, so the host is verified besides",
+        upstream.key.host,
+        service.alt_names.join(", "),
+    );
+    let fix = "name them in the DestinationRule's tls.subjectAltNames instead";
+    service.report.tell("EG039", Severity::Warning, "spec.subjectAltNames", message, fix);
 }
 
 /// One port of one host of a service.

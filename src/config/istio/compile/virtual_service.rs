@@ -229,8 +229,15 @@ fn hosts(object: &mut Object<'_, VirtualService>) -> Vec<HostPattern> {
                 continue;
             }
         };
+        if pattern == HostPattern::Any && spec.gateways.iter().any(|name| name == MESH) {
+            let what = "\"*\" does not go with the gateway mesh";
+            report.refused_by_istio(&field, what, "name the hosts, or leave mesh out");
+        }
         if seen.insert(pattern.clone()) {
             hosts.push(pattern);
+        } else {
+            let what = format!("{pattern} is listed twice");
+            report.refused_by_istio(&field, what, "remove one of them");
         }
     }
     hosts
