@@ -3,7 +3,7 @@
 //!
 //! It changes nothing; every object has been compiled by now.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::destination_rule::Rules;
 use super::destinations::Use;
@@ -192,15 +192,16 @@ fn replaced_blocks(upstream: usize, rules: &mut Rules<'_>, world: &World<'_, '_>
 /// EG002: TLS settings for a port that no route uses, while another port is spoken to in plain text.
 fn ports_missed(routed: &BTreeSet<usize>, rules: &mut Rules<'_>, world: &World<'_, '_>) {
     let World { known, compiled, .. } = world;
+    let mut by_rule: HashMap<usize, Vec<&UpstreamSpec>> = HashMap::new();
+    for upstream in routed {
+        if let Some(rule) = known.facts[*upstream].choice.policy {
+            by_rule.entry(rule).or_default().push(&compiled.plan.upstreams[*upstream]);
+        }
+    }
     for (index, rule) in rules.all.iter_mut().enumerate() {
-        let Some(traffic) = &rule.traffic else {
+        let (Some(traffic), Some(mine)) = (&rule.traffic, by_rule.get(&index)) else {
             continue;
         };
-        let mine: Vec<&UpstreamSpec> = routed
-            .iter()
-            .filter(|upstream| known.facts[**upstream].choice.policy == Some(index))
-            .map(|upstream| &compiled.plan.upstreams[*upstream])
-            .collect();
         let Some(plain) = mine.iter().find(|spec| spec.key.security == Security::Plain) else {
             continue;
         };
