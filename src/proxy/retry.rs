@@ -31,6 +31,8 @@ pub struct Tried {
     retries: u32,
     /// Attempts made again at once.
     stale: u32,
+    /// Whether only a connection that nobody has used will do.
+    fresh: bool,
     /// The addresses they went to.
     hosts: Vec<SocketAddr>,
     /// Counts the request as one that is being tried again, until that has come to something.
@@ -40,7 +42,7 @@ pub struct Tried {
 impl Tried {
     /// Whether a connection that was idle has turned out to be stale, so that only a fresh one will do.
     pub fn needs_fresh(&self) -> bool {
-        self.stale > 0
+        self.fresh
     }
 
     /// Whether an attempt went to this address.
@@ -67,6 +69,8 @@ impl Tried {
                 if !upload.can_begin_again() {
                     return None;
                 }
+                // Whoever was sent away by GOAWAY may share the next connection with others that were.
+                self.fresh = *reason == Retried::Stale || self.stale > 0;
                 self.stale += 1;
                 lane.stats.borrow_mut().retried(*reason);
                 return Some(Duration::ZERO);
@@ -134,6 +138,7 @@ fn reason_to_lose(lost: &Lost, order: &Order<'_, '_>) -> Option<Retried> {
         || lost.sent == Sent::Nothing && on.any(&[RetryOn::ResetBeforeRequest]);
     let (wanted, reason) = match &lost.failure {
         Failure::Connect(_)
+        | Failure::Unroutable(_)
         | Failure::ConnectTimeout(_)
         | Failure::Certificate(_)
         | Failure::Handshake(_)
@@ -144,9 +149,12 @@ fn reason_to_lose(lost: &Lost, order: &Order<'_, '_>) -> Option<Retried> {
         Failure::RefusedStream(_) => {
             (no_response || on.any(&[RetryOn::RefusedStream]), Retried::RefusedStream)
         }
-        Failure::Closed | Failure::Reset(_) | Failure::Handshake(_) | Failure::Malformed(_) => {
-            (no_response, Retried::Reset)
-        }
+        Failure::Closed
+        | Failure::Aborted(_)
+        | Failure::Reset(_)
+        | Failure::Handshake(_)
+        | Failure::Malformed(_)
+        | Failure::Misframed { .. } => (no_response, Retried::Reset),
         Failure::AttemptTimeout => (no_response, Retried::Timeout),
         _ => return None,
     };
