@@ -128,6 +128,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("EG017", "a port that this process may not open"),
     ("EG018", "a client speaks TLS to the plain-text listener"),
     ("EG019", "TLS would be wrapped in TLS"),
+    ("EG020", "an origin that redirects to its own https URL for ever"),
     ("EG030", "a server name without a list of names to verify"),
     ("EG031", "verification is off"),
     ("EG032", "verification is off and configured at once"),

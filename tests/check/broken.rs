@@ -43,7 +43,7 @@ const POLICY: &str = "spec.trafficPolicy.portLevelSettings[0].tls";
 const ROUTED: &str = "        host: edition.cnn.com\n        port:\n          number: 443";
 
 #[rustfmt::skip] // a table reads best as one
-const MISTAKES: [Mistake; 34] = [
+const MISTAKES: [Mistake; 35] = [
     // TLS that is not what was meant
     mistake(TLS, [MODE, "mode: SIMPEL"], "EG081", "tls.mode: \"SIMPEL\" is not a TLS mode", "SIMPEL"),
     mistake(TLS, [MODE, "mode: simple"], "EG081", "did you mean \"SIMPLE\"?", "mode: simple"),
@@ -72,6 +72,7 @@ const MISTAKES: [Mistake; 34] = [
     mistake(ROUTES, ["      port: 443\n    route:", "      port: 443\n    rout:"], "EG075", "spec.http[1].rout: ", "rout:"),
     mistake(ROUTES, ["      port: 443\n    route:", "      port: 443\n    timeout: 5\n    route:"], "EG081", "spec.http[1].timeout", "timeout: 5"),
     mistake(ROUTES, ["      port: 443\n    route:", "      port: 443\n      uri: {prefx: /}\n    route:"], "EG075", "did you mean \"prefix\"?", "prefx"),
+    mistake(ROUTES, ["      port: 443\n    route:", "      port: 443\n    redirect: {derivePort: FROM_REQUEST}\n    rout:"], "EG081", "did you mean \"FROM_REQUEST_PORT\"?", "derivePort"),
     // A service that cannot be found
     mistake(SERVICE, ["resolution: DNS", "resolution: dns"], "EG081", "spec.resolution", "resolution: dns"),
     mistake(SERVICE, ["  resolution: DNS\n", ""], "EG050", "spec.http[1].route[0].destination.host", "        host: edition"),

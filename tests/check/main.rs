@@ -5,6 +5,7 @@
 mod accounting;
 mod broken;
 mod codes;
+mod files;
 mod mutations;
 mod output;
 mod scale;

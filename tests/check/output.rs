@@ -86,7 +86,7 @@ fn sarif_is_what_its_standard_asks_for() {
 
 #[test]
 fn a_clean_configuration_is_an_empty_list_in_every_form() {
-    let clean = "listeners: [{port: 8080}]\nroutes: [{hosts: [a.com]}]\n";
+    let clean = "listeners: [{port: 8080}]\nroutes: [{hosts: [a.com], to: https://a.com}]\n";
     let (json, exit, _) = printed(clean, "json");
     assert_eq!((exit, &json["problems"]), (0, &Value::Array(Vec::new())));
     let (sarif, exit, _) = printed(clean, "sarif");

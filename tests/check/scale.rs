@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use egret::config::{Identity, Materials, compile, document};
 
-/// 10,000 objects of each kind but one gateway, 100,000 hosts in all.
+/// 10,000 objects of each kind but one gateway, 20,000 hosts in all.
 fn many() -> String {
     let mut text =
         "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: g}\nspec:\n  \
@@ -15,7 +15,7 @@ fn many() -> String {
             .to_owned();
     for number in 0..10_000 {
         let hosts: Vec<String> =
-            (0..10).map(|host| format!("h{host}.n{number}.example.com")).collect();
+            (0..2).map(|host| format!("h{host}.n{number}.example.com")).collect();
         let (first, hosts) = (&hosts[0], hosts.join(", "));
         write!(
             text,
@@ -43,6 +43,6 @@ fn ten_thousand_objects_of_each_kind_compile() {
     let compiled = compile(&documents, &Materials::new(), &Identity::default());
     eprintln!("parsed in {parsed:?}, compiled in {:?}", start.elapsed() - parsed);
     assert_eq!(compiled.problems, []);
-    assert_eq!(compiled.plan.upstreams.len(), 100_000);
-    assert_eq!(compiled.plan.routes.iter().map(|route| route.hosts.len()).sum::<usize>(), 100_000);
+    assert_eq!(compiled.plan.upstreams.len(), 20_000);
+    assert_eq!(compiled.plan.routes.iter().map(|route| route.hosts.len()).sum::<usize>(), 20_000);
 }
