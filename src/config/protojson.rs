@@ -11,24 +11,11 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::{Error, Map, Value};
 
+use super::istio::ENUMERATIONS;
+
 /// A value to be read so.
 #[derive(Debug, Clone, Copy)]
 pub struct ProtoJson<'v>(pub &'v Value);
-
-/// The values of enumerations by their numbers, for each field that has one: the shape's name here, the
-/// field, the values. Source: istio.io/api networking/v1alpha3.
-const ENUMERATIONS: [(&str, &str, &[&str]); 6] = [
-    ("ClientTls", "mode", &["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"]),
-    (
-        "LoadBalancer",
-        "simple",
-        &["UNSPECIFIED", "LEAST_CONN", "RANDOM", "PASSTHROUGH", "ROUND_ROBIN", "LEAST_REQUEST"],
-    ),
-    ("HttpSettings", "h2UpgradePolicy", &["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"]),
-    ("HttpRedirect", "derivePort", &["FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT"]),
-    ("ServiceEntry", "location", &["MESH_EXTERNAL", "MESH_INTERNAL"]),
-    ("ServiceEntry", "resolution", &["NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"]),
-];
 
 /// The name of an enumeration's value that is written as its number.
 fn enumerated(shape: &str, field: &str, number: &Value) -> Option<&'static str> {
@@ -278,24 +265,6 @@ mod tests {
         assert_eq!(read.port_level_settings[0].max_connections, 1000);
         assert_eq!(read.port_level_settings[1], Shape::default());
         assert_eq!(read.raw, Some(json!({ "not_ours": [1, "2"] })));
-    }
-
-    #[test]
-    fn an_enumerations_value_may_be_its_number() {
-        use crate::config::istio::{destination_rule, service_entry, virtual_service};
-        let tls = json!({ "mode": 1 });
-        let tls = destination_rule::ClientTls::deserialize(ProtoJson(&tls)).expect("a number");
-        assert_eq!(tls.mode.as_deref(), Some("SIMPLE"));
-        let entry = json!({ "resolution": 2, "location": 1 });
-        let entry = service_entry::ServiceEntry::deserialize(ProtoJson(&entry)).expect("numbers");
-        assert_eq!(entry.resolution.as_deref(), Some("DNS"));
-        assert_eq!(entry.location.as_deref(), Some("MESH_INTERNAL"));
-        let redirect = json!({ "derive_port": 1 });
-        let redirect = virtual_service::HttpRedirect::deserialize(ProtoJson(&redirect));
-        let port = redirect.expect("a number").derive_port;
-        assert_eq!(port, Some(virtual_service::DerivePort::RequestPort));
-        let none = json!({ "mode": 9 });
-        assert!(destination_rule::ClientTls::deserialize(ProtoJson(&none)).is_err());
     }
 
     #[test]
