@@ -8,15 +8,12 @@ use super::attempt::Carrier;
 use super::deadlines::{Deadline, Waits};
 use super::exchange::{Busy, Order};
 use super::flow::{Flow, Side};
-use super::headers;
+use super::interim::{Interims, Untold, is_interim};
 use super::lane::Lane;
 use crate::downstream::Client;
 use crate::model::Failure;
 use crate::transport::Broken;
-use crate::wire::{Framing, Head, Version};
-
-/// Interim responses to one request that are waited through; a long-lived `102` every few seconds must fit.
-const INTERIMS_MAX: u32 = 256;
+use crate::wire::{Framing, Head, framing};
 
 /// Uploads and waits, until the final response head is here.
 pub async fn answer(
@@ -30,7 +27,7 @@ pub async fn answer(
     let idle = lane.deadlines.enter();
     idle.arm(lane.limits.stream_idle, Waits::Busy);
     let mut moved = upload.bytes;
-    let mut interims = Interims { client: order.head.version(), seen: 0 };
+    let mut interims = Interims::before(order.head.version());
     let heard = std::future::poll_fn(|cx| {
         let polled = poll_answer(cx, &mut carrier, client, upload, &mut interims, lane);
         if polled.is_pending() {
@@ -45,9 +42,12 @@ pub async fn answer(
         polled
     })
     .await;
-    let head = heard.map_err(|heard| heard.into_lost(&carrier, order, upload, &interims))?;
+    let mut head = heard.map_err(|heard| heard.into_lost(&carrier, order, upload, &interims))?;
     match carrier.expect_body(&head, order.head.method(), order.want) {
-        Ok(framing) => Ok(Answered { carrier, busy, head, framing, idle }),
+        Ok(framing) => {
+            framing::drop_needless_length(&mut head);
+            Ok(Answered { carrier, busy, head, framing, idle })
+        }
         Err(reason) => Err(Lost { failure: Failure::Malformed(reason), again: Again::Never }),
     }
 }
@@ -92,8 +92,8 @@ enum Heard {
     Client(Broken),
     /// The origin's connection broke, or what it sent is malformed.
     Origin(Broken),
-    /// One interim response after the other.
-    TooManyInterims,
+    /// One interim response after the other; more than this.
+    Endless(&'static str),
     /// Nothing moved for too long.
     Nothing,
 }
@@ -116,7 +116,7 @@ fn poll_answer(
     loop {
         match carrier.poll_response(cx, &lane.buffers) {
             Poll::Ready(Ok(head)) if is_interim(&head) => {
-                interims.pass_on(cx, client, head, lane)?;
+                interims.pass_on(cx, client, head, lane).map_err(Heard::from)?;
             }
             Poll::Ready(Ok(head)) => return Poll::Ready(Ok(head)),
             Poll::Ready(Err(broken)) => return Poll::Ready(Err(Heard::Origin(broken))),
@@ -129,38 +129,12 @@ fn poll_answer(
     Poll::Pending
 }
 
-/// An interim response, other than the switch to another protocol.
-fn is_interim(head: &Head) -> bool {
-    head.status() < 200 && head.status() != 101
-}
-
-/// The interim responses to one request.
-struct Interims {
-    /// What the client speaks: HTTP/1.0 knows none of them (RFC 9110, section 15.2).
-    client: Version,
-    seen: u32,
-}
-
-impl Interims {
-    fn pass_on(
-        &mut self,
-        cx: &mut Context<'_>,
-        client: &mut Client<'_>,
-        mut head: Head,
-        lane: &Lane,
-    ) -> Result<(), Heard> {
-        self.seen += 1;
-        if self.seen > INTERIMS_MAX {
-            return Err(Heard::TooManyInterims);
-        }
-        if self.client != Version::Http10 {
-            headers::inbound(&mut head, &Default::default());
-            client.inform(&head, &lane.buffers).map_err(Heard::Client)?;
-        }
-        lane.buffers.give_back_head(head.into_memory());
-        match client.peer().poll_drain(cx, &lane.buffers) {
-            Poll::Ready(result) => result.map_err(Heard::Client),
-            Poll::Pending => Ok(()),
+impl From<Untold> for Heard {
+    fn from(untold: Untold) -> Self {
+        match untold {
+            Untold::Client(broken) => Self::Client(broken),
+            Untold::Origin(refusal) => Self::Origin(Broken::Malformed(refusal)),
+            Untold::Endless(limit) => Self::Endless(limit),
         }
     }
 }
@@ -177,9 +151,7 @@ impl Heard {
         match self {
             Self::Client(Broken::Malformed(refusal)) => never(refusal.into()),
             Self::Client(_) => never(Failure::ClientGone),
-            Self::TooManyInterims => {
-                never(Failure::Malformed(format!("more than {INTERIMS_MAX} interim responses")))
-            }
+            Self::Endless(limit) => never(Failure::Malformed(limit.into())),
             Self::Nothing => never(Failure::Idle),
             Self::Origin(Broken::Malformed(refusal)) => {
                 never(Failure::Malformed(refusal.reason().into()))
@@ -189,7 +161,7 @@ impl Heard {
             }
             Self::Origin(broken) => {
                 let harmless = is_idempotent(order.head.method()) && !upload.has_taken();
-                let silent = interims.seen == 0 && !carrier.has_begun_answer();
+                let silent = interims.is_none() && !carrier.has_begun_answer();
                 let again = match carrier.was_used_before() && harmless && silent {
                     true => Again::AtOnce,
                     false => Again::Never,

@@ -8,6 +8,7 @@ pub mod deadlines;
 pub mod exchange;
 pub mod flow;
 pub mod headers;
+pub mod interim;
 pub mod lane;
 pub mod relay;
 pub mod reply;

@@ -57,6 +57,14 @@ pub fn response(head: &Head, method: &[u8]) -> Result<Framing, Refusal> {
     })
 }
 
+/// Drops the `Content-Length: 0` that a response bears which must have none (RFC 9110, section 8.6): a
+/// 1xx or 204. Any other length was refused.
+pub fn drop_needless_length(head: &mut Head) {
+    if head.status() < 200 || head.status() == 204 {
+        head.remove(b"content-length");
+    }
+}
+
 /// What Content-Length and Transfer-Encoding say together.
 enum Announced {
     Nothing,
