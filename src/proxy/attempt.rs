@@ -17,7 +17,7 @@ use crate::upstream::endpoints::{Endpoint, Endpoints, Known};
 use crate::upstream::pool::{Checkout, Home, Key, Permit};
 use crate::upstream::tls::{self, Alpn};
 use crate::upstream::{Upstream, balance, h1, h2};
-use crate::wire::{Framing, Head, Refusal, framing};
+use crate::wire::{Framing, Head, Refusal, fields, framing};
 
 /// A connection to an origin in a request's hand.
 #[derive(Debug)]
@@ -300,6 +300,10 @@ impl Carrier {
             Self::H1(_) if framing == Framing::Tunnel && want == Want::Any => {
                 Err("it switched protocols without being asked".into())
             }
+            // RFC 9110, section 7.8: only to a protocol that the client has offered.
+            Self::H1(_) if framing == Framing::Tunnel && !switches_to_websocket(head) => {
+                Err("it switched to another protocol than it was asked for".into())
+            }
             Self::H1(connection) => {
                 connection.expect_body(head, framing);
                 Ok(framing)
@@ -322,4 +326,8 @@ impl Carrier {
             Self::H2(stream) => Peer::H2(&mut stream.frames),
         }
     }
+}
+
+fn switches_to_websocket(head: &Head) -> bool {
+    fields::upgrade(head).is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket"))
 }
