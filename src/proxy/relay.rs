@@ -61,6 +61,9 @@ pub async fn both(
         }
         Ok(Upload::Unwanted) => Next::Close,
         Err(cut) => {
+            // A head that still waits for its body goes out: a client that gets a reset and not a byte
+            // may take it for a stale connection, and ask again.
+            poll_fn(|cx| Poll::Ready(client.peer().poll_drain(cx, &lane.buffers).is_ready())).await;
             record.failed(&cut.into_failure());
             Next::Abort
         }
