@@ -22,5 +22,6 @@ mod offline;
 mod pools;
 mod refusals;
 mod reload;
+mod responses;
 mod routing;
 mod tls;
