@@ -156,6 +156,7 @@ impl Heard {
             Self::Origin(Broken::Malformed(refusal)) => {
                 never(Failure::Malformed(refusal.reason().into()))
             }
+            Self::Origin(Broken::Violated(reason)) => never(Failure::Malformed(reason)),
             Self::Origin(Broken::Unprocessed(reason)) => {
                 Lost { failure: Failure::Reset(reason), again: Again::AtOnce }
             }

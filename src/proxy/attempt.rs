@@ -240,6 +240,7 @@ async fn send_h2(
         Err(Broken::Unprocessed(reason)) => Err(Failure::Connect(reason)),
         Err(Broken::Reset(reason)) => Err(Failure::Reset(reason)),
         Err(Broken::Tls(reason)) => Err(Failure::Handshake(reason)),
+        Err(Broken::Violated(reason)) => Err(Failure::Malformed(reason)),
         Err(_) => Err(Failure::Closed),
     }
 }

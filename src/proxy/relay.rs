@@ -93,6 +93,7 @@ impl Cut {
             Self::Client(Broken::Malformed(refusal)) => refusal.into(),
             Self::Client(_) => Failure::ClientGone,
             Self::Origin(Broken::Malformed(refusal)) => Failure::Malformed(refusal.reason().into()),
+            Self::Origin(Broken::Violated(reason)) => Failure::Malformed(reason),
             Self::Origin(Broken::Closed) => Failure::Closed,
             Self::Origin(
                 Broken::Reset(reason) | Broken::Unprocessed(reason) | Broken::Tls(reason),
