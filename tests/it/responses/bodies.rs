@@ -1,6 +1,6 @@
 //! Bodies: whole, cut short, malformed, and what comes behind them.
 
-use super::case::{Ask, Case, Then, cut, whole};
+use super::case::{Ask, Case, Then, cut, lost, whole};
 
 #[rustfmt::skip] // a table reads best as one
 pub fn cases() -> Vec<Case> {
@@ -88,5 +88,19 @@ pub fn cases() -> Vec<Case> {
         whole("half a second answer", "HTTP/1.1 200 OK|Content-Length: 2||okHTTP/1.1 200", 200, "ok").dropped(),
         whole("many more answers", &"HTTP/1.1 200 OK|Content-Length: 2||ok".repeat(500), 200, "ok").dropped(),
         whole("an interim response after the answer", "HTTP/1.1 200 OK|Content-Length: 2||okHTTP/1.1 100 Continue||", 200, "ok").dropped(),
+    ]
+}
+
+/// Rows for an origin that speaks TLS.
+#[rustfmt::skip] // a table reads best as one
+pub fn tls_cases() -> Vec<Case> {
+    vec![
+        cut("a body until the end of TCP alone", "HTTP/1.1 200 OK||half", Then::Vanishes),
+        cut("half a body until the end of TCP alone", "HTTP/1.1 200 OK|Content-Length: 9||half", Then::Vanishes),
+        cut("half a chunk until the end of TCP alone", "HTTP/1.1 200 OK|Transfer-Encoding: chunked||5|hel", Then::Vanishes),
+        whole("a whole body and the end of TCP alone", "HTTP/1.1 200 OK|Content-Length: 2||ok", 200, "ok").then(Then::Vanishes).dropped(),
+        whole("whole chunks and the end of TCP alone", "HTTP/1.1 200 OK|Transfer-Encoding: chunked||2|ok|0||", 200, "ok").then(Then::Vanishes).dropped(),
+        lost("nothing but the end of TCP alone", "", Then::Vanishes),
+        lost("half a head and the end of TCP alone", "HTTP/1.1 200 OK|Content-", Then::Vanishes),
     ]
 }

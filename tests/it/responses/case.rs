@@ -40,6 +40,8 @@ pub enum Then {
     Waits,
     /// It ends its side, and reads on until the other side has ended.
     Ends,
+    /// It ends its side without a word of TLS.
+    Vanishes,
     /// It resets the connection.
     Resets,
 }

@@ -24,7 +24,7 @@ const FIRST_HALF: &str = "first half, ";
 const SECOND_HALF: &str = "second half";
 
 /// What came of a request.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Got {
     /// The interim heads.
     pub interims: Vec<String>,
@@ -53,6 +53,15 @@ impl Got {
     pub fn token(&self) -> &str {
         let status = self.field("proxy-status").unwrap_or_default();
         status.split(';').find_map(|part| part.trim().strip_prefix("error=")).unwrap_or_default()
+    }
+}
+
+/// In short: some rows are very long.
+impl std::fmt::Display for Got {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let body: String = self.body.chars().take(100).collect();
+        write!(f, "{} {} with body {body:?}", self.status(), self.token())?;
+        if self.broken.is_empty() { Ok(()) } else { write!(f, ", then {:?}", self.broken) }
     }
 }
 

@@ -3,15 +3,17 @@
 //!
 //! The rows stand in `status`, `interim`, `framing`, `fields`, `bodies` and `early`; `case` says how to
 //! read them. Each is asked by an HTTP/1 client, and by an HTTP/2 client where that can ask so, through one
-//! gateway with one worker, so that all requests share one pool. HTTP/2 origins have a table of their
-//! own, in frames: `h2_origin`.
+//! gateway with one worker, so that all requests share one pool. HTTP/2 origins have a table of their own,
+//! in frames: `h2_cases`.
 
 mod bodies;
 mod case;
 mod client;
 mod early;
 mod fields;
+mod frames;
 mod framing;
+mod h2_cases;
 mod interim;
 mod origin;
 mod status;
@@ -23,6 +25,7 @@ use self::case::{After, Ask, Case, Gets, Then};
 use self::client::{Got, HOST, Http1, Http2};
 use self::origin::{Origin, Script};
 use crate::harness::article::Egress;
+use crate::harness::origin::{Tls, acceptor};
 use crate::harness::{Gateway, Setup};
 
 /// Every row.
@@ -47,24 +50,24 @@ fn path(case: &Case) -> String {
     format!("/{name}/")
 }
 
-fn origin_of(cases: &[Case]) -> Origin {
+fn scripts_of(cases: &[Case]) -> HashMap<String, Script> {
     let script =
         |case: &Case| Script { answer: case.answer.clone(), when: case.when, then: case.then };
     let scripts: HashMap<_, _> = cases.iter().map(|case| (path(case), script(case))).collect();
     assert_eq!(scripts.len(), cases.len(), "two rows have one name");
-    Origin::start(scripts)
+    scripts
 }
 
-fn gateway_before(origin: &Origin) -> Gateway {
-    let to = format!("{HOST}:80::{}", origin.port);
-    Setup::new(&Egress::plain(HOST).yaml()).flags(&["--connect-to", &to, "--workers", "1"]).start()
+fn gateway_before(egress: &Egress, port: u16) -> Gateway {
+    let to = format!("{HOST}:{}::{port}", egress.port);
+    Setup::new(&egress.yaml()).flags(&["--connect-to", &to, "--workers", "1"]).start()
 }
 
 #[test]
 fn http1_clients_get_what_an_origin_means_and_nothing_else() {
     let cases = cases();
-    let origin = origin_of(&cases);
-    let gateway = gateway_before(&origin);
+    let origin = Origin::start(scripts_of(&cases));
+    let gateway = gateway_before(&Egress::plain(HOST), origin.port);
     let address = gateway.port(443);
     let mut wrong = Vec::new();
     for case in &cases {
@@ -82,10 +85,21 @@ fn http1_clients_get_what_an_origin_means_and_nothing_else() {
 #[test]
 fn http2_clients_get_what_an_origin_means_and_nothing_else() {
     let cases: Vec<_> = cases().into_iter().filter(Case::fits_h2).collect();
-    let origin = origin_of(&cases);
-    let gateway = gateway_before(&origin);
+    let origin = Origin::start(scripts_of(&cases));
+    let gateway = gateway_before(&Egress::plain(HOST), origin.port);
     let address = gateway.port(443);
     let wrong = cases.iter().flat_map(|case| named(case, over_http2(case, address, &origin)));
+    report(wrong.collect(), cases.len());
+}
+
+#[test]
+fn tls_tells_the_end_of_a_body_from_the_end_of_a_connection() {
+    let mut cases = bodies::cases();
+    cases.extend(bodies::tls_cases());
+    let origin = Origin::over_tls(scripts_of(&cases), acceptor(&Tls::new(&[HOST])));
+    let gateway = gateway_before(&Egress::tls(HOST), origin.port);
+    let address = gateway.port(443);
+    let wrong = cases.iter().flat_map(|case| named(case, over_http1(case, address, &origin)));
     report(wrong.collect(), cases.len());
 }
 
@@ -153,7 +167,7 @@ fn judge(case: &Case, got: &Got) -> Vec<String> {
     let interims: Vec<_> = got.interims.iter().map(|head| client::status(head)).collect();
     let mut wrong = Vec::new();
     if !right {
-        wrong.push(format!("wanted {:?}, got {got:?}", case.gets));
+        wrong.push(format!("wanted {:?}, got {got}", case.gets));
     }
     if interims != case.interims {
         wrong.push(format!("wanted interim {:?}, got {interims:?}", case.interims));
@@ -190,7 +204,7 @@ fn judge_next(case: &Case, next: &Got, origin: &Origin) -> Vec<String> {
     let after = format!("{}after", path(case));
     let mut wrong = Vec::new();
     if (next.status(), next.body.as_str()) != (200, after.as_str()) || !next.broken.is_empty() {
-        wrong.push(format!("the next request got {next:?}"));
+        wrong.push(format!("the next request got {next}"));
     }
     let reused = origin.connection_of(&path(case)) == origin.connection_of(&after);
     if reused != (case.origin == After::Kept) {
@@ -206,7 +220,7 @@ fn flag(case: &Case, log: &[String]) -> Option<String> {
         Gets::Local(502, _) => &["UPE"],
         Gets::Cut(_) | Gets::Local(..) => match case.then {
             Then::Waits => &["UPE"],
-            Then::Ends => &["UC"],
+            Then::Ends | Then::Vanishes => &["UC"],
             Then::Resets => &["UR"],
         },
     };

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 use super::case::{Then, When};
+use crate::harness::origin::Io;
 use crate::harness::{Watched, runtime};
 
 /// What the origin does for one path.
@@ -34,10 +36,20 @@ pub struct Origin {
 impl Origin {
     /// Starts one with these answers.
     pub fn start(scripts: HashMap<String, Script>) -> Self {
+        Self::with(scripts, None)
+    }
+
+    /// Starts one that speaks TLS.
+    pub fn over_tls(scripts: HashMap<String, Script>, acceptor: TlsAcceptor) -> Self {
+        Self::with(scripts, Some(acceptor))
+    }
+
+    fn with(scripts: HashMap<String, Script>, acceptor: Option<TlsAcceptor>) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket on loopback");
         let port = listener.local_addr().expect("bound").port();
         let asked = Arc::new(Watched::default());
-        let task = runtime().spawn(accept(listener, Arc::new(scripts), Arc::clone(&asked)));
+        let task =
+            runtime().spawn(accept(listener, acceptor, Arc::new(scripts), Arc::clone(&asked)));
         Self { port, asked, task }
     }
 
@@ -55,6 +67,7 @@ impl Drop for Origin {
 
 async fn accept(
     listener: std::net::TcpListener,
+    acceptor: Option<TlsAcceptor>,
     scripts: Arc<HashMap<String, Script>>,
     asked: Arc<Watched<HashMap<String, usize>>>,
 ) {
@@ -66,16 +79,25 @@ async fn accept(
         number += 1;
         let _ = stream.set_nodelay(true);
         let (scripts, asked) = (Arc::clone(&scripts), Arc::clone(&asked));
+        let (acceptor, socket) = (acceptor.clone(), socket2::SockRef::from(&stream).try_clone());
         connections.spawn(async move {
-            // An error of the socket ends the connection, as it does in a server.
-            serve(stream, number, &scripts, &asked).await.unwrap_or_default();
+            // An error of the socket or of TLS ends the connection, as it does in a server.
+            let socket = socket.ok()?;
+            match acceptor {
+                None => serve(stream, &socket, number, &scripts, &asked).await,
+                Some(acceptor) => {
+                    let stream = acceptor.accept(stream).await.ok()?;
+                    serve(stream, &socket, number, &scripts, &asked).await
+                }
+            }
         });
     }
 }
 
 /// Serves one connection until either side ends it.
 async fn serve(
-    mut stream: TcpStream,
+    mut stream: impl Io,
+    socket: &socket2::Socket,
     number: usize,
     scripts: &HashMap<String, Script>,
     asked: &Watched<HashMap<String, usize>>,
@@ -106,7 +128,11 @@ async fn serve(
                 return None;
             }
             Then::Resets => {
-                socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).ok()?;
+                socket.set_linger(Some(Duration::ZERO)).ok()?;
+                return None;
+            }
+            Then::Vanishes => {
+                socket.shutdown(std::net::Shutdown::Write).ok()?;
                 return None;
             }
         }
@@ -119,7 +145,7 @@ fn well(path: &str) -> Script {
     Script { answer: vec![answer.into_bytes()], when: When::Asked, then: Then::Waits }
 }
 
-async fn head(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<String> {
+async fn head(stream: &mut impl Io, buffer: &mut Vec<u8>) -> Option<String> {
     loop {
         if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
             let head = buffer.drain(..end + 4).collect();
@@ -145,7 +171,7 @@ fn length(head: &str) -> Length {
     }
 }
 
-async fn body(stream: &mut TcpStream, buffer: &mut Vec<u8>, length: Length) -> Option<()> {
+async fn body(stream: &mut impl Io, buffer: &mut Vec<u8>, length: Length) -> Option<()> {
     let end = |buffer: &[u8]| match length {
         Length::Bytes(length) => (buffer.len() >= length).then_some(length),
         Length::Chunks => {
@@ -161,7 +187,7 @@ async fn body(stream: &mut TcpStream, buffer: &mut Vec<u8>, length: Length) -> O
     }
 }
 
-async fn more(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<()> {
+async fn more(stream: &mut impl Io, buffer: &mut Vec<u8>) -> Option<()> {
     match stream.read_buf(buffer).await {
         Ok(count) if count > 0 => Some(()),
         _ => None,
