@@ -8,7 +8,7 @@ use super::frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, H2Origin, HEADERS, On, PADDED, PING,
     PRIORITISED, PRIORITY, PUSH_PROMISE, RST_STREAM, SETTINGS, Step, WINDOW_UPDATE, block,
 };
-use super::{gateway_before, judge, judge_lines, named, report};
+use super::{gateway_before, judge, named, report};
 use crate::harness::article::Egress;
 
 /// One row: the frames of the answer, and how many requests the origin must have seen for it.
@@ -281,8 +281,8 @@ fn judge_row(row: &Row, origin: &H2Origin, mut ask: impl FnMut(Ask) -> Got) -> V
     if row.requests > 1 && got.body == answer {
         got.body.clear(); // that of the second attempt
     }
-    let mut wrong = judge(&row.case, &got);
-    wrong.extend(judge_lines(&row.case, &got, |line| line.to_lowercase()));
+    let mut wrong = judge::answer(&row.case, &got);
+    wrong.extend(judge::lines(&row.case, &got, |line| line.to_lowercase()));
     if asked - before != row.requests {
         wrong.push(format!("wanted {} requests, saw {}", row.requests, asked - before));
     }

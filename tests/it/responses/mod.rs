@@ -10,18 +10,20 @@ mod bodies;
 mod case;
 mod client;
 mod early;
+mod envoy;
 mod fields;
 mod frames;
 mod framing;
 mod h2_cases;
 mod interim;
+mod judge;
 mod origin;
 mod status;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use self::case::{After, Ask, Case, Gets, Then};
+use self::case::{After, Ask, Case};
 use self::client::{Got, HOST, Http1, Http2};
 use self::origin::{Origin, Script};
 use crate::harness::article::Egress;
@@ -77,7 +79,7 @@ fn http1_clients_get_what_an_origin_means_and_nothing_else() {
     gateway.wait_for_access("\"/done\""); // and all that was written before it
     let log = gateway.access_log();
     for case in &cases {
-        wrong.extend(named(case, flag(case, &log)));
+        wrong.extend(named(case, judge::flag(case, &log)));
     }
     report(wrong, cases.len());
 }
@@ -113,22 +115,28 @@ fn report(wrong: Vec<String>, rows: usize) {
 
 /// Asks for a row over HTTP/1 and says what is wrong.
 fn over_http1(case: &Case, gateway: SocketAddr, origin: &Origin) -> Vec<String> {
-    let path = path(case);
-    let mut client = Http1::connect(gateway);
-    let got = client.ask(case.ask, &path);
-    let mut wrong = judge(case, &got);
-    wrong.extend(judge_lines(case, &got, str::to_owned));
-    let after = format!("{path}after");
-    if case.client == After::Ended
-        && let Err(how) = client.ends_silently()
-    {
-        wrong.push(format!("the client's connection lives on: {how}"));
-    }
-    if case.client == After::Ended {
-        client = Http1::connect(gateway);
-    }
-    wrong.extend(judge_next(case, &client.ask(Ask::Get, &after), origin));
+    let (got, next, mut wrong) = ask_twice(case, gateway);
+    wrong.extend(judge::answer(case, &got));
+    wrong.extend(judge::lines(case, &got, str::to_owned));
+    wrong.extend(judge::next(case, &next, origin));
     wrong
+}
+
+/// Asks for a row over HTTP/1, and then for something else: on the same connection, if that should live on.
+/// What came of both, and what is wrong with how the connection ended.
+fn ask_twice(case: &Case, address: SocketAddr) -> (Got, Got, Vec<String>) {
+    let path = path(case);
+    let mut client = Http1::connect(address);
+    let got = client.ask(case.ask, &path);
+    let mut wrong = Vec::new();
+    if case.client == After::Ended {
+        if let Err(how) = client.ends_silently() {
+            wrong.push(format!("the client's connection lives on: {how}"));
+        }
+        client = Http1::connect(address);
+    }
+    let next = client.ask(Ask::Get, &format!("{path}after"));
+    (got, next, wrong)
 }
 
 /// Asks for a row over HTTP/2 and says what is wrong.
@@ -136,98 +144,15 @@ fn over_http2(case: &Case, gateway: SocketAddr, origin: &Origin) -> Vec<String> 
     let path = path(case);
     let client = Http2::connect(gateway);
     let got = client.ask(case.ask, &path);
-    let mut wrong = judge(case, &got);
-    wrong.extend(judge_lines(case, &got, |line| match line.split_once(": ") {
+    let mut wrong = judge::answer(case, &got);
+    wrong.extend(judge::lines(case, &got, |line| match line.split_once(": ") {
         Some((name, value)) if !line.starts_with("HTTP/") => {
             format!("{}: {value}", name.to_lowercase())
         }
         _ => String::new(), // a status line
     }));
     // A stream that breaks takes no other with it.
-    wrong.extend(judge_next(case, &client.ask(Ask::Get, &format!("{path}after")), origin));
+    let next = client.ask(Ask::Get, &format!("{path}after"));
+    wrong.extend(judge::next(case, &next, origin));
     wrong
-}
-
-/// Whether it is the right answer, with the right end.
-fn judge(case: &Case, got: &Got) -> Vec<String> {
-    let right = match case.gets {
-        Gets::Whole(status, body) => {
-            got.broken.is_empty() && got.status() == status && got.body == body
-        }
-        Gets::Cut(status) => match got.head.is_empty() || got.head.starts_with("HTTP/2") {
-            false => got.status() == status && got.broken == "reset",
-            // A stream may be reset before its head has left.
-            true => [0, status].contains(&got.status()) && got.broken.contains("stream error"),
-        },
-        Gets::Local(status, token) => {
-            got.broken.is_empty() && (got.status(), got.token()) == (status, token)
-        }
-        Gets::Switched(bytes) => got.status() == 101 && got.body == bytes,
-    };
-    let interims: Vec<_> = got.interims.iter().map(|head| client::status(head)).collect();
-    let mut wrong = Vec::new();
-    if !right {
-        wrong.push(format!("wanted {:?}, got {got}", case.gets));
-    }
-    if interims != case.interims {
-        wrong.push(format!("wanted interim {:?}, got {interims:?}", case.interims));
-    }
-    wrong
-}
-
-/// Whether the head has the lines it must have and no others, and the trailers too.
-fn judge_lines(case: &Case, got: &Got, written: fn(&str) -> String) -> Vec<String> {
-    let mut wrong = Vec::new();
-    for line in &case.has {
-        let line = written(line);
-        if !line.is_empty() && !got.head.split("\r\n").any(|own| own == line) {
-            wrong.push(format!("no line {line:?} in {:?}", got.head));
-        }
-    }
-    for name in &case.lacks {
-        for head in got.interims.iter().chain([&got.head]) {
-            if crate::harness::http1::field(head, name).is_some() {
-                wrong.push(format!("{name} in {head:?}"));
-            }
-        }
-    }
-    // HTTP/2 clients take them unasked.
-    let unasked = got.head.starts_with("HTTP/2") && case.ask == Ask::Get;
-    if got.trailers.to_lowercase() != case.trailers.to_lowercase() && !unasked {
-        wrong.push(format!("wanted trailers {:?}, got {:?}", case.trailers, got.trailers));
-    }
-    wrong
-}
-
-/// Whether the next request got its own answer, over the connection to the origin that it should have.
-fn judge_next(case: &Case, next: &Got, origin: &Origin) -> Vec<String> {
-    let after = format!("{}after", path(case));
-    let mut wrong = Vec::new();
-    if (next.status(), next.body.as_str()) != (200, after.as_str()) || !next.broken.is_empty() {
-        wrong.push(format!("the next request got {next}"));
-    }
-    let reused = origin.connection_of(&path(case)) == origin.connection_of(&after);
-    if reused != (case.origin == After::Kept) {
-        wrong.push(format!("the origin's connection was reused: {reused}"));
-    }
-    wrong
-}
-
-/// Whether the access log says what kind of failure it was.
-fn flag(case: &Case, log: &[String]) -> Option<String> {
-    let wanted: &[&str] = match case.gets {
-        Gets::Whole(..) | Gets::Switched(_) => &["-"],
-        Gets::Local(502, _) => &["UPE"],
-        Gets::Cut(_) | Gets::Local(..) => match case.then {
-            Then::Waits => &["UPE"],
-            Then::Ends | Then::Vanishes => &["UC"],
-            Then::Resets => &["UR"],
-        },
-    };
-    let path = format!("\"{}\"", path(case));
-    let Some(line) = log.iter().find(|line| line.contains(&path)) else {
-        return Some("no line in the access log".into());
-    };
-    let has = |flag: &&str| line.contains(&format!("\"response_flags\":\"{flag}\""));
-    (!wanted.iter().any(has)).then(|| format!("wanted flag {wanted:?}: {line}"))
 }
