@@ -6,9 +6,10 @@ use std::process::Command;
 use std::time::Instant;
 
 use egret::model::{
-    Action, Destination, Forward, HostPattern, Listener, PathMatch, Plan, Route, Rule,
+    Action, Condition, Destination, Forward, HostPattern, Listener, Plan, Route, Rule,
 };
-use egret::snapshot::RouteTable;
+use egret::snapshot::{Asked, RouteTable};
+use egret::wire::{Head, Version};
 
 use super::callgrind;
 use super::support::Origin;
@@ -62,8 +63,9 @@ pub fn look_up(arguments: &[String]) {
     let (hosts, rounds) = (number(hosts), number(rounds));
     let table = table(form, hosts);
     let asked: Vec<String> = (0..ASKED).map(|at| name(form, at * hosts / ASKED)).collect();
+    let head = head();
     for _ in 0..rounds {
-        asked.iter().for_each(|host| find(&table, host));
+        asked.iter().for_each(|host| find(&table, host, &head));
     }
 }
 
@@ -73,14 +75,19 @@ fn nanoseconds(form: &str) -> f64 {
     let table = table(form, HOSTS);
     let mut asked: Vec<String> = (0..HOSTS).map(|at| name(form, at)).collect();
     fastrand::Rng::with_seed(1).shuffle(&mut asked);
+    let head = head();
     let started = Instant::now();
-    asked.iter().for_each(|host| find(&table, host));
+    asked.iter().for_each(|host| find(&table, host, &head));
     started.elapsed().as_secs_f64() * 1e9 / HOSTS as f64
 }
 
-fn find(table: &RouteTable, host: &str) {
+fn head() -> Head {
+    Head::request(Default::default(), Version::Http11, b"GET", b"/")
+}
+
+fn find(table: &RouteTable, host: &str, head: &Head) {
     let at = ([127, 0, 0, 1], 443).into();
-    let found = table.find((at, 443), black_box(host), b"/", b"GET");
+    let found = table.find((at, 443), black_box(host), Asked { head, scheme: "http" });
     assert!(black_box(found).is_some_and(|found| found.rule.is_some()));
 }
 
@@ -106,8 +113,7 @@ fn table(form: &str, hosts: usize) -> RouteTable {
     let hosts = (0..hosts).map(|at| HostPattern::parse(&pattern(at)).expect("valid"));
     let rule = Rule {
         name: String::new(),
-        path: PathMatch::Prefix("/".into()),
-        methods: vec![],
+        condition: Condition::default(),
         action: Action::Forward(Forward::new(Destination::Missing("nowhere".into()))),
     };
     let route = Route {

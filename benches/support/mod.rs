@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use egret::model::{
-    Action, Addressing, Destination, Forward, Host, HostPattern, Listener, PathMatch, Plan, Policy,
+    Action, Addressing, Condition, Destination, Forward, Host, HostPattern, Listener, Plan, Policy,
     Protocol, Route, Rule, Security, TlsSpec, UpstreamKey, UpstreamSpec, upstream::Roots,
 };
 use egret::snapshot::{Publisher, Snapshot};
@@ -186,8 +186,7 @@ fn plan(origin: &Origin, hosts: &[String]) -> Plan {
     };
     let rule = Rule {
         name: String::new(),
-        path: PathMatch::Prefix("/".into()),
-        methods: vec![],
+        condition: Condition::default(),
         action: Action::Forward(Forward::new(Destination::Upstream(0))),
     };
     let further = hosts.iter().map(|host| HostPattern::parse(host).expect("valid"));

@@ -17,7 +17,7 @@ pub fn run(arguments: &Explain) -> ExitCode {
     match explained(arguments) {
         Ok(explanation) => {
             let code = match explanation.ending {
-                Ending::Forwarded => ExitCode::SUCCESS,
+                Ending::Forwarded | Ending::Answered => ExitCode::SUCCESS,
                 Ending::NotForwarded => ExitCode::FAILURE,
             };
             offline::finish("explain", &explanation.to_string(), code)

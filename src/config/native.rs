@@ -4,6 +4,8 @@
 //! is the way back, for any plan. Where a value is wrong, what depends on it is left out or fails
 //! closed, and the rest applies.
 
+mod answers;
+mod condition;
 mod listeners;
 mod render;
 mod report;

@@ -12,8 +12,8 @@ use std::fmt;
 pub use story::Story;
 
 use super::View;
-use crate::model::{Authority, Failure, Listener, Plan, Refused};
-use crate::snapshot::{Onward, Rule, Snapshot};
+use crate::model::{Action, Authority, Failure, Listener, Plan, Refused};
+use crate::snapshot::{Asked, Destination, Rule, Snapshot};
 use crate::wire::parse::{self, HeadLimits, Parsed};
 use crate::wire::{Head, Name, Refusal, fields, framing};
 
@@ -36,6 +36,8 @@ pub struct Question {
 pub enum Ending {
     /// It goes to an origin, as far as the configuration decides.
     Forwarded,
+    /// The configuration itself answers it.
+    Answered,
     /// It does not, or only some such requests do.
     NotForwarded,
 }
@@ -149,16 +151,16 @@ impl Walk<'_> {
         let found = self.snapshot.routes.find(
             (listener.bind, listener.port),
             authority.host(),
-            head.path(),
-            head.method(),
+            Asked { head: &head, scheme: "http" },
         );
-        let taken = route::chosen(self, &authority, &head, found.as_ref(), story);
+        let asked = Asked { head: &head, scheme: "http" };
+        let taken = route::chosen(self, &authority, asked, found.as_ref(), story);
         let rule = found.and_then(|found| found.rule).ok_or(Failure::NoRoute)?;
+        if let Some(taken) = taken {
+            route::rules_before(self, taken, asked, story);
+        }
         upgrade(&head)?;
         fields::strip_hop_by_hop(&mut head)?;
-        if let Some(taken) = taken {
-            route::rules_before(self, taken, &head, story);
-        }
         let host = head.find(Name::Host).unwrap_or_default();
         Ok(self.destinations(rule, &authority, host, story))
     }
@@ -188,18 +190,25 @@ impl Walk<'_> {
         host: &[u8],
         story: &mut Story,
     ) -> Ending {
-        let server_name = rule.rewritten_host().unwrap_or_else(|| authority.host());
-        let total: u64 = rule.onward.iter().map(|(_, weight)| u64::from(*weight)).sum();
+        if let Some(answer) = own_answer(&rule.plan.action) {
+            route::not_taken(self.question, self.view, story);
+            story.step("outcome").line(answer);
+            return Ending::Answered;
+        }
+        let total: u64 = rule.onward.iter().map(|onward| u64::from(onward.weight)).sum();
         let mut outcomes = Vec::new();
-        for (onward, weight) in &rule.onward {
+        for onward in &rule.onward {
+            let server_name =
+                onward.rewritten_host.as_ref().map_or(authority.host(), |host| host.as_str());
+            let weight = onward.weight;
             let share = (rule.onward.len() > 1).then(|| format!("{weight} of {total} requests"));
-            let (name, failure) = match onward {
-                Onward::Missing(name) => {
+            let (name, failure) = match &onward.to {
+                Destination::Missing(name) => {
                     let line = format!("{name}: nothing is called so");
                     story.step("destination").line(line).lines(share.clone());
                     (name.as_str(), Some(Failure::NoCluster))
                 }
-                Onward::Upstream(upstream) => {
+                Destination::Upstream(upstream) => {
                     let failure =
                         origin::upstream(self, upstream, share.as_deref(), server_name, story);
                     (upstream.key.name.as_str(), failure)
@@ -221,6 +230,17 @@ impl Walk<'_> {
             };
         }
         ending
+    }
+}
+
+/// What the configuration answers itself, where it does.
+fn own_answer(action: &Action) -> Option<String> {
+    match action {
+        Action::Forward(_) => None,
+        Action::Redirect(redirect) => Some(format!("{} to another place", redirect.status)),
+        Action::Respond(respond) => {
+            Some(format!("{} with {} bytes of its own", respond.status, respond.body.len()))
+        }
     }
 }
 

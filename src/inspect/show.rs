@@ -12,8 +12,8 @@ use super::problems::{number, object};
 use super::table::Table;
 use crate::config::provenance::Origin;
 use crate::model::{
-    Action, Addressing, Destination, Forward, HostPattern, Listener, PathMatch, Plan, Route, Rule,
-    Security, Target, UpstreamSpec,
+    Action, Addressing, Condition, Destination, FieldMatch, HostPattern, Listener, PathMatch, Plan,
+    QueryMatch, Route, Rule, Security, Share, Target, TextMatch, UpstreamSpec,
 };
 use crate::upstream::endpoints::Known;
 
@@ -51,7 +51,7 @@ pub(super) fn routes(view: &View<'_>) -> String {
                     name.clone(),
                     route.name.clone(),
                     domains(&route.hosts),
-                    condition(found),
+                    condition(&found.condition),
                     destinations(found, &view.compiled.plan),
                     origin.map(from).unwrap_or_default(),
                 ]);
@@ -147,15 +147,42 @@ pub(super) fn from(origin: &Origin) -> String {
     format!("{} ({})", object(&origin.object, &origin.namespace), origin.place)
 }
 
-/// What a rule asks of a request: `GET,HEAD /v2/*`.
-pub(super) fn condition(rule: &Rule) -> String {
-    let path = match &rule.path {
+/// What a rule asks of a request: `GET,HEAD /v2/* x-team=blue ?page=~[0-9]+`.
+pub(super) fn condition(condition: &Condition) -> String {
+    let path = match &condition.path {
         PathMatch::Exact(path) => path.clone(),
         PathMatch::Prefix(prefix) => format!("{prefix}*"),
+        PathMatch::ExactAnyCase(path) => format!("{path} (any case)"),
+        PathMatch::PrefixAnyCase(prefix) => format!("{prefix}* (any case)"),
+        PathMatch::Regex(pattern) => format!("~{}", pattern.as_str()),
     };
-    match rule.methods.is_empty() {
-        true => path,
-        false => format!("{} {path}", rule.methods.join(",")),
+    let methods = condition.methods.join(",");
+    let mut parts = vec![path];
+    if !methods.is_empty() {
+        parts.insert(0, methods);
+    }
+    parts.extend(condition.fields.iter().map(field_match));
+    parts.extend(condition.query.iter().map(query_match));
+    parts.join(" ")
+}
+
+/// What one field must say: `x-team=blue`, `!x-debug`.
+pub(super) fn field_match(wanted: &FieldMatch) -> String {
+    let not = if wanted.inverted { "!" } else { "" };
+    format!("{not}{}{}", wanted.field.name(), text_match(&wanted.text))
+}
+
+/// What one parameter must say: `?page=1`.
+pub(super) fn query_match(wanted: &QueryMatch) -> String {
+    format!("?{}{}", wanted.name, text_match(&wanted.text))
+}
+
+fn text_match(text: &TextMatch) -> String {
+    match text {
+        TextMatch::Present => String::new(),
+        TextMatch::Exact(text) => format!("={text}"),
+        TextMatch::Prefix(text) => format!("={text}*"),
+        TextMatch::Regex(pattern) => format!("=~{}", pattern.as_str()),
     }
 }
 
@@ -178,18 +205,22 @@ pub(super) fn kind(addressing: &Addressing) -> &'static str {
 }
 
 fn destinations(rule: &Rule, plan: &Plan) -> String {
-    let Action::Forward(Forward { to, .. }) = &rule.action;
-    let one = |(destination, weight): &(Destination, u32)| {
-        let mut text = cluster(destination, plan).to_owned();
-        if to.len() > 1 {
-            text.push_str(&format!(" (weight {weight})"));
+    let forward = match &rule.action {
+        Action::Forward(forward) => forward,
+        Action::Redirect(redirect) => return format!("(redirect {})", redirect.status),
+        Action::Respond(respond) => return format!("(respond {})", respond.status),
+    };
+    let one = |share: &Share| {
+        let mut text = cluster(&share.to, plan).to_owned();
+        if forward.to.len() > 1 {
+            text.push_str(&format!(" (weight {})", share.weight));
         }
-        if matches!(destination, Destination::Missing(_)) {
+        if matches!(share.to, Destination::Missing(_)) {
             text.push_str(" (missing: 503)");
         }
         text
     };
-    to.iter().map(one).collect::<Vec<_>>().join(", ")
+    forward.to.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 fn domains(hosts: &[HostPattern]) -> String {

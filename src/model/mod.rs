@@ -3,18 +3,23 @@
 //! No I/O, no async, no YAML and no Istio here. Everything is `Eq`, so "did it change?" is `==`;
 //! where something stood in a file is kept beside the plan (`config::provenance`), never inside it.
 
+pub mod condition;
 pub mod duration;
 pub mod failure;
 pub mod host;
 pub mod listener;
+pub mod pattern;
 pub mod route;
 pub mod upstream;
 
+pub use condition::{Condition, Field, FieldMatch, PathMatch, QueryMatch, TextMatch};
 pub use failure::{Failure, Flag, Refused};
 pub use host::{Authority, Host, HostPattern};
 pub use listener::Listener;
+pub use pattern::{Pattern, Substitution};
 pub use route::{
-    Action, Destination, Forward, HeaderEdit, HeaderEdits, PathMatch, Retry, Route, Rule,
+    Action, Destination, Forward, HeaderEdit, HeaderEdits, PathRewrite, Redirect, Respond, Retry,
+    Route, Rule, Share,
 };
 pub use upstream::{
     Addressing, Balance, Policy, Protocol, Security, Target, TlsSpec, UpstreamKey, UpstreamSpec,

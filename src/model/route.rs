@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::host::{Host, HostPattern};
+use super::condition::Condition;
+use super::host::HostPattern;
+use super::pattern::Substitution;
 
 /// One virtual host: the hosts it answers to on some listeners, and its rules in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,45 +24,10 @@ pub struct Route {
 pub struct Rule {
     /// Route name as the access log prints it; empty when it was given none.
     pub name: String,
-    /// The condition on the path, query excluded.
-    pub path: PathMatch,
-    /// The methods it takes; empty: every method.
-    pub methods: Vec<String>,
-    /// What is done with a request that matches.
+    /// What is asked of a request.
+    pub condition: Condition,
+    /// What is done with a request that fulfils it.
     pub action: Action,
-}
-
-impl Rule {
-    /// Whether the rule takes a request for this path (without its query) and method.
-    pub fn takes(&self, path: &[u8], method: &[u8]) -> bool {
-        self.path.matches(path)
-            && (self.methods.is_empty()
-                || self.methods.iter().any(|taken| taken.as_bytes() == method))
-    }
-}
-
-/// A condition on the path, without the query.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PathMatch {
-    /// The whole path.
-    Exact(String),
-    /// A string prefix, as Istio and Envoy mean it: `/api` also matches `/apifoo`. `/` is every path.
-    Prefix(String),
-}
-
-impl PathMatch {
-    /// Whether the path, without its query, fulfils the condition.
-    pub fn matches(&self, path: &[u8]) -> bool {
-        match self {
-            Self::Exact(whole) => path == whole.as_bytes(),
-            Self::Prefix(prefix) => prefix == "/" || path.starts_with(prefix.as_bytes()),
-        }
-    }
-
-    /// Whether every path fulfils the condition.
-    pub fn is_any(&self) -> bool {
-        matches!(self, Self::Prefix(prefix) if prefix == "/")
-    }
 }
 
 /// What a rule does.
@@ -68,23 +35,104 @@ impl PathMatch {
 pub enum Action {
     /// Carry the request to an upstream.
     Forward(Forward),
+    /// Answer with another place to ask at.
+    Redirect(Redirect),
+    /// Answer with this.
+    Respond(Respond),
+}
+
+impl Action {
+    /// How the request is carried, where it is.
+    pub fn forward(&self) -> Option<&Forward> {
+        match self {
+            Self::Forward(forward) => Some(forward),
+            Self::Redirect(_) | Self::Respond(_) => None,
+        }
+    }
+}
+
+/// Another place to ask at; what is not given is the request's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redirect {
+    /// 301, 302, 303, 307 or 308.
+    pub status: u16,
+    /// `http` or `https`.
+    pub scheme: Option<String>,
+    /// The host, with or without a port.
+    pub authority: Option<String>,
+    /// The port, in place of any other.
+    pub port: Option<u16>,
+    /// The path; with a `?` in it, in place of the request's query too.
+    pub path: Option<String>,
+    /// Edits of the response head.
+    pub response: HeaderEdits,
+}
+
+/// An answer that is written down in the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Respond {
+    /// The status.
+    pub status: u16,
+    /// The body.
+    pub body: Vec<u8>,
+    /// Edits of the response head.
+    pub response: HeaderEdits,
 }
 
 /// How a request is carried to an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forward {
     /// One destination or several, each with a weight above zero.
-    pub to: Vec<(Destination, u32)>,
+    pub to: Vec<Share>,
     /// Time from the whole request to the whole response; `None`: no limit, as Istio.
     pub timeout: Option<Duration>,
     /// When and how often to try again.
     pub retry: Retry,
     /// A Host (with or without port) to send in place of the client's.
     pub rewrite_host: Option<String>,
+    /// What the path becomes; the query stays.
+    pub rewrite_path: Option<PathRewrite>,
     /// Edits of the request head, in the order remove, set, append.
     pub request: HeaderEdits,
     /// Edits of the response head.
     pub response: HeaderEdits,
+}
+
+/// A destination and its part of the requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// Where they are carried.
+    pub to: Destination,
+    /// Its part, relative to the other shares' weights.
+    pub weight: u32,
+    /// A Host to send in place of the client's; the route's own counts for more.
+    pub rewrite_host: Option<String>,
+    /// Edits of the request head, made before the route's own (Envoy's order).
+    pub request: HeaderEdits,
+    /// Edits of the response head, made before the route's own.
+    pub response: HeaderEdits,
+}
+
+impl Share {
+    /// All that comes, as it comes.
+    pub fn whole(to: Destination) -> Self {
+        Self {
+            to,
+            weight: 1,
+            rewrite_host: None,
+            request: HeaderEdits::default(),
+            response: HeaderEdits::default(),
+        }
+    }
+}
+
+/// What a path becomes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PathRewrite {
+    /// This stands in place of what the rule's condition matched: the prefix, or the whole path.
+    Matched(String),
+    /// Each match of an expression is replaced.
+    Regex(Substitution),
 }
 
 /// Where a request is carried.
@@ -141,19 +189,18 @@ impl Forward {
     /// Carries everything to one destination, with every default.
     pub fn new(to: Destination) -> Self {
         Self {
-            to: vec![(to, 1)],
+            to: vec![Share::whole(to)],
             timeout: None,
             retry: Retry::default(),
             rewrite_host: None,
+            rewrite_path: None,
             request: HeaderEdits::default(),
             response: HeaderEdits::default(),
         }
     }
 
-    /// The host that the rewrite names, without a port.
-    pub fn rewritten_host(&self) -> Option<Host> {
-        let text = self.rewrite_host.as_deref()?;
-        let authority = super::Authority::parse(text.as_bytes())?;
-        Host::parse(authority.host()).ok()
+    /// The Host that a share's requests are sent with, where it is not the client's.
+    pub fn host_sent<'r>(&'r self, share: &'r Share) -> Option<&'r str> {
+        self.rewrite_host.as_deref().or(share.rewrite_host.as_deref())
     }
 }

@@ -160,9 +160,12 @@ impl Heard {
             Self::Origin(Broken::Unprocessed(reason)) => {
                 Lost { failure: Failure::Reset(reason), again: Again::AtOnce }
             }
+            Self::Origin(Broken::Closed | Broken::Reset(_)) if carrier.has_begun_answer() => {
+                never(Failure::Malformed("the connection ended within the head".into()))
+            }
             Self::Origin(broken) => {
                 let harmless = is_idempotent(order.head.method()) && !upload.has_taken();
-                let silent = interims.is_none() && !carrier.has_begun_answer();
+                let silent = interims.is_none();
                 let again = match carrier.was_used_before() && harmless && silent {
                     true => Again::AtOnce,
                     false => Again::Never,

@@ -16,7 +16,7 @@ use super::deadlines::Deadline;
 use super::flow::Flow;
 use super::lane::Lane;
 use crate::downstream::Client;
-use crate::model::{Failure, Forward};
+use crate::model::{Failure, Forward, Share};
 use crate::observe::Record;
 use crate::upstream::Upstream;
 use crate::upstream::connect::Want;
@@ -38,6 +38,8 @@ pub struct Order<'r, 's> {
     pub framing: Framing,
     /// How the route carries it.
     pub forward: &'s Forward,
+    /// Which of its shares.
+    pub share: &'s Share,
     /// To whom.
     pub upstream: &'s Arc<Upstream>,
     /// The host that SNI and verification go by where the policy names none.
@@ -62,6 +64,8 @@ pub struct Exchange<'s> {
     pub until: Option<Instant>,
     /// How the route carries it.
     pub forward: &'s Forward,
+    /// Which of its shares.
+    pub share: &'s Share,
     /// To whom.
     pub upstream: &'s Arc<Upstream>,
     /// Whether the client asked for an upgrade.
@@ -190,6 +194,7 @@ impl Answered {
             idle: self.idle,
             until,
             forward: order.forward,
+            share: order.share,
             upstream: order.upstream,
             want: order.want,
         };

@@ -4,7 +4,7 @@
 //! The rules are those of the header policy towards external hosts; framing lines are set where a
 //! message is sent, since they depend on the connection it gets.
 
-use crate::model::{Forward, HeaderEdits, Refused, Security, UpstreamKey};
+use crate::model::{Forward, HeaderEdits, Refused, Security, Share, UpstreamKey};
 use crate::wire::{Framing, Head, Name, Names, Refusal, fields};
 
 /// What a request asks its connection to become.
@@ -37,6 +37,7 @@ pub fn upgrade(head: &Head, framing: Framing) -> Result<Upgrade, Refused> {
 pub fn outbound(
     head: &mut Head,
     forward: &Forward,
+    share: &Share,
     upstream: &UpstreamKey,
     upgrade: Upgrade,
 ) -> Result<(), Refusal> {
@@ -45,7 +46,7 @@ pub fn outbound(
         head.retain(|name, _, _| !INTERNAL.meets(Names::of(&[name])));
     }
     let tls = upstream.security != Security::Plain;
-    match &forward.rewrite_host {
+    match forward.host_sent(share) {
         Some(host) => head.set(b"host", host.as_bytes()),
         None if tls => drop_default_port(head, upstream.port),
         None => {}
@@ -57,19 +58,20 @@ pub fn outbound(
         head.set(b"connection", b"upgrade");
         head.set(b"upgrade", b"websocket");
     }
+    edit(head, &share.request);
     edit(head, &forward.request);
     Ok(())
 }
 
-/// Makes an origin's head fit to be sent to the client.
-pub fn inbound(head: &mut Head, edits: &HeaderEdits) {
+/// Makes an origin's head fit to be sent to the client, in the order of the edits.
+pub fn inbound<'e>(head: &mut Head, edits: impl IntoIterator<Item = &'e HeaderEdits>) {
     // A response may name what it likes in its Connection line: what is essential stays.
     let _ = fields::strip_hop_by_hop(head);
-    edit(head, edits);
+    edits.into_iter().for_each(|edits| edit(head, edits));
 }
 
 /// Applies a route's edits: remove, then set, then append.
-fn edit(head: &mut Head, edits: &HeaderEdits) {
+pub fn edit(head: &mut Head, edits: &HeaderEdits) {
     if edits.is_empty() {
         return;
     }

@@ -13,6 +13,7 @@ pub mod lane;
 pub mod relay;
 pub mod reply;
 pub mod request;
+mod rewrite;
 pub mod serve;
 pub mod tunnel;
 

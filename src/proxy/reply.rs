@@ -4,11 +4,12 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use super::deadlines::Waits;
+use super::headers;
 use super::lane::{Lane, Phase};
 use super::request::Next;
 use crate::downstream::Client;
-use crate::model::Failure;
 use crate::model::failure::Row;
+use crate::model::{Failure, Redirect, Respond};
 use crate::observe::Record;
 use crate::transport::{Broken, Data, Piece};
 use crate::wire::{Framing, Head, Name, Persistence, Trailers, Version, fields};
@@ -125,33 +126,86 @@ pub async fn local(
         return Next::Abort;
     }
     let row = failure.row();
-    let (mut head, body) = write(&row, asked, record, lane);
+    let (head, body) = write(&row, asked, record, lane);
     record.status = head.status();
-    record.bytes_out = body.len() as u64;
-    let body_left = discard_body(client, lane).await;
-    let framing = match asked.body {
-        Body::HeadOnly => Framing::Empty,
-        Body::Wanted => Framing::Length(body.len() as u64),
-    };
     // After a message that could be read in two ways, nothing more is read from this connection.
-    let keep = body_left == BodyLeft::Nothing && !matches!(failure, Failure::Refused(_));
-    let asked = if keep { asked } else { asked.closing() };
+    let asked = if matches!(failure, Failure::Refused(_)) { asked.closing() } else { asked };
+    send_own(client, asked, head, body, record, lane).await
+}
+
+/// An answer that the configuration itself gives.
+pub enum Configured<'s> {
+    /// Another place to ask at, and its Location for this request.
+    Redirect(&'s Redirect, Vec<u8>),
+    /// These words.
+    Respond(&'s Respond),
+}
+
+/// Answers with what the configuration says (Envoy's `direct_response`).
+pub async fn configured(
+    client: &mut Client<'_>,
+    asked: Asked,
+    answer: Configured<'_>,
+    record: &mut Record<'_>,
+    lane: &Rc<Lane>,
+) -> Next {
+    let (status, body, edits) = match &answer {
+        Configured::Redirect(redirect, _) => (redirect.status, &[][..], &redirect.response),
+        Configured::Respond(respond) => (respond.status, &respond.body[..], &respond.response),
+    };
+    let mut head = begin(status, lane);
+    if let Configured::Redirect(_, location) = &answer {
+        head.append(b"location", location);
+    }
+    if !body.is_empty() {
+        head.append(b"content-type", b"text/plain");
+    }
+    if status != 204 && status != 304 {
+        head.append(b"content-length", body.len().to_string().as_bytes());
+    }
+    head.append(b"date", lane.date().as_bytes());
+    head.append(b"server", b"egret");
+    headers::edit(&mut head, edits);
+    record.status = status;
+    record.details = "direct_response";
+    send_own(client, asked, head, body.to_vec(), record, lane).await
+}
+
+/// Sends an answer of our own; what is here of the request's body is read for the connection's sake.
+async fn send_own(
+    client: &mut Client<'_>,
+    asked: Asked,
+    mut head: Head,
+    body: Vec<u8>,
+    record: &mut Record<'_>,
+    lane: &Rc<Lane>,
+) -> Next {
+    let asked = match discard_body(client, lane).await {
+        BodyLeft::Nothing => asked,
+        BodyLeft::Some => asked.closing(),
+    };
+    let framing = match (asked.body, record.status) {
+        (Body::HeadOnly, _) | (_, 204 | 304) => Framing::Empty,
+        (Body::Wanted, _) => Framing::Length(body.len() as u64),
+    };
+    record.bytes_out = if framing == Framing::Empty { 0 } else { body.len() as u64 };
     let (framing, next) = frame(&mut head, framing, asked, lane);
     let sent = send(client, &head, framing, body, lane).await;
     lane.buffers.give_back_head(head.into_memory());
     if sent.is_ok() { next } else { Next::Abort }
 }
 
+/// The head of an answer of our own.
+fn begin(status: u16, lane: &Lane) -> Head {
+    let reason = http::StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason());
+    let reason = reason.unwrap_or_default().as_bytes();
+    Head::response(lane.buffers.lend_head(), Version::Http11, status, reason)
+}
+
 /// The head and body that tell of a failure.
 fn write(row: &Row, asked: Asked, record: &Record<'_>, lane: &Lane) -> (Head, Vec<u8>) {
     let status = if asked.form == Form::Grpc { 200 } else { row.status };
-    let reason = http::StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason());
-    let mut head = Head::response(
-        lane.buffers.lend_head(),
-        Version::Http11,
-        status,
-        reason.unwrap_or_default().as_bytes(),
-    );
+    let mut head = begin(status, lane);
     let (content_type, body) = match asked.form {
         Form::Grpc => {
             head.append(b"grpc-status", grpc_status(row.status).as_bytes());

@@ -7,11 +7,11 @@ use super::exchange::{self, Order};
 use super::headers;
 use super::lane::Lane;
 use super::relay;
-use super::reply;
+use super::{reply, rewrite};
 use crate::downstream::Client;
-use crate::model::{Authority, Failure, Security};
+use crate::model::{Action, Authority, Failure, Host, Security};
 use crate::observe::{self, Record, RequestFacts};
-use crate::snapshot::{Found, Onward, Snapshot};
+use crate::snapshot::{Asked, Destination, Found, Snapshot};
 use crate::upstream::connect::Want;
 use crate::wire::{Framing, Head, Name, Refusal, Version, framing};
 
@@ -38,12 +38,25 @@ pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) ->
 
     let started = start(&mut head, client, &snapshot, &mut record, lane).await;
     let next = match started {
-        Ok(exchange) => relay::both(exchange, client, asked, &mut record, lane).await,
+        Ok(Started::Exchange(exchange)) => {
+            relay::both(exchange, client, asked, &mut record, lane).await
+        }
+        Ok(Started::Configured(answer)) => {
+            reply::configured(client, asked, answer, &mut record, lane).await
+        }
         Err(failure) => reply::local(client, asked, &failure, &mut record, lane).await,
     };
     lane.observe(&record, noted);
     lane.buffers.give_back_head(head.into_memory());
     next
+}
+
+/// What answers a request.
+enum Started<'s> {
+    /// An origin, whose response head is here.
+    Exchange((Head, exchange::Exchange<'s>)),
+    /// The configuration itself.
+    Configured(reply::Configured<'s>),
 }
 
 /// Everything until a response head is here.
@@ -53,34 +66,47 @@ async fn start<'s>(
     snapshot: &'s Arc<Snapshot>,
     record: &mut Record<'s>,
     lane: &Rc<Lane>,
-) -> Result<(Head, exchange::Exchange<'s>), Failure> {
+) -> Result<Started<'s>, Failure> {
     let framing = body_of(head, client)?;
     let target = take_target(head)?;
     let host = target.authority.host();
-    let found = find(head, host, client, snapshot)?;
+    let found = find(head, &target, client, snapshot)?;
     record.route = Some(found.pattern);
     let rule = found.rule.ok_or(Failure::NoRoute)?;
     record.rule = Some(rule.plan.name.as_str()).filter(|name| !name.is_empty());
     let upgrade = headers::upgrade(head, framing).map_err(Failure::Refused)?;
-    let upstream = match rule.pick(&mut lane.random.borrow_mut()) {
-        Some(Onward::Upstream(upstream)) => upstream,
-        Some(Onward::Missing(_)) | None => return Err(Failure::NoCluster),
+    let forward = match &rule.plan.action {
+        Action::Forward(forward) => forward,
+        Action::Redirect(redirect) => {
+            let location = rewrite::location(redirect, head, target.scheme.as_str());
+            return Ok(Started::Configured(reply::Configured::Redirect(redirect, location)));
+        }
+        Action::Respond(respond) => {
+            return Ok(Started::Configured(reply::Configured::Respond(respond)));
+        }
     };
+    let picked = rule.pick(&mut lane.random.borrow_mut()).ok_or(Failure::NoCluster)?;
+    let (onward, share) = (&rule.onward[picked], &forward.to[picked]);
+    let Destination::Upstream(upstream) = &onward.to else { return Err(Failure::NoCluster) };
     record.upstream = Some(&upstream.key.name);
     if target.scheme == Scheme::Https && upstream.key.security == Security::Plain {
         let reason = "the request's target says https, but the upstream is plain text";
         return Err(Failure::Misconfigured(reason.into()));
     }
-    headers::outbound(head, rule.forward(), &upstream.key, upgrade).map_err(Failure::from)?;
+    if let Some(path) = &forward.rewrite_path {
+        rewrite::path(head, &rule.plan.condition.path, path);
+    }
+    headers::outbound(head, forward, share, &upstream.key, upgrade).map_err(Failure::from)?;
     let order = Order {
         head,
         framing,
-        forward: rule.forward(),
+        forward,
+        share,
         upstream,
-        server_name: rule.rewritten_host().unwrap_or(host),
+        server_name: onward.rewritten_host.as_ref().map_or(host, Host::as_str),
         want: if upgrade == headers::Upgrade::None { Want::Any } else { Want::Http1 },
     };
-    exchange::start(order, client, record, lane).await
+    exchange::start(order, client, record, lane).await.map(Started::Exchange)
 }
 
 /// The body that a request's head announces; an HTTP/1.1 connection reads it so from here on.
@@ -143,6 +169,16 @@ fn take_target(head: &mut Head) -> Result<Target, Failure> {
     Ok(Target { authority, scheme })
 }
 
+impl Scheme {
+    /// As conditions and redirects see it: the listener's own where the target bears none.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::None | Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
 fn split_scheme(target: &[u8]) -> Option<(Scheme, &[u8])> {
     let colon = memchr::memmem::find(target, b"://")?;
     let scheme = match &target[..colon] {
@@ -155,14 +191,15 @@ fn split_scheme(target: &[u8]) -> Option<(Scheme, &[u8])> {
 
 fn find<'s>(
     head: &Head,
-    host: &str,
+    target: &Target,
     client: &Client<'_>,
     snapshot: &'s Snapshot,
 ) -> Result<Found<'s>, Failure> {
     let ends = client.ends();
+    let asked = Asked { head, scheme: target.scheme.as_str() };
     snapshot
         .routes
-        .find((ends.local, ends.port), host, head.path(), head.method())
+        .find((ends.local, ends.port), target.authority.host(), asked)
         .ok_or(Failure::NoRoute)
 }
 

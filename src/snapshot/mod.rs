@@ -3,6 +3,7 @@
 //! Building one reuses the `Upstream` of every key that the previous snapshot had: its connections, TLS
 //! sessions, health and counters carry on. Nothing here knows where the plan came from.
 
+pub mod condition;
 pub mod publish;
 pub mod routes;
 
@@ -11,8 +12,9 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+pub use condition::Asked;
 pub use publish::{Current, Publisher};
-pub use routes::{Found, Onward, RouteTable, Rule};
+pub use routes::{Destination, Found, Onward, RouteTable, Rule};
 
 use crate::model::{Listener, Plan, UpstreamKey};
 use crate::upstream::Upstream;

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-use crate::model::{self, Action, Destination, Forward, Host, HostPattern, Plan};
+use super::condition::{self, Asked};
+use crate::model::{self, Authority, Forward, Host, HostPattern, Plan, Share};
 use crate::upstream::Upstream;
 
 /// Who gets what, for every listener.
@@ -42,14 +43,26 @@ struct VirtualHost {
 pub struct Rule {
     /// The rule as it was planned.
     pub plan: model::Rule,
-    /// Where it leads, in the plan's order and with the plan's weights.
-    pub onward: Vec<(Onward, u32)>,
-    rewritten_host: Option<Host>,
+    /// Where it leads, in the plan's order; empty for a rule that answers itself.
+    pub onward: Vec<Onward>,
+    /// The sum of the weights.
+    weights: u64,
 }
 
-/// Where a rule leads.
+/// Where a rule leads, with one of its shares.
 #[derive(Debug)]
-pub enum Onward {
+pub struct Onward {
+    /// Whom to.
+    pub to: Destination,
+    /// Its part of the requests.
+    pub weight: u32,
+    /// The host, without a port, that takes the place of the client's.
+    pub rewritten_host: Option<Host>,
+}
+
+/// Whom a rule leads to.
+#[derive(Debug)]
+pub enum Destination {
     /// To this upstream.
     Upstream(Arc<Upstream>),
     /// To a name that no upstream has.
@@ -90,13 +103,13 @@ impl RouteTable {
         &self,
         (bind, port): (SocketAddr, u16),
         host: &str,
-        path: &[u8],
-        method: &[u8],
+        asked: Asked<'_>,
     ) -> Option<Found<'_>> {
         let listener = self.listener(bind, port)?;
         let (index, pattern) = listener.host(host)?;
         let rules = &listener.routes[index as usize].rules;
-        Some(Found { pattern, rule: rules.iter().find(|rule| rule.plan.takes(path, method)) })
+        let takes = |rule: &&Arc<Rule>| condition::check(&rule.plan.condition, asked).is_ok();
+        Some(Found { pattern, rule: rules.iter().find(takes) })
     }
 
     /// The table of the listener that is bound there, for that port of the configuration.
@@ -163,43 +176,41 @@ impl ListenerTable {
 
 impl Rule {
     fn new(plan: &model::Rule, upstreams: &[Arc<Upstream>]) -> Self {
-        let Action::Forward(forward) = &plan.action;
-        let onward = forward.to.iter().map(|(destination, weight)| {
-            let onward = match destination {
-                Destination::Upstream(index) => Onward::Upstream(Arc::clone(&upstreams[*index])),
-                Destination::Missing(name) => Onward::Missing(name.clone()),
-            };
-            (onward, *weight)
+        let forward = plan.action.forward();
+        let onward = forward.into_iter().flat_map(|forward| {
+            forward.to.iter().map(|share| Onward::new(forward, share, upstreams))
         });
-        let rewritten_host = forward.rewritten_host();
-        Self { plan: plan.clone(), onward: onward.collect(), rewritten_host }
+        let onward: Vec<Onward> = onward.collect();
+        let weights = onward.iter().map(|onward| u64::from(onward.weight)).sum();
+        Self { plan: plan.clone(), onward, weights }
     }
 
-    /// How it carries a request.
-    pub fn forward(&self) -> &Forward {
-        let Action::Forward(forward) = &self.plan.action;
-        forward
-    }
-
-    /// The host that the rewrite names, if there is one.
-    pub fn rewritten_host(&self) -> Option<&str> {
-        self.rewritten_host.as_ref().map(Host::as_str)
-    }
-
-    /// One of its destinations, by weight.
-    pub fn pick(&self, random: &mut fastrand::Rng) -> Option<&Onward> {
-        if let [(only, _)] = &self.onward[..] {
-            return Some(only);
+    /// One of its shares by weight, by its index in the plan; `None`: it leads nowhere.
+    pub fn pick(&self, random: &mut fastrand::Rng) -> Option<usize> {
+        if self.onward.len() == 1 {
+            return Some(0);
         }
-        let total: u64 = self.onward.iter().map(|(_, weight)| u64::from(*weight)).sum();
-        let mut ticket = if total == 0 { return None } else { random.u64(0..total) };
-        for (onward, weight) in &self.onward {
-            match ticket.checked_sub(u64::from(*weight)) {
-                Some(rest) => ticket = rest,
-                None => return Some(onward),
+        let mut ticket = if self.weights == 0 { return None } else { random.u64(0..self.weights) };
+        self.onward.iter().position(|onward| {
+            let weight = u64::from(onward.weight);
+            let is_it = ticket < weight;
+            ticket = ticket.saturating_sub(weight);
+            is_it
+        })
+    }
+}
+
+impl Onward {
+    fn new(forward: &Forward, share: &Share, upstreams: &[Arc<Upstream>]) -> Self {
+        let to = match &share.to {
+            model::Destination::Upstream(index) => {
+                Destination::Upstream(Arc::clone(&upstreams[*index]))
             }
-        }
-        None
+            model::Destination::Missing(name) => Destination::Missing(name.clone()),
+        };
+        let host = forward.host_sent(share).and_then(|text| Authority::parse(text.as_bytes()));
+        let rewritten_host = host.and_then(|host| Host::parse(host.host()).ok());
+        Self { to, weight: share.weight, rewritten_host }
     }
 }
 
@@ -208,7 +219,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::{Listener, PathMatch, Route};
+    use crate::model::{Action, Condition, Listener, PathMatch, Route};
+    use crate::wire::{Head, Version};
 
     fn table(routes: Vec<Route>) -> RouteTable {
         let listener = Listener {
@@ -223,9 +235,8 @@ mod tests {
     fn route(hosts: &[&str], rules: &[(&str, PathMatch)]) -> Route {
         let rules = rules.iter().map(|(name, path)| model::Rule {
             name: (*name).into(),
-            path: path.clone(),
-            methods: vec![],
-            action: Action::Forward(Forward::new(Destination::Missing("nowhere".into()))),
+            condition: Condition { path: path.clone(), ..Condition::default() },
+            action: Action::Forward(Forward::new(model::Destination::Missing("nowhere".into()))),
         });
         Route {
             name: hosts[0].into(),
@@ -241,7 +252,8 @@ mod tests {
         path: &str,
     ) -> Option<(String, Option<&'t str>)> {
         let at = "127.0.0.1:443".parse().expect("valid");
-        let found = table.find((at, 443), host, path.as_bytes(), b"GET")?;
+        let head = Head::request(Default::default(), Version::Http11, b"GET", path.as_bytes());
+        let found = table.find((at, 443), host, Asked { head: &head, scheme: "http" })?;
         Some((found.pattern.to_owned(), found.rule.map(|rule| rule.plan.name.as_str())))
     }
 

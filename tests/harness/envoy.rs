@@ -54,6 +54,7 @@ static_resources:
           "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
           stat_prefix: outbound_0.0.0.0_443
           codec_type: AUTO
+          proxy_100_continue: true
           use_remote_address: true
           server_name: istio-envoy
           forward_client_cert_details: SANITIZE_SET

@@ -242,10 +242,125 @@ fn weights_divide_the_requests() {
 }
 
 #[test]
-fn a_condition_not_supported_yet_is_reported_and_never_matches_more() {
-    let rules = format!("- match: [{{headers: {{x-tier: {{regex: gold.*}}}}}}]\n  {TO_ORIGIN}");
+fn a_condition_not_understood_is_reported_and_never_matches_more() {
+    let rules = format!("- match: [{{headers: {{x-tier: {{regex: 'gold(*'}}}}}}]\n  {TO_ORIGIN}");
     let origin = Origin::plain();
     let gateway = Setup::new(&with_rules(&rules)).origin(HOST, 80, &origin).start();
     assert_eq!(gateway.get(HOST, "/").status, 404);
     gateway.wait_for_log("spec.http[0].match[0].headers");
+}
+
+#[test]
+fn conditions_on_the_whole_head_are_held_against_it() {
+    let origin = Origin::plain();
+    for (condition, taken, declined) in [
+        ("uri: {regex: '/v[0-9]+/.*'}", "GET /v12/x?q HTTP/1.1\r\n", "GET /v/x HTTP/1.1\r\n"),
+        (
+            "uri: {exact: /One}, ignoreUriCase: true",
+            "GET /oNE HTTP/1.1\r\n",
+            "GET /ones HTTP/1.1\r\n",
+        ),
+        ("method: {regex: 'P.*'}", "PUT / HTTP/1.1\r\n", "GET / HTTP/1.1\r\n"),
+        ("scheme: {exact: http}, uri: {prefix: /a}", "GET /a HTTP/1.1\r\n", "GET /b HTTP/1.1\r\n"),
+        (
+            "headers: {x-a: {exact: '1,2'}}",
+            "GET / HTTP/1.1\r\nX-A: 1\r\nx-a: 2\r\n",
+            "GET / HTTP/1.1\r\nx-a: 1\r\n",
+        ),
+        ("headers: {x-a: {}}", "GET / HTTP/1.1\r\nx-a:\r\n", "GET / HTTP/1.1\r\nx-b: 1\r\n"),
+        ("withoutHeaders: {x-a: {}}", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nx-a: 1\r\n"),
+        (
+            "withoutHeaders: {x-a: {prefix: b}}",
+            "GET / HTTP/1.1\r\nx-a: a\r\n",
+            "GET / HTTP/1.1\r\nx-a: bc\r\n",
+        ),
+        (
+            "queryParams: {q: {exact: '1'}}",
+            "GET /?p&q=1 HTTP/1.1\r\n",
+            "GET /?q=2&q=1 HTTP/1.1\r\n",
+        ),
+    ] {
+        let rules = format!("- match: [{{{condition}}}]\n  {TO_ORIGIN}");
+        let gateway = Setup::new(&with_rules(&rules)).origin(HOST, 80, &origin).start();
+        let mut client = gateway.client();
+        for (lines, status) in [(taken, 200), (declined, 404)] {
+            client.send(format!("{lines}Host: {HOST}\r\nContent-Length: 0\r\n\r\n"));
+            assert_eq!(client.response().status, status, "{condition}: {lines}");
+        }
+    }
+    let rules = format!("- match: [{{authority: {{exact: 'api.example.com:81'}}}}]\n  {TO_ORIGIN}");
+    let gateway = Setup::new(&with_rules(&rules)).origin(HOST, 80, &origin).start();
+    assert_eq!(gateway.get(HOST, "/").status, 404);
+    assert_eq!(gateway.get("api.example.com:81", "/").status, 200);
+}
+
+#[test]
+fn a_path_is_rewritten_and_its_query_stays() {
+    for (condition, rewrite, target, becomes) in [
+        ("uri: {prefix: /api/}", "{uri: /}", "/api/x?y=/api/", "/x?y=/api/"),
+        ("uri: {exact: /a}", "{uri: /b/c}", "/a?q", "/b/c?q"),
+        ("uri: {regex: '/a.*'}", "{uri: /b}", "/abc", "/b"),
+        (
+            "{}",
+            r"{uriRegexRewrite: {match: '^/(\w+)/(.*)$', rewrite: '/\2/\1'}}",
+            "/a/b?c",
+            "/b/a?c",
+        ),
+    ] {
+        let condition =
+            if condition == "{}" { "{}".to_owned() } else { format!("{{{condition}}}") };
+        let rules = format!("- match: [{condition}]\n  {TO_ORIGIN}\n  rewrite: {rewrite}");
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {HOST}\r\n\r\n");
+        let (response, head) = through(&rules, &request);
+        assert_eq!(response.status, 200, "{rewrite}");
+        assert!(head.starts_with(&format!("GET {becomes} HTTP/1.1\r\n")), "{rewrite}: {head}");
+    }
+}
+
+#[test]
+fn a_redirect_is_answered_without_asking_anybody() {
+    let rules = "- match: [{uri: {prefix: /old}}]\n  redirect: {uri: /new, authority: www.example.com, scheme: https, redirectCode: 308}\n  headers: {response: {set: {x-by: egret}}}\n- redirect: {scheme: https}";
+    let gateway = Setup::new(&with_rules(rules)).start();
+    let mut client = gateway.client();
+    let response = client.get(HOST, "/older?q=1");
+    assert_eq!((response.status, response.text().as_str()), (308, ""));
+    assert_eq!(response.field("location"), Some("https://www.example.com/new?q=1"));
+    assert_eq!(response.field("x-by"), Some("egret"));
+    assert_eq!(response.field("proxy-status"), None);
+    let response = client.get(HOST, "/x?y");
+    assert_eq!(response.status, 301, "on the same connection");
+    assert_eq!(response.field("location"), Some("https://api.example.com/x?y"));
+    let line = gateway.access("/x?y");
+    assert_eq!(
+        (&line["response_flags"], &line["response_code_details"]),
+        (&serde_json::json!("-"), &serde_json::json!("direct_response"))
+    );
+}
+
+#[test]
+fn a_direct_response_is_what_the_configuration_says() {
+    let rules = "- match: [{uri: {exact: /text}}]\n  directResponse: {status: 418, body: {string: short and stout}}\n- match: [{uri: {exact: /bytes}}]\n  directResponse: {status: 200, body: {bytes: AAEC/w==}}\n- directResponse: {status: 204}";
+    let gateway = Setup::new(&with_rules(rules)).start();
+    let mut client = gateway.client();
+    let response = client.get(HOST, "/text");
+    assert_eq!((response.status, response.text().as_str()), (418, "short and stout"));
+    assert_eq!(response.field("content-type"), Some("text/plain"));
+    assert_eq!(response.field("proxy-status"), None);
+    assert_eq!(client.get(HOST, "/bytes").body, [0, 1, 2, 255]);
+    let response = client.get(HOST, "/else");
+    assert_eq!((response.status, response.field("content-length")), (204, None));
+    assert_eq!(client.get(HOST, "/text").status, 418, "the connection goes on");
+}
+
+#[test]
+fn each_destination_has_edits_of_its_own() {
+    let origin = Origin::plain();
+    let rules = "- route:\n  - {destination: {host: api.example.com, port: {number: 80}}, weight: 0}\n  - {destination: {host: api.example.com, port: {number: 80}}, weight: 100, headers: {request: {set: {x-share: b, host: b.example.org}}, response: {set: {x-from: b}}}}\n  headers: {request: {add: {x-route: r}}}";
+    let gateway = Setup::new(&with_rules(rules)).origin(HOST, 80, &origin).start();
+    let response = gateway.get(HOST, "/");
+    assert_eq!((response.status, response.field("x-from")), (200, Some("b")));
+    let head = origin.last_head().to_lowercase();
+    for line in ["host: b.example.org\r\n", "x-share: b\r\n", "x-route: r\r\n"] {
+        assert!(head.contains(line), "{head}");
+    }
 }

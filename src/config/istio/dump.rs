@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::config::provenance::{Condition, Origin};
+use crate::config::provenance::{Condition as Written, Origin};
 use crate::config::{Compiled, Provenance};
 use crate::model::upstream::{Roots, Target};
 use crate::model::{
-    Action, Addressing, Balance, Destination, Forward, HeaderEdit, HeaderEdits, Listener,
-    PathMatch, Plan, Protocol, Route, Rule, Security, TlsSpec, UpstreamSpec,
+    Action, Addressing, Balance, Condition, Destination, FieldMatch, Forward, HeaderEdit,
+    HeaderEdits, Listener, PathMatch, PathRewrite, Plan, Protocol, QueryMatch, Redirect, Route,
+    Rule, Security, Share, TextMatch, TlsSpec, UpstreamSpec,
 };
 
 const TYPE: &str = "type.googleapis.com/envoy.extensions";
@@ -96,49 +97,126 @@ fn virtual_host(route: &Route, origins: &[Origin], listener: &Listener, plan: &P
 }
 
 fn rule(rule: &Rule, origin: Option<&Origin>, listener: &Listener, plan: &Plan) -> Value {
-    let Action::Forward(forward) = &rule.action;
     let mut printed = Map::new();
     if !rule.name.is_empty() {
         printed.insert("name".to_owned(), json!(rule.name));
     }
-    printed.insert("match".to_owned(), condition(rule, origin));
-    printed.insert("route".to_owned(), action(forward, plan));
+    printed.insert("match".to_owned(), condition(&rule.condition, origin));
+    match &rule.action {
+        Action::Forward(forward) => {
+            printed.insert("route".to_owned(), action(forward, plan));
+            headers(&mut printed, "request", &forward.request);
+            headers(&mut printed, "response", &forward.response);
+        }
+        Action::Redirect(redirect) => {
+            printed.insert("redirect".to_owned(), redirection(redirect));
+            headers(&mut printed, "response", &redirect.response);
+        }
+        Action::Respond(respond) => {
+            let mut answer = json!({ "status": respond.status });
+            if !respond.body.is_empty() {
+                let text = String::from_utf8_lossy(&respond.body);
+                answer["body"] = json!({ "inlineString": text });
+            }
+            printed.insert("directResponse".to_owned(), answer);
+            headers(&mut printed, "response", &respond.response);
+        }
+    }
     if let Some(origin) = origin.filter(|origin| !origin.resource.is_empty()) {
         printed.insert(
             "metadata".to_owned(),
             json!({ "filterMetadata": { "istio": { "config": &*origin.resource } } }),
         );
     }
-    let operation = operation(rule, forward, origin, listener, plan);
+    let operation = operation(rule, origin, listener, plan);
     printed.insert("decorator".to_owned(), json!({ "operation": operation }));
-    headers(&mut printed, "request", &forward.request);
-    headers(&mut printed, "response", &forward.response);
     Value::Object(printed)
 }
 
-fn condition(rule: &Rule, origin: Option<&Origin>) -> Value {
-    let mut printed = match &rule.path {
-        PathMatch::Exact(path) => json!({ "path": path }),
-        PathMatch::Prefix(prefix) => json!({ "prefix": prefix }),
+fn condition(condition: &Condition, origin: Option<&Origin>) -> Value {
+    let mut printed = match &condition.path {
+        PathMatch::Exact(path) | PathMatch::ExactAnyCase(path) => json!({ "path": path }),
+        PathMatch::Prefix(prefix) | PathMatch::PrefixAnyCase(prefix) => {
+            json!({ "prefix": prefix })
+        }
+        PathMatch::Regex(pattern) => json!({ "safeRegex": { "regex": pattern.as_str() } }),
     };
-    if origin.is_some_and(|origin| origin.condition == Condition::Written) {
-        printed["caseSensitive"] = json!(true);
+    let ignores_case =
+        matches!(condition.path, PathMatch::ExactAnyCase(_) | PathMatch::PrefixAnyCase(_));
+    if origin.is_some_and(|origin| origin.condition == Written::Written) || ignores_case {
+        printed["caseSensitive"] = json!(!ignores_case);
     }
-    if let Some(method) = rule.methods.first() {
-        printed["headers"] = json!([{ "name": ":method", "stringMatch": { "exact": method } }]);
+    let mut headers: Vec<Value> = condition.fields.iter().map(field).collect();
+    if let Some(method) = condition.methods.first() {
+        headers.push(json!({ "name": ":method", "stringMatch": { "exact": method } }));
+    }
+    if !headers.is_empty() {
+        printed["headers"] = headers.into();
+    }
+    let parameter = |query: &QueryMatch| match string_match(&query.text) {
+        Some(text) => json!({ "name": query.name, "stringMatch": text }),
+        None => json!({ "name": query.name, "presentMatch": true }),
+    };
+    if !condition.query.is_empty() {
+        printed["queryParameters"] = condition.query.iter().map(parameter).collect();
     }
     printed
+}
+
+fn field(field: &FieldMatch) -> Value {
+    let mut printed = match string_match(&field.text) {
+        Some(text) => json!({ "name": field.field.name(), "stringMatch": text }),
+        None => json!({ "name": field.field.name(), "presentMatch": true }),
+    };
+    if field.inverted {
+        printed["invertMatch"] = json!(true);
+        if field.text != TextMatch::Present {
+            printed["treatMissingHeaderAsEmpty"] = json!(true);
+        }
+    }
+    printed
+}
+
+fn string_match(text: &TextMatch) -> Option<Value> {
+    match text {
+        TextMatch::Present => None,
+        TextMatch::Exact(text) => Some(json!({ "exact": text })),
+        TextMatch::Prefix(text) => Some(json!({ "prefix": text })),
+        TextMatch::Regex(pattern) => Some(json!({ "safeRegex": { "regex": pattern.as_str() } })),
+    }
+}
+
+fn redirection(redirect: &Redirect) -> Value {
+    let mut printed = Map::new();
+    for (name, text) in [
+        ("schemeRedirect", &redirect.scheme),
+        ("hostRedirect", &redirect.authority),
+        ("pathRedirect", &redirect.path),
+    ] {
+        if let Some(text) = text {
+            printed.insert(name.to_owned(), json!(text));
+        }
+    }
+    if let Some(port) = redirect.port {
+        printed.insert("portRedirect".to_owned(), json!(port));
+    }
+    let code = match redirect.status {
+        302 => "FOUND",
+        303 => "SEE_OTHER",
+        307 => "TEMPORARY_REDIRECT",
+        308 => "PERMANENT_REDIRECT",
+        _ => return Value::Object(printed), // 301 is Envoy's default, which is not printed
+    };
+    printed.insert("responseCode".to_owned(), json!(code));
+    Value::Object(printed)
 }
 
 fn action(forward: &Forward, plan: &Plan) -> Value {
     let timeout = seconds(forward.timeout.unwrap_or_default());
     let mut printed = match &forward.to[..] {
-        [(to, _)] => json!({ "cluster": cluster_name(to, plan) }),
+        [only] => json!({ "cluster": cluster_name(&only.to, plan) }),
         several => {
-            let clusters: Vec<Value> = several
-                .iter()
-                .map(|(to, weight)| json!({ "name": cluster_name(to, plan), "weight": weight }))
-                .collect();
+            let clusters: Vec<Value> = several.iter().map(|share| weighted(share, plan)).collect();
             json!({ "weightedClusters": { "clusters": clusters } })
         }
     };
@@ -155,10 +233,33 @@ fn action(forward: &Forward, plan: &Plan) -> Value {
             "hostSelectionRetryMaxAttempts": "5",
         });
     }
+    match &forward.rewrite_path {
+        None => {}
+        Some(PathRewrite::Matched(with)) => printed["prefixRewrite"] = json!(with),
+        Some(PathRewrite::Regex(substitution)) => {
+            printed["regexRewrite"] = json!({
+                "pattern": { "regex": substitution.as_str() },
+                "substitution": substitution.with(),
+            });
+        }
+    }
     if let Some(host) = &forward.rewrite_host {
         printed["hostRewriteLiteral"] = json!(host);
     }
     printed
+}
+
+/// One of several destinations, with its own edits.
+fn weighted(share: &Share, plan: &Plan) -> Value {
+    let mut printed = Map::new();
+    printed.insert("name".to_owned(), json!(cluster_name(&share.to, plan)));
+    printed.insert("weight".to_owned(), json!(share.weight));
+    if let Some(host) = &share.rewrite_host {
+        printed.insert("hostRewriteLiteral".to_owned(), json!(host));
+    }
+    headers(&mut printed, "request", &share.request);
+    headers(&mut printed, "response", &share.response);
+    Value::Object(printed)
 }
 
 fn cluster_name<'p>(to: &'p Destination, plan: &'p Plan) -> &'p str {
@@ -169,19 +270,14 @@ fn cluster_name<'p>(to: &'p Destination, plan: &'p Plan) -> &'p str {
 }
 
 /// What Istio calls the route in traces: `edition.cnn.com:443/*`.
-fn operation(
-    rule: &Rule,
-    forward: &Forward,
-    origin: Option<&Origin>,
-    listener: &Listener,
-    plan: &Plan,
-) -> String {
-    if let [(to, _)] = &forward.to[..] {
-        let mut parts = cluster_name(to, plan).split('|').skip(1);
+fn operation(rule: &Rule, origin: Option<&Origin>, listener: &Listener, plan: &Plan) -> String {
+    if let Some([only]) = rule.action.forward().map(|forward| &forward.to[..]) {
+        let mut parts = cluster_name(&only.to, plan).split('|').skip(1);
         let (port, host) = (parts.next().unwrap_or_default(), parts.nth(1).unwrap_or_default());
-        let path = match &rule.path {
-            PathMatch::Exact(path) => path.clone(),
-            PathMatch::Prefix(prefix) => format!("{prefix}*"),
+        let path = match &rule.condition.path {
+            PathMatch::Exact(path) | PathMatch::ExactAnyCase(path) => path.clone(),
+            PathMatch::Prefix(prefix) | PathMatch::PrefixAnyCase(prefix) => format!("{prefix}*"),
+            PathMatch::Regex(pattern) => pattern.as_str().to_owned(),
         };
         return format!("{host}:{port}{path}");
     }

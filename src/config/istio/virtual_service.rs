@@ -27,8 +27,8 @@ pub struct HttpRoute {
     #[serde(rename = "match")]
     pub matches: Vec<HttpMatch>,
     pub route: Vec<HttpRouteDestination>,
-    pub redirect: Option<Value>,
-    pub direct_response: Option<Value>,
+    pub redirect: Option<HttpRedirect>,
+    pub direct_response: Option<HttpDirectResponse>,
     pub delegate: Option<Value>,
     pub rewrite: Option<HttpRewrite>,
     pub timeout: Option<String>,
@@ -55,16 +55,16 @@ pub struct HttpRoute {
 pub struct HttpMatch {
     pub name: String,
     pub uri: Option<StringMatch>,
-    pub scheme: Option<Value>,
+    pub scheme: Option<StringMatch>,
     pub method: Option<StringMatch>,
-    pub authority: Option<Value>,
-    pub headers: BTreeMap<String, Value>,
+    pub authority: Option<StringMatch>,
+    pub headers: BTreeMap<String, StringMatch>,
     pub port: Option<u32>,
     pub source_labels: BTreeMap<String, String>,
     pub gateways: Vec<String>,
-    pub query_params: BTreeMap<String, Value>,
+    pub query_params: BTreeMap<String, StringMatch>,
     pub ignore_uri_case: bool,
-    pub without_headers: BTreeMap<String, Value>,
+    pub without_headers: BTreeMap<String, StringMatch>,
     pub source_namespace: String,
     pub stat_prefix: String,
 }
@@ -114,7 +114,53 @@ pub struct PortSelector {
 pub struct HttpRewrite {
     pub uri: Option<String>,
     pub authority: Option<String>,
-    pub uri_regex_rewrite: Option<Value>,
+    pub uri_regex_rewrite: Option<RegexRewrite>,
+}
+
+/// An expression, and what its matches become.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct RegexRewrite {
+    #[serde(rename = "match")]
+    pub matched: String,
+    pub rewrite: String,
+}
+
+/// Another place to ask at.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct HttpRedirect {
+    pub uri: String,
+    pub authority: String,
+    pub port: Option<u32>,
+    pub derive_port: Option<DerivePort>,
+    pub scheme: String,
+    pub redirect_code: Option<u32>,
+}
+
+/// Where a redirect's port comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum DerivePort {
+    #[serde(rename = "FROM_PROTOCOL_DEFAULT")]
+    ProtocolDefault,
+    #[serde(rename = "FROM_REQUEST_PORT")]
+    RequestPort,
+}
+
+/// An answer that is written down here.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct HttpDirectResponse {
+    pub status: u32,
+    pub body: Option<HttpBody>,
+}
+
+/// A body, as text or in base64.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct HttpBody {
+    pub string: Option<String>,
+    pub bytes: Option<String>,
 }
 
 /// How often and when to try again.

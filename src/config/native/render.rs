@@ -3,6 +3,8 @@
 //! What a `to:` and the fields beside it can say is written there; other upstreams go under
 //! `upstreams`, with their names. Their order is the only thing that may differ afterwards.
 
+mod rules;
+
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -14,9 +16,8 @@ use super::upstreams::cluster_name;
 use super::yaml::{self, Node};
 use crate::model::upstream::Roots;
 use crate::model::{
-    Action, Addressing, Balance, Destination, Forward, HeaderEdit, HeaderEdits, Host, HostPattern,
-    Listener, PathMatch, Plan, Policy, Protocol, Retry, Route, Rule, Security, Target, TlsSpec,
-    UpstreamSpec, duration,
+    Addressing, Balance, Condition, Destination, Host, HostPattern, Listener, Plan, Policy,
+    Protocol, Route, Security, Target, TlsSpec, UpstreamSpec, duration,
 };
 
 type Fields = Vec<(String, Node)>;
@@ -42,22 +43,16 @@ struct Inline(HashSet<usize>);
 
 impl Inline {
     fn of(plan: &Plan) -> Self {
-        let forwards = plan.routes.iter().flat_map(|route| &route.rules).map(|rule| {
-            let Action::Forward(forward) = &rule.action;
-            forward
-        });
+        let rules = plan.routes.iter().flat_map(|route| &route.rules);
+        let forwards = rules.filter_map(|rule| rule.action.forward());
         let (mut used, mut shared) = (HashSet::new(), HashSet::new());
         for forward in forwards {
-            let indices = forward.to.iter().filter_map(|(destination, _)| match destination {
-                Destination::Upstream(index) => Some(*index),
+            let indices = forward.to.iter().filter_map(|share| match share.to {
+                Destination::Upstream(index) => Some(index),
                 Destination::Missing(_) => None,
             });
             // Several destinations have in common what stands beside them, so each goes by its name.
-            if let [(_, 1)] = forward.to.as_slice() {
-                used.extend(indices)
-            } else {
-                shared.extend(indices)
-            }
+            if rules::is_alone(&forward.to) { used.extend(indices) } else { shared.extend(indices) }
         }
         used.retain(|index| {
             let key = &plan.upstreams[*index].key;
@@ -97,12 +92,12 @@ fn route(route: &Route, plan: &Plan, inline: &Inline) -> Node {
     fields.push(("hosts".to_owned(), texts(route.hosts.iter().map(HostPattern::to_string))));
     fields.extend(served_on(route, plan));
     match route.rules.as_slice() {
-        [only] if only.name.is_empty() && only.path.is_any() && only.methods.is_empty() => {
-            fields.extend(action(&only.action, plan, inline));
+        [only] if only.name.is_empty() && only.condition == Condition::default() => {
+            fields.extend(rules::action(&only.action, plan, inline));
         }
-        rules => {
-            let rules = rules.iter().map(|one| rule(one, plan, inline)).collect();
-            fields.push(("rules".to_owned(), Node::List(rules)));
+        several => {
+            let several = several.iter().map(|one| rules::rule(one, plan, inline)).collect();
+            fields.push(("rules".to_owned(), Node::List(several)));
         }
     }
     Node::Map(fields)
@@ -123,87 +118,6 @@ fn served_on(route: &Route, plan: &Plan) -> Option<(String, Node)> {
         return Some(("ports".to_owned(), Node::List(ports)));
     }
     Some(("listeners".to_owned(), texts(served_on.iter().map(|listener| listener.name.clone()))))
-}
-
-fn rule(rule: &Rule, plan: &Plan, inline: &Inline) -> Node {
-    let mut fields = Fields::new();
-    if !rule.name.is_empty() {
-        fields.push(text("name", &rule.name));
-    }
-    let mut condition = Fields::new();
-    match &rule.path {
-        path if path.is_any() => {}
-        PathMatch::Exact(path) => {
-            condition.push(("path".to_owned(), Node::Map(vec![text("exact", path)])))
-        }
-        PathMatch::Prefix(path) => {
-            condition.push(("path".to_owned(), Node::Map(vec![text("prefix", path)])))
-        }
-    }
-    if !rule.methods.is_empty() {
-        condition.push(("methods".to_owned(), texts(rule.methods.iter().cloned())));
-    }
-    if !condition.is_empty() {
-        fields.push(("match".to_owned(), Node::Map(condition)));
-    }
-    fields.extend(action(&rule.action, plan, inline));
-    Node::Map(fields)
-}
-
-fn action(action: &Action, plan: &Plan, inline: &Inline) -> Fields {
-    let Action::Forward(forward) = action;
-    let Forward { to, timeout, retry, rewrite_host, request, response } = forward;
-    let mut fields = Fields::new();
-    let name = |destination: &Destination| match destination {
-        Destination::Upstream(index) => plan.upstreams[*index].key.name.clone(),
-        Destination::Missing(name) => name.clone(),
-    };
-    match to.as_slice() {
-        [(Destination::Upstream(index), 1)] if inline.0.contains(index) => {
-            let spec = &plan.upstreams[*index];
-            fields.push(text("to", url(spec)));
-            fields.extend(options(spec));
-        }
-        [(destination, 1)] => fields.push(text("to", name(destination))),
-        shares => {
-            let share = |(destination, weight): &(Destination, u32)| {
-                Node::Map(vec![text("to", name(destination)), number("weight", (*weight).into())])
-            };
-            fields.push(("split".to_owned(), Node::List(shares.iter().map(share).collect())));
-        }
-    }
-    fields.extend(timeout.map(|timeout| time("timeout", timeout)));
-    if *retry != Retry::default() {
-        fields.push((
-            "retries".to_owned(),
-            Node::Map(vec![number("attempts", retry.attempts.into())]),
-        ));
-    }
-    fields.extend(rewrite_host.as_ref().map(|host| text("host", host)));
-    let mut headers = Fields::new();
-    for (name, edits) in [("request", request), ("response", response)] {
-        if !edits.is_empty() {
-            headers.push((name.to_owned(), header_edits(edits)));
-        }
-    }
-    if !headers.is_empty() {
-        fields.push(("headers".to_owned(), Node::Map(headers)));
-    }
-    fields
-}
-
-fn header_edits(edits: &HeaderEdits) -> Node {
-    let mut fields = Fields::new();
-    for (name, lines) in [("set", &edits.set), ("add", &edits.add)] {
-        let line = |edit: &HeaderEdit| (edit.name.clone(), Node::Text(edit.value.clone()));
-        if !lines.is_empty() {
-            fields.push((name.to_owned(), Node::Map(lines.iter().map(line).collect())));
-        }
-    }
-    if !edits.remove.is_empty() {
-        fields.push(("remove".to_owned(), texts(edits.remove.iter().cloned())));
-    }
-    Node::Map(fields)
 }
 
 fn url(spec: &UpstreamSpec) -> String {

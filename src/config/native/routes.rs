@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::listeners::Listeners;
 use super::report::Report;
-use super::rules::{Context, read_rule};
+use super::rules::{ACTIONS, Context, read_rule};
 use super::shapes::{self, File};
 use super::upstreams::Upstreams;
 use crate::config::provenance::{Condition, Origin, Skipped};
@@ -156,10 +156,9 @@ impl Routes {
             }
         }
         let parts = [part.to_owned()];
-        let has_destination = rest.to.is_some() || rest.split.is_some();
         let faulty =
-            ["to", "split"].iter().any(|field| context.typed.faulty_at(&format!("{part}.{field}")));
-        if has_destination || faulty || written.rules.is_empty() {
+            ACTIONS.iter().any(|field| context.typed.faulty_at(&format!("{part}.{field}")));
+        if rest.has_action() || faulty || written.rules.is_empty() {
             let origin = context.report.origin(part, Condition::Absent);
             rules.extend(read_rule(&shapes::Rule::default(), &rest, &parts, &origin, context));
             origins.push(origin);

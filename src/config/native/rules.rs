@@ -8,12 +8,13 @@ use std::time::Duration;
 use super::report::{Parts, Report};
 use super::shapes::{self, File};
 use super::upstreams::{Faults, Upstreams, Written};
+use super::{answers, condition};
 use crate::config::Materials;
 use crate::config::provenance::Origin;
 use crate::config::typed::Typed;
+use crate::model::condition::is_token;
 use crate::model::{
-    Action, Authority, Destination, Forward, HeaderEdit, HeaderEdits, PathMatch, Retry, Rule,
-    duration,
+    Action, Authority, Destination, Forward, HeaderEdit, HeaderEdits, Retry, Rule, Share, duration,
 };
 
 /// What every step of reading a route needs.
@@ -23,6 +24,9 @@ pub(super) struct Context<'a, 'b> {
     pub upstreams: &'a mut Upstreams,
     pub report: &'a mut Report<'b>,
 }
+
+/// The fields that say what is done with a request.
+pub(super) const ACTIONS: [&str; 4] = ["to", "split", "redirect", "respond"];
 
 /// One rule, `parts` being where its fields may stand; `None`: its condition is not understood.
 pub(super) fn read_rule(
@@ -36,78 +40,69 @@ pub(super) fn read_rule(
     if parts.len() > 1 && context.typed.faulty_at(&at("match")) {
         return None;
     }
-    let condition = own.condition.clone().unwrap_or_default();
-    let path = read_path(&condition.path, &at("match.path"), context.report)?;
-    let methods = condition.methods.unwrap_or_default();
-    for (index, method) in methods.iter().enumerate() {
-        if !is_token(method) {
-            let field = at(&format!("match.methods[{index}]"));
-            context.report.error(
-                "EG081",
-                &field,
-                format!("\"{method}\" is no method, so the rule is left out"),
-                "write e.g. GET",
-            );
-            return None;
-        }
-    }
-    let faulty_to = ["to", "split"].iter().any(|field| context.typed.faulty_at(&at(field)));
+    let condition =
+        condition::read(own.condition.clone().unwrap_or_default(), &at("match"), context.report)?;
+    let faulty = ACTIONS.iter().any(|field| context.typed.faulty_at(&at(field)));
     let faults = Faults::of_rule(own, context.typed, parts);
     let rule = own.clone().or(rest);
     let name = rule.name.clone().unwrap_or_default();
     let written = Written { rule: &rule, parts: Parts(parts), faults, origin: origin.clone() };
-    let to = if faulty_to {
-        vec![(Destination::Missing("to".to_owned()), 1)]
-    } else {
-        destinations(&written, context)
+    let action = match faulty {
+        true => {
+            let missing = Destination::Missing("to".to_owned());
+            Action::Forward(Forward::new(missing))
+        }
+        false => action(&written, context),
     };
-    let report = &mut *context.report;
-    let timeout = rule.timeout.as_deref().and_then(|text| read_timeout(text, &written, report));
-    let attempts = rule.retries.as_ref().and_then(|retries| retries.attempts);
-    let headers = rule.headers.clone().unwrap_or_default();
-    let forward = Forward {
-        to,
-        timeout,
-        retry: attempts.map_or_else(Retry::default, |attempts| Retry { attempts }),
-        rewrite_host: rule.host.clone().and_then(|host| read_host(host, &written, report)),
-        request: edits(headers.request, "headers.request", &written, report),
-        response: edits(headers.response, "headers.response", &written, report),
-    };
-    Some(Rule { name, path, methods, action: Action::Forward(forward) })
+    Some(Rule { name, condition, action })
 }
 
-fn read_path(
-    path: &Option<shapes::Path>,
-    field: &str,
-    report: &mut Report<'_>,
-) -> Option<PathMatch> {
-    let any = PathMatch::Prefix("/".to_owned());
-    let (path, text) = match path {
-        None => return Some(any),
-        Some(shapes::Path { exact: Some(exact), prefix: None }) => {
-            (PathMatch::Exact(exact.clone()), exact)
-        }
-        Some(shapes::Path { exact: None, prefix: Some(prefix) }) => {
-            (PathMatch::Prefix(prefix.clone()), prefix)
-        }
-        Some(_) => {
-            let message = "it needs exact or prefix, and one of them only, so the rule is left out";
-            report.error("EG073", field, message, "write e.g. path: { prefix: /v2/ }");
-            return None;
-        }
-    };
-    if !text.starts_with('/') {
-        report.warning(
-            "EG070",
-            field,
-            format!("\"{text}\" does not begin with /, so it matches no path"),
-            format!("write /{text}"),
-        );
+/// What is done: the first of `redirect`, `respond` and a destination that is written.
+fn action(written: &Written<'_>, context: &mut Context<'_, '_>) -> Action {
+    let rule = written.rule;
+    let given = [
+        ("redirect", rule.redirect.is_some()),
+        ("respond", rule.respond.is_some()),
+        ("to", rule.to.is_some()),
+        ("split", rule.split.is_some()),
+    ];
+    let mut given = given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name);
+    if let (Some(taken), Some(other)) = (given.next(), given.next())
+        && taken != "to"
+    {
+        let field = context.report.field(written.parts, other);
+        let message = format!("{taken} stands beside it, so it is not in force");
+        context.report.error("EG073", &field, message, "keep one of them");
     }
-    Some(path)
+    let headers = rule.headers.clone().unwrap_or_default();
+    let report = &mut *context.report;
+    if let Some(redirect) = rule.redirect.clone() {
+        let response = edits(headers.response, "headers.response", written, report);
+        let field = report.field(written.parts, "redirect");
+        return Action::Redirect(answers::redirect(redirect, response, &field, report));
+    }
+    if let Some(respond) = rule.respond.clone() {
+        let response = edits(headers.response, "headers.response", written, report);
+        let field = report.field(written.parts, "respond");
+        return Action::Respond(answers::respond(respond, response, &field, report));
+    }
+    let to = destinations(written, context);
+    let report = &mut *context.report;
+    let attempts = rule.retries.as_ref().and_then(|retries| retries.attempts);
+    let rewrite = rule.rewrite.clone();
+    let rewrite_field = report.field(written.parts, "rewrite");
+    Action::Forward(Forward {
+        to,
+        timeout: rule.timeout.as_deref().and_then(|text| read_timeout(text, written, report)),
+        retry: attempts.map_or_else(Retry::default, |attempts| Retry { attempts }),
+        rewrite_host: rule.host.clone().and_then(|host| read_host(host, "host", written, report)),
+        rewrite_path: rewrite.and_then(|one| answers::rewrite(one, &rewrite_field, report)),
+        request: edits(headers.request, "headers.request", written, report),
+        response: edits(headers.response, "headers.response", written, report),
+    })
 }
 
-fn destinations(written: &Written<'_>, context: &mut Context<'_, '_>) -> Vec<(Destination, u32)> {
+fn destinations(written: &Written<'_>, context: &mut Context<'_, '_>) -> Vec<Share> {
     let report = &mut *context.report;
     let (rule, parts) = (written.rule, written.parts);
     let field = report.field(parts, "split");
@@ -133,17 +128,20 @@ fn destinations(written: &Written<'_>, context: &mut Context<'_, '_>) -> Vec<(De
         (Some(url), None) => {
             let field = report.field(parts, "to");
             refuse_options(url, written, report);
-            to.push((
-                context.upstreams.destination(url, &field, written, context.materials, report),
-                1,
-            ));
+            to.push(Share::whole(context.upstreams.destination(
+                url,
+                &field,
+                written,
+                context.materials,
+                report,
+            )));
         }
         (None, Some(shares)) => {
             to = shared(shares, &field, written, context);
         }
     }
     if to.is_empty() {
-        to.push((Destination::Missing("to".to_owned()), 1));
+        to.push(Share::whole(Destination::Missing("to".to_owned())));
     }
     to
 }
@@ -154,7 +152,7 @@ fn shared(
     field: &str,
     written: &Written<'_>,
     context: &mut Context<'_, '_>,
-) -> Vec<(Destination, u32)> {
+) -> Vec<Share> {
     let report = &mut *context.report;
     let mut to = Vec::new();
     for (index, share) in shares.iter().enumerate() {
@@ -171,11 +169,30 @@ fn shared(
         };
         if weight > 0 {
             refuse_options(url, written, report);
-            let field = format!("{field}.to");
-            to.push((
-                context.upstreams.destination(url, &field, written, context.materials, report),
+            let at = format!("{field}.to");
+            let destination =
+                context.upstreams.destination(url, &at, written, context.materials, report);
+            let part = &format!("split[{index}]");
+            let headers = share.headers.clone().unwrap_or_default();
+            let host = share.host.clone();
+            to.push(Share {
+                to: destination,
                 weight,
-            ));
+                rewrite_host: host
+                    .and_then(|host| read_host(host, &format!("{part}.host"), written, report)),
+                request: edits(
+                    headers.request,
+                    &format!("{part}.headers.request"),
+                    written,
+                    report,
+                ),
+                response: edits(
+                    headers.response,
+                    &format!("{part}.headers.response"),
+                    written,
+                    report,
+                ),
+            });
         }
     }
     if to.is_empty() {
@@ -212,11 +229,16 @@ fn read_timeout(text: &str, written: &Written<'_>, report: &mut Report<'_>) -> O
     }
 }
 
-fn read_host(host: String, written: &Written<'_>, report: &mut Report<'_>) -> Option<String> {
+fn read_host(
+    host: String,
+    field: &str,
+    written: &Written<'_>,
+    report: &mut Report<'_>,
+) -> Option<String> {
     if Authority::parse(host.as_bytes()).is_some() {
         return Some(host);
     }
-    let field = report.field(written.parts, "host");
+    let field = report.field(written.parts, field);
     report.error(
         "EG081",
         &field,
@@ -276,10 +298,4 @@ fn check_header(name: &str, value: &str, field: &str, report: &mut Report<'_>) -
         return true;
     }
     false
-}
-
-/// A token of RFC 9110, section 5.6.2.
-fn is_token(text: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty() && text.bytes().all(allowed)
 }

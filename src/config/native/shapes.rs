@@ -44,6 +44,9 @@ pub(super) struct Route {
     pub rules: Vec<Rule>,
     pub to: Option<String>,
     pub split: Option<Vec<Share>>,
+    pub redirect: Option<Redirect>,
+    pub respond: Option<Respond>,
+    pub rewrite: Option<Rewrite>,
     pub timeout: Option<String>,
     pub retries: Option<Retries>,
     pub host: Option<String>,
@@ -70,6 +73,12 @@ pub(super) struct Rule {
     pub to: Option<String>,
     /// Several destinations by weight, in place of `to`.
     pub split: Option<Vec<Share>>,
+    /// Answers with another place to ask at, in place of `to`.
+    pub redirect: Option<Redirect>,
+    /// Answers with what is written here, in place of `to`.
+    pub respond: Option<Respond>,
+    /// What the path becomes.
+    pub rewrite: Option<Rewrite>,
     pub timeout: Option<String>,
     pub retries: Option<Retries>,
     /// The Host to send in place of the client's.
@@ -109,20 +118,90 @@ pub(super) struct Upstream {
 pub(super) struct Share {
     pub to: Option<String>,
     pub weight: Option<u32>,
+    /// As beside `to`, for this share alone.
+    pub host: Option<String>,
+    /// As beside `to`, for this share alone; they are made first.
+    pub headers: Option<Headers>,
 }
 
+/// What is asked of a request; all of it must hold.
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Match {
     pub path: Option<Path>,
+    /// Any of these.
     pub methods: Option<Vec<String>>,
+    pub headers: Option<Vec<Header>>,
+    pub query: Option<Vec<Parameter>>,
 }
 
+/// The path without its query, by one of the first three.
 #[derive(Debug, Default, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Path {
     pub exact: Option<String>,
+    /// `/api` also takes `/apifoo`.
     pub prefix: Option<String>,
+    /// For the whole path, in RE2's syntax.
+    pub regex: Option<String>,
+    pub ignore_case: Option<bool>,
+}
+
+/// A header line by its name, or `:authority`, `:method`, `:path`, `:scheme`. Without exact, prefix and
+/// regex: it is there.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Header {
+    pub name: Option<String>,
+    pub exact: Option<String>,
+    pub prefix: Option<String>,
+    pub regex: Option<String>,
+    /// The opposite.
+    pub not: Option<bool>,
+}
+
+/// A parameter of the query. Without exact, prefix and regex: it is there.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Parameter {
+    pub name: Option<String>,
+    pub exact: Option<String>,
+    pub prefix: Option<String>,
+    pub regex: Option<String>,
+}
+
+/// Another place to ask at; what is not given is the request's own.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Redirect {
+    /// Default: 301.
+    pub status: Option<u16>,
+    pub scheme: Option<String>,
+    pub host: Option<String>,
+    pub port: Option<u16>,
+    /// With a `?` in it, in place of the query too.
+    pub path: Option<String>,
+}
+
+/// An answer; its body is text, or in base64.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Respond {
+    /// Default: 200.
+    pub status: Option<u16>,
+    pub body: Option<String>,
+    pub base64: Option<String>,
+}
+
+/// What a path becomes: either way the query stays.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Rewrite {
+    /// In place of what `match.path` took: the prefix, or the whole path.
+    pub matched: Option<String>,
+    /// Each match of this, in RE2's syntax, becomes `with`, which may name groups: `\1`.
+    pub regex: Option<String>,
+    pub with: Option<String>,
 }
 
 #[derive(Debug, Default, Clone, Deserialize)]
@@ -201,6 +280,9 @@ impl Route {
             condition: None,
             to: self.to.clone(),
             split: self.split.clone(),
+            redirect: self.redirect.clone(),
+            respond: self.respond.clone(),
+            rewrite: self.rewrite.clone(),
             timeout: self.timeout.clone(),
             retries: self.retries.clone(),
             host: self.host.clone(),
@@ -221,16 +303,17 @@ impl Route {
 impl Rule {
     /// This rule, with what stands beside `rules` for everything that it does not say itself.
     pub(super) fn or(self, rest: &Rule) -> Rule {
-        let has_destination = self.to.is_some() || self.split.is_some();
-        let (to, split) = match has_destination {
-            true => (self.to, self.split),
-            false => (rest.to.clone(), rest.split.clone()),
-        };
+        // What is done is said as a whole: the rest's `to` must not stand beside its own `redirect`.
+        let nothing = Rule::default();
+        let other = if self.has_action() { &nothing } else { rest };
         Rule {
             name: self.name,
             condition: self.condition,
-            to,
-            split,
+            to: self.to.or_else(|| other.to.clone()),
+            split: self.split.or_else(|| other.split.clone()),
+            redirect: self.redirect.or_else(|| other.redirect.clone()),
+            respond: self.respond.or_else(|| other.respond.clone()),
+            rewrite: self.rewrite.or_else(|| rest.rewrite.clone()),
             timeout: self.timeout.or_else(|| rest.timeout.clone()),
             retries: self.retries.or_else(|| rest.retries.clone()),
             host: self.host.or_else(|| rest.host.clone()),
@@ -245,6 +328,14 @@ impl Rule {
             endpoints: self.endpoints.or_else(|| rest.endpoints.clone()),
             no_endpoints: self.no_endpoints.or_else(|| rest.no_endpoints.clone()),
         }
+    }
+
+    /// Whether it says what is done with a request.
+    pub(super) fn has_action(&self) -> bool {
+        self.to.is_some()
+            || self.split.is_some()
+            || self.redirect.is_some()
+            || self.respond.is_some()
     }
 
     /// Whether it says anything about how its destination is called.

@@ -4,10 +4,10 @@ use super::{Question, Story, Walk};
 use crate::config::Outcome;
 use crate::inspect::View;
 use crate::inspect::problems;
-use crate::inspect::show::{condition, served_on};
-use crate::model::{Authority, Forward, HeaderEdits, Listener, Rule, Security, duration};
-use crate::snapshot::{self, Found, Onward};
-use crate::wire::Head;
+use crate::inspect::show::{condition, field_match, query_match, served_on};
+use crate::model::{Authority, HeaderEdits, Listener, PathRewrite, Rule, Security, duration};
+use crate::snapshot::condition::{Unmet, check};
+use crate::snapshot::{self, Asked, Found};
 
 /// Hosts, rules or objects that are named in one place; the others are counted.
 const NAMED_MAX: usize = 12;
@@ -40,7 +40,7 @@ pub(super) fn listener(walk: &Walk<'_>, story: &mut Story) {
 pub(super) fn chosen(
     walk: &Walk<'_>,
     authority: &Authority,
-    head: &Head,
+    asked: Asked<'_>,
     found: Option<&Found<'_>>,
     story: &mut Story,
 ) -> Option<Taken> {
@@ -58,7 +58,7 @@ pub(super) fn chosen(
     story.step("virtual host").line(line);
     let Some(rule) = found.rule else {
         let declined = route.rules.iter().enumerate().map(|(index, rule)| {
-            format!("rule {} of {}: {}", index + 1, route.rules.len(), why_not(rule, head))
+            format!("rule {} of {}: {}", index + 1, route.rules.len(), why_not(rule, asked))
         });
         let declined: Vec<String> = declined.take(NAMED_MAX).collect();
         let line = match declined.is_empty() {
@@ -73,7 +73,8 @@ pub(super) fn chosen(
     let origin =
         walk.view.compiled.provenance.routes.get(number).and_then(|rules| rules.get(index));
     let from = origin.map(|origin| story.origin(origin));
-    let mut line = format!("{} of {}: {}", index + 1, route.rules.len(), condition(&rule.plan));
+    let mut line =
+        format!("{} of {}: {}", index + 1, route.rules.len(), condition(&rule.plan.condition));
     if !rule.plan.name.is_empty() {
         line.push_str(&format!(", named {}", rule.plan.name));
     }
@@ -109,7 +110,7 @@ fn nobody_answers(walk: &Walk<'_>, host: &str, story: &mut Story) {
 }
 
 /// The rules that were asked first, and why each declined.
-pub(super) fn rules_before(walk: &Walk<'_>, taken: Taken, head: &Head, story: &mut Story) {
+pub(super) fn rules_before(walk: &Walk<'_>, taken: Taken, asked: Asked<'_>, story: &mut Story) {
     let route = &walk.view.compiled.plan.routes[taken.route];
     let origins = walk.view.compiled.provenance.routes.get(taken.route);
     let mut lines = Vec::new();
@@ -119,7 +120,7 @@ pub(super) fn rules_before(walk: &Walk<'_>, taken: Taken, head: &Head, story: &m
         lines.push(format!(
             "rule {}: {}{}",
             index + 1,
-            why_not(rule, head),
+            why_not(rule, asked),
             from.unwrap_or_default()
         ));
     }
@@ -130,39 +131,65 @@ pub(super) fn rules_before(walk: &Walk<'_>, taken: Taken, head: &Head, story: &m
 }
 
 /// The part of a rule's condition that a request does not fulfil.
-fn why_not(rule: &Rule, head: &Head) -> String {
-    let path = String::from_utf8_lossy(head.path());
-    let wants = condition(rule);
-    match rule.path.matches(head.path()) {
-        false => format!("{wants} does not match the path {path}"),
-        true => {
-            format!("{wants} does not take the method {}", String::from_utf8_lossy(head.method()))
+fn why_not(rule: &Rule, asked: Asked<'_>) -> String {
+    let wants = condition(&rule.condition);
+    let text = String::from_utf8_lossy;
+    match check(&rule.condition, asked) {
+        Err(Unmet::Path) => {
+            format!("{wants} does not match the path {}", text(asked.head.path()))
         }
+        Err(Unmet::Method) => {
+            format!("{wants} does not take the method {}", text(asked.head.method()))
+        }
+        Err(Unmet::Field(field)) => {
+            format!("{wants} is not fulfilled: {} does not hold", field_match(field))
+        }
+        Err(Unmet::Query(query)) => {
+            format!("{wants} is not fulfilled: {} does not hold", query_match(query))
+        }
+        Ok(()) => format!("{wants} would take it"),
     }
 }
 
 /// How the rule carries a request with this Host.
 pub(super) fn forwarding(rule: &snapshot::Rule, host: &str, story: &mut Story) {
-    let Forward { timeout, retry, rewrite_host, request, response, .. } = rule.forward();
-    let default_port_goes = rule.onward.iter().any(|(onward, _)| match onward {
-        Onward::Upstream(upstream) => {
+    let Some(forward) = rule.plan.action.forward() else { return };
+    let default_port_goes = rule.onward.iter().any(|onward| match &onward.to {
+        snapshot::Destination::Upstream(upstream) => {
             upstream.key.security != Security::Plain && upstream.key.port == 443
         }
-        Onward::Missing(_) => false,
+        snapshot::Destination::Missing(_) => false,
     });
     let bare = [":443", ":80"].into_iter().find_map(|port| host.strip_suffix(port));
     let step = story.step("forwarding");
-    let timeout = timeout.map_or_else(|| "none".to_owned(), duration::format);
-    step.line(format!("timeout {timeout}, further attempts {}", retry.attempts));
-    step.line(match (rewrite_host, bare) {
+    let timeout = forward.timeout.map_or_else(|| "none".to_owned(), duration::format);
+    step.line(format!("timeout {timeout}, further attempts {}", forward.retry.attempts));
+    step.line(match (&forward.rewrite_host, bare) {
         (Some(host), _) => format!("Host becomes {host}"),
         (None, Some(bare)) if default_port_goes => {
             format!("Host becomes {bare}: a default port is dropped over TLS")
         }
         (None, _) => format!("Host stays {host}"),
     });
-    for (what, edits) in [("request", request), ("response", response)] {
+    match &forward.rewrite_path {
+        None => {}
+        Some(PathRewrite::Matched(with)) => {
+            step.line(format!("the part of the path that was matched becomes {with}"));
+        }
+        Some(PathRewrite::Regex(one)) => {
+            step.line(format!("the path is rewritten: {} becomes {}", one.as_str(), one.with()));
+        }
+    }
+    for (what, edits) in [("request", &forward.request), ("response", &forward.response)] {
         step.lines(edit_lines(what, edits));
+    }
+    for share in &forward.to {
+        if let (None, Some(host)) = (&forward.rewrite_host, &share.rewrite_host) {
+            step.line(format!("Host becomes {host} for one destination"));
+        }
+        for (what, edits) in [("request", &share.request), ("response", &share.response)] {
+            step.lines(edit_lines(what, edits));
+        }
     }
 }
 

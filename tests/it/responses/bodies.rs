@@ -1,6 +1,6 @@
 //! Bodies: whole, cut short, malformed, and what comes behind them.
 
-use super::case::{Ask, Case, Then, cut, lost, whole};
+use super::case::{Ask, Case, Then, cut, lost, refused, whole};
 
 #[rustfmt::skip] // a table reads best as one
 pub fn cases() -> Vec<Case> {
@@ -101,6 +101,6 @@ pub fn tls_cases() -> Vec<Case> {
         whole("a whole body and the end of TCP alone", "HTTP/1.1 200 OK|Content-Length: 2||ok", 200, "ok").then(Then::Vanishes).dropped(),
         whole("whole chunks and the end of TCP alone", "HTTP/1.1 200 OK|Transfer-Encoding: chunked||2|ok|0||", 200, "ok").then(Then::Vanishes).dropped(),
         lost("nothing but the end of TCP alone", "", Then::Vanishes),
-        lost("half a head and the end of TCP alone", "HTTP/1.1 200 OK|Content-", Then::Vanishes),
+        refused("half a head and the end of TCP alone", "HTTP/1.1 200 OK|Content-").then(Then::Vanishes),
     ]
 }

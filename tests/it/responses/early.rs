@@ -23,6 +23,6 @@ pub fn cases() -> Vec<Case> {
         refused("an early switch of protocols", "HTTP/1.1 101 Switching Protocols|Connection: Upgrade|Upgrade: websocket||").ask(Ask::Upload).early().closed(),
         lost("an early end", "", Then::Ends).ask(Ask::Upload).early().closed(),
         lost("an early reset", "", Then::Resets).ask(Ask::Upload).early().closed(),
-        lost("an early half of a head", "HTTP/1.1 200", Then::Ends).ask(Ask::Upload).early().closed(),
+        refused("an early half of a head", "HTTP/1.1 200").then(Then::Ends).ask(Ask::Upload).early().closed(),
     ]
 }

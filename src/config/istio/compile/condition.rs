@@ -1,6 +1,6 @@
 //! Conditions of a route: where they apply, and what they ask of a request.
 //!
-//! A condition that cannot be expressed yet takes its rule out: a rule never matches more than it
+//! A condition that cannot be understood takes its rule out: a rule never matches more than it
 //! says. Source: istio `core/route/route.go:TranslateRouteMatch`, `sourceMatchHTTP`.
 
 use super::gateway::OpenServer;
@@ -8,7 +8,7 @@ use super::names::{self, MESH};
 use super::object::Report;
 use crate::config::istio::virtual_service::{HttpMatch, StringMatch};
 use crate::config::{Identity, Severity};
-use crate::model::PathMatch;
+use crate::model::{Condition, Field, FieldMatch, PathMatch, Pattern, QueryMatch, TextMatch};
 
 /// Whether a condition holds for a server at all, before any request is seen.
 pub enum Applies {
@@ -71,64 +71,103 @@ pub fn is_mesh_only(condition: &HttpMatch) -> bool {
     !condition.gateways.is_empty() && condition.gateways.iter().all(|name| name == MESH)
 }
 
-/// What is asked of a request: path and methods. `None`: it cannot be expressed, and is reported.
-pub fn compile(
-    condition: &HttpMatch,
-    field: &str,
-    report: &mut Report<'_>,
-) -> Option<(PathMatch, Vec<String>)> {
-    let mut expressible = true;
-    for (name, present) in [
-        ("scheme", condition.scheme.is_some()),
-        ("authority", condition.authority.is_some()),
-        ("headers", !condition.headers.is_empty()),
-        ("queryParams", !condition.query_params.is_empty()),
-        ("withoutHeaders", !condition.without_headers.is_empty()),
-        ("ignoreUriCase", condition.ignore_uri_case),
-    ] {
-        if present {
-            expressible = false;
-            report.unsupported(Severity::Error, &format!("{field}.{name}"), "the rule is left out");
-        }
-    }
-    if !condition.stat_prefix.is_empty() {
+/// What is asked of a request; `None`: something cannot be understood, and all of that is reported.
+pub fn compile(asked: &HttpMatch, field: &str, report: &mut Report<'_>) -> Option<Condition> {
+    if !asked.stat_prefix.is_empty() {
         report.unsupported(Severity::Warning, &format!("{field}.statPrefix"), "it is not in force");
     }
-    let path = match &condition.uri {
-        None => Some(PathMatch::Prefix("/".to_owned())),
-        Some(uri) => path(uri, &format!("{field}.uri"), report),
-    };
-    let methods = match &condition.method {
-        None => Some(Vec::new()),
-        Some(method) => methods(method, &format!("{field}.method"), report),
-    };
-    Some((path?, methods?)).filter(|_| expressible)
+    let mut condition = Condition::default();
+    let mut understood = true;
+    match path(asked, &format!("{field}.uri"), report) {
+        Some(path) => condition.path = path,
+        None => understood = false,
+    }
+    for (name, wanted, part) in [
+        ("method", &asked.method, Field::Method),
+        ("authority", &asked.authority, Field::Authority),
+        ("scheme", &asked.scheme, Field::Scheme),
+    ] {
+        let Some(wanted) = wanted else { continue };
+        match (text(wanted, &format!("{field}.{name}"), report), part) {
+            (None, _) => understood = false,
+            (Some(TextMatch::Present), _) => {}
+            (Some(TextMatch::Exact(method)), Field::Method) => condition.methods.push(method),
+            (Some(text), field) => {
+                condition.fields.push(FieldMatch { field, text, inverted: false });
+            }
+        }
+    }
+    for (list, wanted, inverted) in
+        [("headers", &asked.headers, false), ("withoutHeaders", &asked.without_headers, true)]
+    {
+        for (name, wanted) in wanted {
+            let at = format!("{field}.{list}.{name}");
+            match header(name, wanted, &at, report) {
+                Some((field, text)) => condition.fields.push(FieldMatch { field, text, inverted }),
+                None => understood = false,
+            }
+        }
+    }
+    for (name, wanted) in &asked.query_params {
+        match text(wanted, &format!("{field}.queryParams.{name}"), report) {
+            Some(text) => condition.query.push(QueryMatch { name: name.clone(), text }),
+            None => understood = false,
+        }
+    }
+    Some(condition).filter(|_| understood)
 }
 
-fn path(uri: &StringMatch, field: &str, report: &mut Report<'_>) -> Option<PathMatch> {
+fn path(asked: &HttpMatch, field: &str, report: &mut Report<'_>) -> Option<PathMatch> {
+    let Some(uri) = &asked.uri else { return Some(Condition::default().path) };
     match (&uri.exact, &uri.prefix, &uri.regex) {
-        (Some(exact), None, None) => Some(PathMatch::Exact(exact.clone())),
-        (None, Some(prefix), None) if !prefix.is_empty() => Some(PathMatch::Prefix(prefix.clone())),
-        (None, None, Some(regex)) if regex == ".*" => Some(PathMatch::Prefix("/".to_owned())),
-        (None, None, Some(_)) => {
-            report.unsupported(Severity::Error, &format!("{field}.regex"), "the rule is left out");
-            None
+        (Some(exact), None, None) if asked.ignore_uri_case => {
+            Some(PathMatch::ExactAnyCase(exact.clone()))
         }
+        (Some(exact), None, None) => Some(PathMatch::Exact(exact.clone())),
+        (None, Some(prefix), None) if prefix.is_empty() => one_way(field, report),
+        (None, Some(prefix), None) if asked.ignore_uri_case => {
+            Some(PathMatch::PrefixAnyCase(prefix.clone()))
+        }
+        (None, Some(prefix), None) => Some(PathMatch::Prefix(prefix.clone())),
+        (None, None, Some(regex)) => pattern(regex, field, report).map(PathMatch::Regex),
         _ => one_way(field, report),
     }
 }
 
-fn methods(method: &StringMatch, field: &str, report: &mut Report<'_>) -> Option<Vec<String>> {
-    match (&method.exact, &method.prefix, &method.regex) {
-        (Some(exact), None, None) if !exact.is_empty() => Some(vec![exact.clone()]),
-        (None, None, Some(regex)) if regex == ".*" => Some(Vec::new()),
-        (None, Some(_), None) | (None, None, Some(_)) => {
-            let kind = if method.prefix.is_some() { "prefix" } else { "regex" };
-            report.unsupported(Severity::Error, &format!("{field}.{kind}"), "the rule is left out");
-            None
-        }
+fn header(
+    name: &str,
+    wanted: &StringMatch,
+    field: &str,
+    report: &mut Report<'_>,
+) -> Option<(Field, TextMatch)> {
+    let text = text(wanted, field, report);
+    let Some(part) = Field::named(name) else {
+        let message = format!("\"{name}\" is no header name; the rule is left out");
+        report.fault("EG081", Severity::Error, field, message, "write letters, digits and dashes");
+        return None;
+    };
+    Some((part, text?))
+}
+
+/// A condition on a text; nothing at all, and the expression `*`, are Istio's words for "whatever it says".
+fn text(wanted: &StringMatch, field: &str, report: &mut Report<'_>) -> Option<TextMatch> {
+    match (&wanted.exact, &wanted.prefix, &wanted.regex) {
+        (None, None, None) => Some(TextMatch::Present),
+        (Some(exact), None, None) => Some(TextMatch::Exact(exact.clone())),
+        (None, Some(prefix), None) => Some(TextMatch::Prefix(prefix.clone())),
+        (None, None, Some(regex)) if regex == "*" => Some(TextMatch::Present),
+        (None, None, Some(regex)) => pattern(regex, field, report).map(TextMatch::Regex),
         _ => one_way(field, report),
     }
+}
+
+fn pattern(regex: &str, field: &str, report: &mut Report<'_>) -> Option<Pattern> {
+    let wrong = |why| {
+        let message = format!("{why}; the rule is left out");
+        let fix = "write RE2's syntax; it must match the whole text";
+        report.fault("EG081", Severity::Error, &format!("{field}.regex"), message, fix);
+    };
+    Pattern::parse(regex).map_err(wrong).ok()
 }
 
 fn one_way<T>(field: &str, report: &mut Report<'_>) -> Option<T> {

@@ -7,29 +7,45 @@ use std::collections::BTreeMap;
 
 use super::object::Report;
 use crate::config::Severity;
-use crate::config::istio::virtual_service::HeaderOperations;
-use crate::model::{Authority, Forward, HeaderEdit, HeaderEdits};
+use crate::config::istio::virtual_service::{HeaderOperations, Headers};
+use crate::model::{Authority, HeaderEdit, HeaderEdits, Share};
 
-/// Adds the edits written at `field` to what is carried; a set Host is a rewrite.
-pub fn edit(
-    forward: &mut Forward,
-    request: Option<&HeaderOperations>,
-    response: Option<&HeaderOperations>,
-    field: &str,
-    report: &mut Report<'_>,
-) {
-    if let Some(operations) = request {
-        let at = format!("{field}.request");
-        for (name, value) in &operations.set {
-            if is_host(name) {
-                rewrite_host(forward, value, &format!("{at}.set.{name}"), report);
-            }
+/// The edits of both heads; a set Host is a rewrite.
+#[derive(Default)]
+pub struct Edits {
+    pub request: HeaderEdits,
+    pub response: HeaderEdits,
+    pub rewrite_host: Option<String>,
+}
+
+impl Edits {
+    /// Those of the only destination follow the route's own, as in Istio's `processDestination`.
+    pub fn extend(&mut self, share: Share) {
+        for (own, more) in
+            [(&mut self.request, share.request), (&mut self.response, share.response)]
+        {
+            own.remove.extend(more.remove);
+            own.set.extend(more.set);
+            own.add.extend(more.add);
         }
-        edits(&mut forward.request, operations, &at, report);
+        self.rewrite_host = share.rewrite_host.or(self.rewrite_host.take());
     }
-    if let Some(operations) = response {
-        edits(&mut forward.response, operations, &format!("{field}.response"), report);
+}
+
+/// The edits written at `field`.
+pub fn compile(written: &Headers, field: &str, report: &mut Report<'_>) -> Edits {
+    let mut compiled = Edits::default();
+    if let Some(operations) = &written.request {
+        let at = format!("{field}.request");
+        for (name, value) in operations.set.iter().filter(|(name, _)| is_host(name)) {
+            compiled.rewrite_host = host(value, &format!("{at}.set.{name}"), report);
+        }
+        edits(&mut compiled.request, operations, &at, report);
     }
+    if let Some(operations) = &written.response {
+        edits(&mut compiled.response, operations, &format!("{field}.response"), report);
+    }
+    compiled
 }
 
 fn edits(
@@ -99,15 +115,13 @@ fn is_host(name: &str) -> bool {
     name.eq_ignore_ascii_case("host") || name == ":authority"
 }
 
-/// Puts a host, with or without port, in place of the client's.
-pub fn rewrite_host(forward: &mut Forward, authority: &str, field: &str, report: &mut Report<'_>) {
-    match Authority::parse(authority.as_bytes()) {
-        Some(_) => forward.rewrite_host = Some(authority.to_owned()),
-        None => {
-            let message = format!(
-                "\"{authority}\" is not a host, with or without a port; the Host stays as it is"
-            );
-            report.fault("EG081", Severity::Error, field, message, "write the name alone");
-        }
+/// A host, with or without a port, that takes the place of another.
+pub fn host(authority: &str, field: &str, report: &mut Report<'_>) -> Option<String> {
+    if Authority::parse(authority.as_bytes()).is_some() {
+        return Some(authority.to_owned());
     }
+    let message =
+        format!("\"{authority}\" is not a host, with or without a port; the Host stays as it is");
+    report.fault("EG081", Severity::Error, field, message, "write the name alone");
+    None
 }

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use super::action::Use;
 use super::destination_rule::Rules;
+use super::destinations::Use;
 use super::names;
 use super::object::Report;
 use super::service_entry::{NO_LABELS, Service};

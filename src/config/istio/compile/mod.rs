@@ -4,8 +4,10 @@
 //! The only place that knows Istio's rules, a file per object. Nothing here reads files or sockets.
 
 mod action;
+mod answers;
 mod condition;
 mod destination_rule;
+mod destinations;
 mod gateway;
 mod headers;
 mod lint;

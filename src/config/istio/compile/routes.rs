@@ -12,7 +12,7 @@ use super::upstreams::Known;
 use super::virtual_service::{Rules, Site, Virtual};
 use crate::config::provenance::{Origin, Skipped};
 use crate::config::{Compiled, Identity};
-use crate::model::{Action, HostPattern, Route, Rule};
+use crate::model::{HostPattern, Route, Rule};
 
 /// The contributions of objects to one host, in order, as indices.
 type Share = SmallVec<[usize; 2]>;
@@ -121,7 +121,7 @@ impl Table {
                 share.iter().flat_map(|index| self.contributions[*index].rules.iter().cloned());
             // Rules for every request go last, so that a later object's rules are reached.
             let (last, first): (Vec<_>, Vec<_>) =
-                parts.partition(|(rule, _)| takes_everything(rule));
+                parts.partition(|(rule, _)| rule.condition.is_any());
             let (rules, origins): (Vec<Rule>, Vec<Origin>) = first.into_iter().chain(last).unzip();
             let name = hosts.first().map_or_else(String::new, |host| virtual_host(host, port));
             compiled.plan.routes.push(Route { name, listeners: vec![listener], hosts, rules });
@@ -136,9 +136,4 @@ fn virtual_host(host: &HostPattern, port: u16) -> String {
         HostPattern::Exact(host) if host.as_str().contains(':') => format!("[{host}]:{port}"),
         host => format!("{host}:{port}"),
     }
-}
-
-fn takes_everything(rule: &Rule) -> bool {
-    let Action::Forward(_) = rule.action;
-    rule.path.is_any() && rule.methods.is_empty()
 }

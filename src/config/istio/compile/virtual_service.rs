@@ -6,8 +6,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::action::{self, Use};
+use super::action;
 use super::condition::{self, Applies};
+use super::destinations::Use;
 use super::gateway::{Gateways, OpenServer, Selected};
 use super::names::{self, MESH, Normal, Visibility};
 use super::object::{Object, Report};
@@ -15,7 +16,7 @@ use super::upstreams::Known;
 use crate::config::istio::virtual_service::{HttpMatch, HttpRoute, VirtualService};
 use crate::config::provenance::{Condition, Origin, Skipped};
 use crate::config::{Document, Identity, Severity, misspelt};
-use crate::model::{Action, Forward, HostPattern, PathMatch, Rule};
+use crate::model::{self, Action, HostPattern, Rule};
 
 mod remarks;
 
@@ -310,17 +311,17 @@ impl Virtual<'_> {
         &mut self,
         route: &HttpRoute,
         field: &str,
-        condition: &HttpMatch,
+        written: &HttpMatch,
         origin: Origin,
         site: Site<'_>,
-        action: &mut Option<(Forward, Vec<Use>)>,
+        action: &mut Option<(Action, Vec<Use>)>,
         rules: &mut Rules,
     ) {
         let Site { server, known, identity } = site;
         let at = origin.field.clone();
         let namespace = self.object.namespace();
         if let Applies::NotHere { field: decided, reason } =
-            condition::applies(condition, server, namespace, identity)
+            condition::applies(written, server, namespace, identity)
         {
             return rules.skipped.push(self.skipped(&format!("{at}.{decided}"), server, reason));
         }
@@ -330,38 +331,28 @@ impl Virtual<'_> {
             report.tell("EG070", Severity::Warning, &at, message.clone(), "move it further up");
             return rules.skipped.push(self.skipped(&at, server, message));
         }
-        let Some((path, methods)) = condition::compile(condition, &at, report) else {
+        let Some(condition) = condition::compile(written, &at, report) else {
             rules.left_out += 1;
-            let reason = "the condition is not supported yet".to_owned();
+            let reason = "the condition cannot be understood".to_owned();
             return rules.skipped.push(self.skipped(&at, server, reason));
         };
         let compiled = || action::compile(route, field, server.port, known, report);
-        let forward = action.get_or_insert_with(compiled).0.clone();
-        let name = match (route.name.as_str(), condition.name.as_str()) {
+        let action = action.get_or_insert_with(compiled).0.clone();
+        let name = match (route.name.as_str(), written.name.as_str()) {
             (name, "") => name.to_owned(),
             (name, part) => format!("{name}.{part}"),
         };
-        self.report_same_condition(&at, &path, &methods, rules);
-        if path.is_any() && methods.is_empty() {
+        self.report_same_condition(&at, &condition, rules);
+        if condition.is_any() {
             rules.ended_by = Some(at);
         }
-        rules.rules.push((Rule { name, path, methods, action: Action::Forward(forward) }, origin));
+        rules.rules.push((Rule { name, condition, action }, origin));
     }
 
     /// Says when an earlier rule has the very same condition, so that this one is never reached.
-    fn report_same_condition(
-        &mut self,
-        at: &str,
-        path: &PathMatch,
-        methods: &[String],
-        rules: &Rules,
-    ) {
-        let same = rules
-            .rules
-            .iter()
-            .rev()
-            .take(100)
-            .find(|(rule, _)| rule.path == *path && rule.methods == methods);
+    fn report_same_condition(&mut self, at: &str, condition: &model::Condition, rules: &Rules) {
+        let same =
+            rules.rules.iter().rev().take(100).find(|(rule, _)| rule.condition == *condition);
         if let Some((_, origin)) = same {
             let message = format!("never reached: {} has the same condition", origin.field);
             self.object.report.tell("EG070", Severity::Warning, at, message, "remove one of them");

@@ -10,8 +10,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    Balance, HeaderEdit, HeaderEdits, Host, HostPattern, Listener, PathMatch, Policy, Protocol,
-    Retry, Route, Rule, Target, TlsSpec, UpstreamKey,
+    Action, Balance, Condition, Field, FieldMatch, Forward, HeaderEdit, HeaderEdits, Host,
+    HostPattern, Listener, PathMatch, PathRewrite, Pattern, Policy, Protocol, QueryMatch, Redirect,
+    Respond, Retry, Route, Rule, Share, Substitution, Target, TextMatch, TlsSpec, UpstreamKey,
 };
 
 fn host() -> impl Strategy<Value = Host> {
@@ -170,49 +171,106 @@ fn edits() -> impl Strategy<Value = HeaderEdits> {
     })
 }
 
-fn rule(upstreams: usize) -> impl Strategy<Value = Rule> {
-    let destination = prop_oneof![
-        8 => (0..upstreams).prop_map(Destination::Upstream),
-        1 => "missing-[a-z]{1,4}".prop_map(Destination::Missing),
-    ];
-    let to = prop_oneof![
-        3 => destination.clone().prop_map(|destination| vec![(destination, 1)]),
-        1 => vec((destination, 1u32..100), 1..3),
-    ];
+fn pattern_text() -> impl Strategy<Value = Pattern> {
+    const TEXTS: [&str; 4] = [".*", "/v[0-9]+/.*", "(?i)a|b", r"\d{2,3}: 'x' #"];
+    prop::sample::select(&TEXTS[..]).prop_map(|text| Pattern::parse(text).expect("valid"))
+}
+
+fn text_match() -> impl Strategy<Value = TextMatch> {
+    prop_oneof![
+        Just(TextMatch::Present),
+        awkward().prop_map(TextMatch::Exact),
+        "[ -~]{0,8}".prop_map(TextMatch::Prefix),
+        pattern_text().prop_map(TextMatch::Regex),
+    ]
+}
+
+fn condition() -> impl Strategy<Value = Condition> {
     let path = prop_oneof![
         Just(PathMatch::Prefix("/".to_owned())),
         "/[ -~]{0,8}".prop_map(PathMatch::Prefix),
         "/[ -~]{0,8}".prop_map(PathMatch::Exact),
+        "/[ -~]{0,8}".prop_map(PathMatch::PrefixAnyCase),
+        "/[ -~]{0,8}".prop_map(PathMatch::ExactAnyCase),
+        pattern_text().prop_map(PathMatch::Regex),
     ];
-    let rewrite =
-        option::of(prop_oneof![Just("api.example.com".to_owned()), Just("[::1]:8443".to_owned())]);
-    let name = prop_oneof![Just(String::new()), awkward()];
-    (
-        name,
-        path,
-        vec("[A-Z]{1,6}", 0..3),
-        to,
-        option::of(duration()),
-        0u32..5,
-        rewrite,
-        edits(),
+    let names = prop::sample::select(&["x-a", "Host", ":scheme", ":method", ":path"][..]);
+    let field = (names, text_match(), prop::bool::ANY).prop_map(|(name, text, inverted)| {
+        FieldMatch { field: Field::named(name).expect("a name"), text, inverted }
+    });
+    let query = (awkward(), text_match()).prop_map(|(name, text)| QueryMatch { name, text });
+    (path, vec("[A-Z]{1,6}", 0..3), vec(field, 0..3), vec(query, 0..3))
+        .prop_map(|(path, methods, fields, query)| Condition { path, methods, fields, query })
+}
+
+fn host_sent() -> impl Strategy<Value = Option<String>> {
+    option::of(prop_oneof![Just("api.example.com".to_owned()), Just("[::1]:8443".to_owned())])
+}
+
+fn forward(upstreams: usize) -> impl Strategy<Value = Action> {
+    let destination = prop_oneof![
+        8 => (0..upstreams).prop_map(Destination::Upstream),
+        1 => "missing-[a-z]{1,4}".prop_map(Destination::Missing),
+    ];
+    let share = (destination.clone(), 1u32..100, host_sent(), edits(), edits()).prop_map(
+        |(to, weight, rewrite_host, request, response)| Share {
+            to,
+            weight,
+            rewrite_host,
+            request,
+            response,
+        },
+    );
+    let to = prop_oneof![
+        3 => destination.prop_map(|destination| vec![Share::whole(destination)]),
+        1 => vec(share, 1..3),
+    ];
+    let rewrite = prop_oneof![
+        Just(None),
+        "/[!-~]{0,8}".prop_map(|with| Some(PathRewrite::Matched(with))),
+        Just(Some(PathRewrite::Regex(Substitution::parse("^/(a)/", r"/\1$").expect("valid")))),
+    ];
+    (to, option::of(duration()), 0u32..5, host_sent(), rewrite, edits(), edits()).prop_map(
+        |(to, timeout, attempts, rewrite_host, rewrite_path, request, response)| {
+            Action::Forward(Forward {
+                to,
+                timeout,
+                retry: Retry { attempts },
+                rewrite_host,
+                rewrite_path,
+                request,
+                response,
+            })
+        },
+    )
+}
+
+fn answer() -> impl Strategy<Value = Action> {
+    let redirect = (
+        prop::sample::select(&[301u16, 302, 303, 307, 308][..]),
+        option::of(Just("https".to_owned())),
+        host_sent(),
+        option::of(1u16..),
+        option::of("/[!-~]{0,8}"),
         edits(),
     )
-        .prop_map(
-            |(name, path, methods, to, timeout, attempts, rewrite_host, request, response)| Rule {
-                name,
-                path,
-                methods,
-                action: Action::Forward(Forward {
-                    to,
-                    timeout,
-                    retry: Retry { attempts },
-                    rewrite_host,
-                    request,
-                    response,
-                }),
-            },
-        )
+        .prop_map(|(status, scheme, authority, port, path, response)| {
+            Action::Redirect(Redirect { status, scheme, authority, port, path, response })
+        });
+    let body = prop_oneof![awkward().prop_map(String::into_bytes), vec(any::<u8>(), 0..8)];
+    let respond = (205u16..304u16, body, edits())
+        .prop_map(|(status, body, response)| Action::Respond(Respond { status, body, response }));
+    prop_oneof![redirect, respond]
+}
+
+fn rule(upstreams: usize) -> impl Strategy<Value = Rule> {
+    let name = prop_oneof![Just(String::new()), awkward()];
+    let action = prop_oneof![4 => forward(upstreams), 1 => answer()];
+    (name, condition(), action).prop_map(|(name, condition, action)| Rule {
+        name,
+        condition,
+        action,
+    })
 }
 
 fn listeners() -> impl Strategy<Value = Vec<Listener>> {
@@ -272,8 +330,8 @@ pub(super) fn sorted(mut plan: Plan) -> Plan {
     let mut order: Vec<usize> = (0..plan.upstreams.len()).collect();
     order.sort_by_key(|index| plan.upstreams[*index].key.name.clone());
     for rule in plan.routes.iter_mut().flat_map(|route| &mut route.rules) {
-        let Action::Forward(forward) = &mut rule.action;
-        for (destination, _) in &mut forward.to {
+        let Action::Forward(forward) = &mut rule.action else { continue };
+        for Share { to: destination, .. } in &mut forward.to {
             if let Destination::Upstream(index) = destination {
                 *index =
                     order.iter().position(|old| old == index).expect("every index is in the order");
