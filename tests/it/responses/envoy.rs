@@ -8,6 +8,22 @@ use super::origin::Origin;
 use super::{ask_twice, cases, judge, named, report, scripts_of};
 use crate::harness::envoy::Envoy;
 
+/// Why Envoy does some things differently, where it is the reason for several rows.
+pub const ANY_VERSION: &str =
+    "Envoy takes any version that looks like one; what its framing means is not known";
+pub const BLANKS: &str = "Envoy puts up with blanks that no grammar allows";
+pub const STRAY_CR: &str =
+    "Envoy deletes the CR and joins what it parted: the next reader may have read two lines";
+pub const SIZE: &str = "Envoy's limit is 80 KiB; ours is that of requests, 60 KiB";
+pub const SWITCH: &str =
+    "Envoy switches to whatever the origin says, and the client does not know of it";
+pub const FOLD: &str =
+    "Envoy joins folded lines; RFC 9112, section 5.2, lets a gateway refuse them with a 502";
+pub const KEEP_ALIVE: &str =
+    "Envoy does not read it, and meets a connection that is about to close";
+pub const HTTP_10: &str = "Envoy takes no HTTP/1.0 unless it is told to";
+pub const CHUNKS: &str = "Envoy's reading of chunks is more generous than RFC 9112, section 7.1; two readings are one too many";
+
 #[test]
 #[ignore = "needs a real Envoy: EGRET_ENVOY=/path/to/envoy"]
 fn each_row_that_envoy_does_differently_says_why() {
