@@ -305,7 +305,8 @@ fn workers(
     };
     let start = |index| {
         let log = log.map(|log| log.buffer(format, unix_ms));
-        Worker::start(index, publisher.clone(), Arc::clone(guard), log)
+        let headers = settings.headers.clone();
+        Worker::start(index, publisher.clone(), Arc::clone(guard), headers, log)
             .map_err(|error| format!("worker {index} cannot start: {error}"))
     };
     (0..settings.workers).map(start).collect()

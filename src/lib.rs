@@ -65,7 +65,8 @@
 //! # Which file do I change?
 //!
 //! A new Istio field: `config/istio/<kind>.rs` and its file under `compile/`. A new policy: `model/route.rs`
-//! and the step that applies it. A wrong status: the table in `model/failure.rs`. A connection bug:
+//! and the step that applies it. What a head tells of the inside: `model/headers.rs` and `proxy/headers/`.
+//! A wrong status: the table in `model/failure.rs`. A connection bug:
 //! `upstream/pool.rs` if it is *when*, `transport/` or `upstream/h1.rs` if it is *what bytes*. A malformed
 //! message let through: `wire/`. A log field: `observe/record.rs`, then `observe/access_log/`. A flag:
 //! `settings.rs` and `cli/mod.rs`.

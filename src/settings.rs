@@ -5,6 +5,7 @@
 //! Neither parses command lines nor YAML, and reads no file but what the kernel says of CPUs.
 
 mod cpus;
+mod headers;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -16,6 +17,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use values::{AccessLog, ConnectTo, Resolve};
+
+use crate::model::{HeaderPolicy, headers::loop_mark};
 
 /// Everything about this process that is not routing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,10 +53,12 @@ pub struct Settings {
     pub namespace: String,
     /// The namespace whose objects apply everywhere.
     pub root_namespace: String,
+    /// What heads tell of clients and of this gateway.
+    pub headers: HeaderPolicy,
 }
 
 /// The names of all knobs, as flags without their dashes.
-pub const NAMES: [&str; 15] = [
+pub const NAMES: [&str; 21] = [
     "port-map",
     "bind",
     "admin",
@@ -69,6 +74,12 @@ pub const NAMES: [&str; 15] = [
     "labels",
     "namespace",
     "root-namespace",
+    "xff",
+    "forwarded-proto",
+    "request-id",
+    "via",
+    "server-header",
+    "rewrite-location",
 ];
 
 /// The knobs that take several values, separated by commas where they are one text.
@@ -151,7 +162,11 @@ impl Settings {
             given.extend(layer);
         }
         let mut reader = Reader { given, wrongs: Vec::new() };
+        let namespace =
+            reader.one("namespace", values::namespace).unwrap_or_else(|| "istio-system".to_owned());
+        let labels = reader.list("labels", values::labels).unwrap_or_else(default_labels);
         let settings = Self {
+            headers: header_policy(&mut reader, &namespace, &labels),
             port_map: reader.list("port-map", values::port_map).unwrap_or_default(),
             bind: reader.one("bind", values::bind).unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
             admin: reader
@@ -170,10 +185,8 @@ impl Settings {
             cacert: reader.list("cacert", values::paths).unwrap_or_default(),
             access_log: reader.one("access-log", values::access_log).unwrap_or(AccessLog::Text),
             log: reader.one("log", values::log_filter).unwrap_or_else(|| "info".to_owned()),
-            labels: reader.list("labels", values::labels).unwrap_or_else(default_labels),
-            namespace: reader
-                .one("namespace", values::namespace)
-                .unwrap_or_else(|| "istio-system".to_owned()),
+            labels,
+            namespace,
             root_namespace: reader
                 .one("root-namespace", values::namespace)
                 .unwrap_or_else(|| "istio-system".to_owned()),
@@ -191,6 +204,24 @@ impl Default for Settings {
 
 fn default_labels() -> BTreeMap<String, String> {
     BTreeMap::from([("istio".to_owned(), "egressgateway".to_owned())])
+}
+
+fn header_policy(
+    reader: &mut Reader,
+    namespace: &str,
+    labels: &BTreeMap<String, String>,
+) -> HeaderPolicy {
+    HeaderPolicy {
+        xff: reader.one("xff", headers::xff).unwrap_or_default(),
+        forwarded_proto: reader
+            .one("forwarded-proto", headers::forwarded_proto)
+            .unwrap_or_default(),
+        request_id: reader.one("request-id", headers::request_id).unwrap_or_default(),
+        via: reader.one("via", headers::via).flatten(),
+        server: reader.one("server-header", headers::server).flatten(),
+        location: reader.one("rewrite-location", headers::location).unwrap_or_default(),
+        loop_mark: loop_mark(namespace, labels),
+    }
 }
 
 /// Reads merged values and collects what is wrong with them.

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::listen;
+use crate::model::HeaderPolicy;
 use crate::observe::{LogBuffer, scraper};
 use crate::proxy::lane::TICK;
 use crate::proxy::{Lane, Phase};
@@ -65,6 +66,7 @@ impl Worker {
         index: usize,
         publisher: Publisher,
         guard: Arc<Guard>,
+        headers: HeaderPolicy,
         log: Option<LogBuffer>,
     ) -> io::Result<Self> {
         let (commands, orders) = mpsc::channel(COMMANDS_MAX);
@@ -75,7 +77,11 @@ impl Worker {
                     .enable_all()
                     .build_local(LocalOptions::default())
                 {
-                    Ok(runtime) => runtime.block_on(drive(publisher, guard, log, orders, asked)),
+                    Ok(runtime) => {
+                        let connector = Connector { guard, ..Connector::default() };
+                        let lane = Lane::new(publisher.subscribe(), connector, headers, log);
+                        runtime.block_on(drive(lane, orders, asked));
+                    }
                     Err(error) => tracing::error!("lane {index} cannot start: {error}"),
                 }
             })?;
@@ -92,14 +98,10 @@ impl Worker {
 }
 
 async fn drive(
-    publisher: Publisher,
-    guard: Arc<Guard>,
-    log: Option<LogBuffer>,
+    lane: Rc<Lane>,
     mut orders: mpsc::Receiver<Command>,
     mut asked: mpsc::Receiver<scraper::Request>,
 ) {
-    let connector = Connector { guard, ..Connector::default() };
-    let lane = Lane::new(publisher.subscribe(), connector, log);
     let mut accepting: HashMap<String, JoinHandle<()>> = HashMap::new();
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use egret::model::{
-    Action, Addressing, Condition, Destination, Forward, Host, HostPattern, Listener, Plan, Policy,
-    Protocol, Route, Rule, Security, TlsSpec, UpstreamKey, UpstreamSpec, upstream::Roots,
+    Action, Addressing, Condition, Destination, Forward, HeaderPolicy, Host, HostPattern, Listener,
+    Plan, Policy, Protocol, Route, Rule, Security, TlsSpec, UpstreamKey, UpstreamSpec,
+    upstream::Roots,
 };
 use egret::snapshot::{Publisher, Snapshot};
 use egret::upstream::guard::Guard;
@@ -160,7 +161,8 @@ impl Gateway {
         let plan = plan(origin, hosts);
         publisher.publish(Snapshot::build(&plan, &Snapshot::default(), &tls).0);
         let worker =
-            Worker::start(0, publisher, Arc::new(Guard::default()), None).expect("a thread");
+            Worker::start(0, publisher, Arc::new(Guard::default()), HeaderPolicy::default(), None)
+                .expect("a thread");
         let listen = Command::Listen { name: "0.0.0.0_443".into(), port: 443, socket };
         worker.commands.blocking_send(listen).expect("a lane");
         Self { address, _worker: worker }
@@ -174,6 +176,7 @@ fn plan(origin: &Origin, hosts: &[String]) -> Plan {
         subject_alt_names: vec![],
         service_alt_names: vec![],
         roots: Roots::Pem { path: "ca.pem".into(), pem: origin.ca.clone().into() },
+        revoked: None,
         identity: None,
         skip_verify: false,
     };

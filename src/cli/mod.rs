@@ -7,6 +7,7 @@ mod admin;
 pub mod check;
 pub mod demo;
 pub mod explain;
+mod header_flags;
 mod offline;
 pub mod run;
 pub mod show;
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use self::header_flags::HeaderFlags;
 use crate::model::Authority;
 use crate::settings::{Given, Layer};
 
@@ -277,6 +279,8 @@ pub struct Flags {
     /// Namespace whose objects apply everywhere [default: istio-system]
     #[arg(long, value_name = "NAME")]
     root_namespace: Option<String>,
+    #[command(flatten)]
+    headers: HeaderFlags,
 }
 
 impl Flags {
@@ -299,7 +303,8 @@ impl Flags {
             ("namespace", self.namespace.as_slice()),
             ("root-namespace", self.root_namespace.as_slice()),
         ];
-        let given = given.into_iter().filter(|(_, texts)| !texts.is_empty());
+        let given = given.into_iter().chain(self.headers.given());
+        let given = given.filter(|(_, texts)| !texts.is_empty());
         given.map(|(name, texts)| (name, Given::split(name, format!("--{name}"), texts))).collect()
     }
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+pub mod credentials;
 pub mod document;
 pub mod istio;
 pub mod native;
@@ -64,8 +65,10 @@ pub struct Compiled {
 /// Makes the best plan of the documents, with a verdict on each and every problem found.
 pub fn compile(documents: &[Document], materials: &Materials, identity: &Identity) -> Compiled {
     let mut compiled = Compiled::default();
+    let materials = &credentials::with_documents(materials, documents, identity);
     istio::compile(documents, materials, identity, &mut compiled);
     native::compile(documents, materials, identity, &mut compiled);
+    credentials::report(documents, materials, identity, &mut compiled);
     compiled.problems.sort_by(|a, b| a.place.cmp(&b.place));
     compiled.provenance.verdicts.sort_by(|a, b| a.place.cmp(&b.place));
     compiled
@@ -75,6 +78,7 @@ pub fn compile(documents: &[Document], materials: &Materials, identity: &Identit
 pub fn referenced_files(documents: &[Document]) -> Vec<String> {
     let mut files = istio::referenced_files(documents);
     files.extend(native::referenced_files(documents));
+    files.retain(|name| !name.starts_with("secret:") && !name.starts_with("configmap:"));
     files.sort_unstable();
     files.dedup();
     files

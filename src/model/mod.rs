@@ -6,6 +6,7 @@
 pub mod condition;
 pub mod duration;
 pub mod failure;
+pub mod headers;
 pub mod host;
 pub mod listener;
 pub mod pattern;
@@ -14,6 +15,7 @@ pub mod upstream;
 
 pub use condition::{Condition, Field, FieldMatch, PathMatch, QueryMatch, TextMatch};
 pub use failure::{Failure, Flag, Refused};
+pub use headers::HeaderPolicy;
 pub use host::{Authority, Host, HostPattern};
 pub use listener::Listener;
 pub use pattern::{Pattern, Substitution};

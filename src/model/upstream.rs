@@ -68,6 +68,8 @@ pub struct TlsSpec {
     pub service_alt_names: Vec<String>,
     /// Who is trusted to sign.
     pub roots: Roots,
+    /// Certificates that were taken back; `None`: nobody is asked.
+    pub revoked: Option<RevocationList>,
     /// The certificate the gateway shows; `None`: none.
     pub identity: Option<ClientIdentity>,
     /// No verification at all: neither chain nor name.
@@ -83,6 +85,14 @@ pub enum Roots {
     System,
     /// A bundle, in PEM; its path is only for messages.
     Pem { path: String, pem: Arc<[u8]> },
+}
+
+/// A revocation list (RFC 5280, section 5) in PEM; its path is only for messages. Where there is one, each
+/// authority of a chain must have one, as in Envoy.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RevocationList {
+    pub path: String,
+    pub pem: Arc<[u8]>,
 }
 
 /// A client certificate with its key, both in PEM; the paths are only for messages.

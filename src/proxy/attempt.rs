@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use tokio::time::{timeout, timeout_at};
 
 use super::exchange::Order;
+use super::headers::loops;
 use super::lane::Lane;
 use crate::model::{Balance, Failure, Security};
 use crate::observe::{Handshake, Record, Reuse, UpstreamEvent};
@@ -62,7 +63,7 @@ pub async fn send<'s>(
         Ready::H2(shared) => {
             lane.stats.borrow_mut().upstream_connection(UpstreamEvent::Reused);
             record.reused = Reuse::Reused;
-            send_h2(shared, order, record).await
+            send_h2(shared, order, record, lane).await
         }
         Ready::Open(permit) => Box::pin(open(order, &endpoints, first, permit, record, lane)).await,
     }
@@ -194,7 +195,7 @@ async fn open<'s>(
             })?;
             let idle_timeout = order.upstream.policy.load().idle_timeout;
             lane.pools.borrow_mut().share(home.key(), shared.clone(), idle_timeout);
-            send_h2(shared, order, record).await
+            send_h2(shared, order, record, lane).await
         }
     }
 }
@@ -217,6 +218,7 @@ fn send_h1(
 ) -> Carrier {
     record.upstream_address = Some(connection.endpoint.address);
     record.upstream_local = Some(connection.local);
+    loops::mark(order.head, &lane.headers, &order.upstream.key.security, &connection.endpoint);
     if order.framing == Framing::Chunked {
         order.head.remove(b"content-length"); // HTTP/2 may announce nothing, and leave the end open
         order.head.set(b"transfer-encoding", b"chunked");
@@ -229,9 +231,11 @@ async fn send_h2(
     shared: h2::Shared,
     order: &mut Order<'_, '_>,
     record: &mut Record<'_>,
+    lane: &Lane,
 ) -> Result<Carrier, Failure> {
     record.upstream_address = Some(shared.endpoint.address);
     record.upstream_local = Some(shared.local);
+    loops::mark(order.head, &lane.headers, &order.upstream.key.security, &shared.endpoint);
     order.head.remove(b"transfer-encoding");
     let body = if order.framing == Framing::Empty { h2::Body::Empty } else { h2::Body::Follows };
     match shared.request(order.head, body).await {

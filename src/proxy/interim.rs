@@ -61,7 +61,7 @@ impl Interims {
         framing::response(&head, b"").map_err(Untold::Origin)?;
         if self.client != Version::Http10 {
             framing::drop_needless_length(&mut head);
-            headers::inbound(&mut head, []);
+            headers::interim(&mut head);
             client.inform(&head, &lane.buffers).map_err(Untold::Client)?;
         }
         lane.buffers.give_back_head(head.into_memory());

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::deadlines::Deadlines;
+use crate::model::HeaderPolicy;
 use crate::observe::{self, LogBuffer, Noted, Record, RequestFacts, Stats};
 use crate::snapshot::{Current, Snapshot};
 use crate::transport::Buffers;
@@ -79,6 +80,8 @@ pub struct Lane {
     pub deadlines: Rc<Deadlines>,
     /// Limits.
     pub limits: Limits,
+    /// What heads tell of clients and of this gateway.
+    pub headers: HeaderPolicy,
     /// Chance, for balancing and jitter.
     pub random: RefCell<fastrand::Rng>,
     /// Told when the phase changes.
@@ -88,6 +91,7 @@ pub struct Lane {
     retrying: Cell<u32>,
     /// The generation whose upstreams the pools were last held against.
     swept: Cell<u64>,
+    warned_of_loop: Cell<bool>,
     /// The snapshot behind an `Rc` of the lane's own, so that a request that holds on to it counts up
     /// nothing that other cores share.
     #[expect(clippy::redundant_allocation, reason = "the outer count is this core's alone")]
@@ -98,7 +102,12 @@ pub struct Lane {
 
 impl Lane {
     /// A lane that serves what `current` publishes; without `log` it writes no access log.
-    pub fn new(mut current: Current, connector: Connector, log: Option<LogBuffer>) -> Rc<Self> {
+    pub fn new(
+        mut current: Current,
+        connector: Connector,
+        headers: HeaderPolicy,
+        log: Option<LogBuffer>,
+    ) -> Rc<Self> {
         let snapshot = Rc::new(Arc::clone(current.load()));
         Rc::new(Self {
             pools: RefCell::default(),
@@ -107,11 +116,13 @@ impl Lane {
             stats: RefCell::default(),
             deadlines: Deadlines::new(Instant::now()),
             limits: Limits::default(),
+            headers,
             random: RefCell::new(fastrand::Rng::new()),
             phase_changed: Notify::new(),
             phase: Cell::new(Phase::Serving),
             retrying: Cell::new(0),
             swept: Cell::new(0),
+            warned_of_loop: Cell::new(false),
             current: RefCell::new((current, snapshot)),
             log: log.map(RefCell::new),
             date: RefCell::new(observe::http_date()),
@@ -157,6 +168,18 @@ impl Lane {
         }
         self.retrying.set(self.retrying.get() + 1);
         Some(Retrying(Rc::clone(self)))
+    }
+
+    /// Says once what a request that has come around means.
+    pub fn warn_of_loop(&self) {
+        if !self.warned_of_loop.replace(true) {
+            let mark = &self.headers.loop_mark;
+            tracing::warn!(
+                "a request has come back to this gateway and is answered 508: it bears its mark {mark} \
+                 (CDN-Loop) or its name (Via). Another proxy sends it here again; if that is a gateway \
+                 before this one on purpose, give each its own --labels or --namespace, and --via"
+            );
+        }
     }
 
     /// How far the lane is on its way out.

@@ -163,8 +163,7 @@ pub async fn configured(
     if status != 204 && status != 304 {
         head.append(b"content-length", body.len().to_string().as_bytes());
     }
-    head.append(b"date", lane.date().as_bytes());
-    head.append(b"server", b"egret");
+    sign(&mut head, lane);
     headers::edit(&mut head, edits);
     record.status = status;
     record.details = "direct_response";
@@ -202,6 +201,12 @@ fn begin(status: u16, lane: &Lane) -> Head {
     Head::response(lane.buffers.lend_head(), Version::Http11, status, reason)
 }
 
+/// Says when and by whom an answer was made.
+fn sign(head: &mut Head, lane: &Lane) {
+    head.append(b"date", lane.date().as_bytes());
+    head.append(b"server", lane.headers.server.as_deref().unwrap_or("egret").as_bytes());
+}
+
 /// The head and body that tell of a failure.
 fn write(row: &Row, asked: Asked, record: &Record<'_>, lane: &Lane) -> (Head, Vec<u8>) {
     let status = if asked.form == Form::Grpc { 200 } else { row.status };
@@ -222,8 +227,7 @@ fn write(row: &Row, asked: Asked, record: &Record<'_>, lane: &Lane) -> (Head, Ve
         head.append(b"content-type", content_type.as_bytes());
     }
     head.append(b"content-length", body.len().to_string().as_bytes());
-    head.append(b"date", lane.date().as_bytes());
-    head.append(b"server", b"egret");
+    sign(&mut head, lane);
     let proxy_status = format!("egret; error={}; details=\"{}\"", row.token, short(row.details));
     head.append(b"proxy-status", proxy_status.as_bytes());
     (head, body.into_bytes())

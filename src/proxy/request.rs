@@ -4,11 +4,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::exchange::{self, Order};
-use super::headers;
+use super::headers::{self, location, loops};
 use super::lane::Lane;
 use super::relay;
 use super::{reply, rewrite};
 use crate::downstream::Client;
+use crate::model::headers::{Location, RequestId};
 use crate::model::{Action, Authority, Failure, Host, Security};
 use crate::observe::{self, Record, RequestFacts};
 use crate::snapshot::{Asked, Destination, Found, Snapshot};
@@ -33,6 +34,9 @@ pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) ->
     let ends = client.ends();
     let mut record = Record::begin(lane.clock(), ends.peer, ends.local);
     record.version = Some(observed(head.version()));
+    if lane.headers.request_id == RequestId::Make {
+        headers::make_request_id(&mut head, &mut lane.random.borrow_mut());
+    }
     let noted = lane.note(|| facts(&head));
     let asked = reply::Asked::of(&head);
 
@@ -72,6 +76,10 @@ async fn start<'s>(
     let host = target.authority.host();
     let found = find(head, &target, client, snapshot)?;
     record.route = Some(found.pattern);
+    if loops::has_come_around(head, &lane.headers) {
+        lane.warn_of_loop();
+        return Err(Failure::Looped);
+    }
     let rule = found.rule.ok_or(Failure::NoRoute)?;
     record.rule = Some(rule.plan.name.as_str()).filter(|name| !name.is_empty());
     let upgrade = headers::upgrade(head, framing).map_err(Failure::Refused)?;
@@ -96,7 +104,8 @@ async fn start<'s>(
     if let Some(path) = &forward.rewrite_path {
         rewrite::path(head, &rule.plan.condition.path, path);
     }
-    headers::outbound(head, forward, share, &upstream.key, upgrade).map_err(Failure::from)?;
+    let peer = client.ends().peer.ip();
+    headers::outbound(head, &lane.headers, peer, forward, share, &upstream.key, upgrade)?;
     let order = Order {
         head,
         framing,
@@ -106,7 +115,12 @@ async fn start<'s>(
         server_name: onward.rewritten_host.as_ref().map_or(host, Host::as_str),
         want: if upgrade == headers::Upgrade::None { Want::Any } else { Want::Http1 },
     };
-    exchange::start(order, client, record, lane).await.map(Started::Exchange)
+    let (mut response, exchange) = exchange::start(order, client, record, lane).await?;
+    if lane.headers.location == Location::Rewrite {
+        let port = target.authority.port;
+        location::rewrite(&mut response, port, head, client.ends(), snapshot);
+    }
+    Ok(Started::Exchange((response, exchange)))
 }
 
 /// The body that a request's head announces; an HTTP/1.1 connection reads it so from here on.
@@ -161,7 +175,7 @@ fn take_target(head: &mut Head) -> Result<Target, Failure> {
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
     let (name, path) = (rest[..end].to_vec(), rest[end..].to_vec());
     let authority = Authority::parse(&name).ok_or(Refusal::HostInvalid)?;
-    head.set(b"host", &name);
+    head.set(b"Host", &name);
     match path.first() {
         Some(b'/') => head.set_target(&path),
         _ => head.set_target(&[b"/", &path[..]].concat()),

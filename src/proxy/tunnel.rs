@@ -33,7 +33,8 @@ pub async fn run(
         return Next::Abort;
     };
     let protocol = head.find(crate::wire::Name::Upgrade).unwrap_or(b"websocket").to_vec();
-    headers::inbound(&mut head, [&share.response, &forward.response]);
+    let edits = [&share.response, &forward.response];
+    headers::inbound(&mut head, &lane.headers, edits, &lane.date());
     head.set(b"connection", b"upgrade");
     head.set(b"upgrade", &protocol);
     client.messages.hold_head(Framing::Tunnel, &lane.buffers, |out| head.write_response(out));

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::headers::{ForwardedProto, Location, RequestId, Xff};
 
 fn layer(source: fn(&str) -> String, pairs: &[(&'static str, &str)]) -> Layer {
     let given =
@@ -77,6 +78,12 @@ fn every_variable_is_read_and_lists_are_split_at_commas() {
         ("EGRET_LABELS", "a=b,c="),
         ("EGRET_NAMESPACE", "egress"),
         ("EGRET_ROOT_NAMESPACE", "root"),
+        ("EGRET_XFF", "append"),
+        ("EGRET_FORWARDED_PROTO", "downstream"),
+        ("EGRET_REQUEST_ID", "make"),
+        ("EGRET_VIA", "egress-1"),
+        ("EGRET_SERVER_HEADER", "edge 1"),
+        ("EGRET_REWRITE_LOCATION", "true"),
     ];
     assert_eq!(table.len(), NAMES.len(), "a knob without a case");
     let variable =
@@ -90,6 +97,8 @@ fn every_variable_is_read_and_lists_are_split_at_commas() {
         to_host: to.map(host),
         to_port,
     };
+    let labels =
+        BTreeMap::from([("a".to_owned(), "b".to_owned()), ("c".to_owned(), String::new())]);
     let expected = Settings {
         port_map: BTreeMap::from([(443, 8443), (80, 0)]),
         bind: ip("::1"),
@@ -113,11 +122,25 @@ fn every_variable_is_read_and_lists_are_split_at_commas() {
         cacert: vec!["/a.pem".into(), "/b.pem".into()],
         access_log: AccessLog::Json,
         log: "warn,egret=debug".to_owned(),
-        labels: BTreeMap::from([("a".to_owned(), "b".to_owned()), ("c".to_owned(), String::new())]),
         namespace: "egress".to_owned(),
         root_namespace: "root".to_owned(),
+        headers: HeaderPolicy { loop_mark: loop_mark("egress", &labels), ..every_header_setting() },
+        labels,
     };
     assert_eq!(read, Ok(expected));
+}
+
+/// What the `EGRET_...` variables of the test above ask for.
+fn every_header_setting() -> HeaderPolicy {
+    HeaderPolicy {
+        xff: Xff::Append,
+        forwarded_proto: ForwardedProto::Downstream,
+        request_id: RequestId::Make,
+        via: Some("egress-1".to_owned()),
+        server: Some("edge 1".to_owned()),
+        location: Location::Rewrite,
+        loop_mark: String::new(),
+    }
 }
 
 #[test]
@@ -166,6 +189,13 @@ fn every_wrong_value_names_itself_and_the_fix() {
         ("labels", "a=b,a=c", "label a is given twice; keep one"),
         ("namespace", "Istio System", "\"Istio System\" is not a namespace; write"),
         ("root-namespace", "-a", "\"-a\" is not a namespace"),
+        ("xff", "yes", "\"yes\" is neither remove nor append; write"),
+        ("forwarded-proto", "http", "\"http\" is unknown; write https, preserve, downstream or"),
+        ("request-id", "uuid", "\"uuid\" is unknown; write keep, make or strip"),
+        ("via", "on", "it needs a name; write one"),
+        ("via", "my gateway", "\"my gateway\" is not a name for Via; write"),
+        ("server-header", "a\r\nb: c", "cannot be sent as Server; write"),
+        ("rewrite-location", "maybe", "\"maybe\" is neither true nor false; write"),
     ] {
         let wrongs = Settings::merge([flags(&[(name, value)]), Layer::new(), Layer::new()])
             .expect_err(value);

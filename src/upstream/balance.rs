@@ -47,9 +47,9 @@ mod tests {
 
     fn endpoints(active: &[u32]) -> Endpoints {
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        let list = active
-            .iter()
-            .map(|active| Arc::new(Endpoint { address, active: AtomicU32::new(*active) }));
+        let list = active.iter().map(|active| {
+            Arc::new(Endpoint { active: AtomicU32::new(*active), ..Endpoint::new(address) })
+        });
         Endpoints { list: list.collect(), logical: false }
     }
 

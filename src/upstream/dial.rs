@@ -97,14 +97,12 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::sync::atomic::AtomicU32;
-
     use tokio::net::{TcpListener, TcpSocket};
 
     use super::*;
 
     fn endpoint(address: SocketAddr) -> Arc<Endpoint> {
-        Arc::new(Endpoint { address, active: AtomicU32::new(0) })
+        Arc::new(Endpoint::new(address))
     }
 
     async fn listener() -> (TcpListener, Arc<Endpoint>) {

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::Upstream;
 use super::dns::{Answer, Resolve, ResolveError};
 use super::freshness::Freshness;
+use super::guard::{self, Class};
 use super::overrides::Overrides;
 use crate::model::{Addressing, Failure, Target};
 
@@ -27,8 +28,17 @@ const ENDPOINTS_MAX: usize = 256;
 pub struct Endpoint {
     /// Where to connect to.
     pub address: SocketAddr,
+    /// What kind of network that is of.
+    pub class: Class,
     /// Requests under way, over all lanes; whoever sends a request adds one and takes it back.
     pub active: AtomicU32,
+}
+
+impl Endpoint {
+    /// An endpoint without requests.
+    pub fn new(address: SocketAddr) -> Self {
+        Self { address, class: guard::classify(address.ip()), active: AtomicU32::new(0) }
+    }
 }
 
 /// The addresses of an upstream at one moment; never empty.
@@ -134,9 +144,7 @@ impl EndpointSet {
                 continue;
             }
             let old = before.and_then(|old| old.list.iter().find(|e| e.address == *address));
-            list.push(old.cloned().unwrap_or_else(|| {
-                Arc::new(Endpoint { address: *address, active: AtomicU32::new(0) })
-            }));
+            list.push(old.cloned().unwrap_or_else(|| Arc::new(Endpoint::new(*address))));
         }
         self.store(Known::Ready(Arc::new(Endpoints { list, logical })));
     }

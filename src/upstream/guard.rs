@@ -4,11 +4,14 @@
 //! warned about is up to the caller.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use arc_swap::ArcSwap;
 
 use crate::model::Failure;
+
+/// Any port at all; nothing is sent to it.
+const DISCARD_PORT: u16 = 9;
 
 /// The addresses we listen on, and the refusal to dial them.
 #[derive(Debug, Default)]
@@ -52,9 +55,41 @@ fn accepts(bound: IpAddr, ip: IpAddr) -> bool {
     }
 }
 
-/// Whether the address is this machine's: a socket can be bound to it.
+/// Whether the address is this machine's now: a socket can be bound to it. The kernel is asked each time,
+/// so an address that comes or goes is known at once.
+///
+/// Where `net.ipv4.ip_nonlocal_bind` lets a socket be bound to anything, an address is ours if packets to
+/// it would come from it; of those given to an interface besides its first, that need not be true.
 fn is_ours(ip: IpAddr) -> bool {
-    ip.is_unspecified() || ip.is_loopback() || std::net::UdpSocket::bind((ip, 0)).is_ok()
+    if ip.is_unspecified() || ip.is_loopback() {
+        return true;
+    }
+    can_be_bound(ip) && (is_own_source(ip) || !can_be_bound(nobodys(ip)))
+}
+
+fn can_be_bound(ip: IpAddr) -> bool {
+    UdpSocket::bind((ip, 0)).is_ok()
+}
+
+/// Whether the kernel would send packets to this address from it. None is sent.
+fn is_own_source(ip: IpAddr) -> bool {
+    let any: IpAddr = match ip {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let source = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect((ip, DISCARD_PORT))?;
+        socket.local_addr()
+    });
+    source.is_ok_and(|source| source.ip() == ip)
+}
+
+/// An address that no interface has: reserved for ever (RFC 1112), or for discarding (RFC 6666).
+fn nobodys(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(_) => Ipv4Addr::new(240, 0, 0, 1).into(),
+        IpAddr::V6(_) => Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 1).into(),
+    }
 }
 
 /// What kind of network an address is of.

@@ -16,13 +16,13 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, Error, HandshakeKind, InconsistentKeys, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::connect::Want;
-use crate::model::upstream::{ClientIdentity, Roots};
+use crate::model::upstream::{ClientIdentity, RevocationList, Roots};
 use crate::model::{Failure, Protocol, TlsSpec};
 pub use stream::Stream;
 
@@ -36,9 +36,12 @@ pub struct TlsContext {
     provider: Arc<CryptoProvider>,
     /// Trusted besides the web's or the system's roots.
     further_roots: Vec<CertificateDer<'static>>,
-    /// Verifiers that are in use, by their roots.
-    verifiers: Mutex<HashMap<Roots, Weak<WebPkiServerVerifier>>>,
+    /// Verifiers that are in use, by whom they trust.
+    verifiers: Mutex<HashMap<Trust, Weak<WebPkiServerVerifier>>>,
 }
+
+/// Who is trusted, and who no more.
+type Trust = (Roots, Option<RevocationList>);
 
 impl TlsContext {
     /// Starts with further roots in PEM, each with the path it came from (`--cacert`). They are
@@ -57,18 +60,25 @@ impl TlsContext {
         })
     }
 
-    /// The verifier for these roots, shared by everyone who trusts the same.
-    fn verifier(&self, roots: &Roots) -> Result<Arc<WebPkiServerVerifier>, String> {
+    /// The verifier for whom a policy trusts, shared by everyone who trusts the same.
+    fn verifier(&self, spec: &TlsSpec) -> Result<Arc<WebPkiServerVerifier>, String> {
+        let trust = (spec.roots.clone(), spec.revoked.clone());
         let mut verifiers = self.verifiers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(verifier) = verifiers.get(roots).and_then(Weak::upgrade) {
+        if let Some(verifier) = verifiers.get(&trust).and_then(Weak::upgrade) {
             return Ok(verifier);
         }
-        let store = Arc::new(self.root_store(roots)?);
-        let verifier = WebPkiServerVerifier::builder_with_provider(store, self.provider.clone())
+        let store = Arc::new(self.root_store(&spec.roots)?);
+        let builder = WebPkiServerVerifier::builder_with_provider(store, self.provider.clone());
+        let builder = match &spec.revoked {
+            None => builder,
+            // A list that is out of date says nothing: as in Envoy, nobody is trusted by it.
+            Some(list) => builder.with_crls(read_lists(list)?).enforce_revocation_expiration(),
+        };
+        let verifier = builder
             .build()
-            .map_err(|error| format!("cannot trust {}: {error}", described(roots)))?;
+            .map_err(|error| format!("cannot trust {}: {error}", described(&spec.roots)))?;
         verifiers.retain(|_, verifier| verifier.strong_count() > 0);
-        verifiers.insert(roots.clone(), Arc::downgrade(&verifier));
+        verifiers.insert(trust, Arc::downgrade(&verifier));
         Ok(verifier)
     }
 
@@ -258,6 +268,12 @@ fn read_certificates(path: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'stati
         return Err(format!("{path} has no certificate; it must be in PEM"));
     }
     Ok(certificates)
+}
+
+fn read_lists(list: &RevocationList) -> Result<Vec<CertificateRevocationListDer<'static>>, String> {
+    CertificateRevocationListDer::pem_slice_iter(&list.pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| format!("{} is not PEM: {error}", list.path))
 }
 
 fn read_identity(

@@ -209,6 +209,10 @@ mod tests {
             &[("Connection", &options(CONNECTION_OPTIONS_MAX)), ("Connection", "b")],
         );
         assert_eq!(strip_hop_by_hop(&mut head), Err(Refusal::TooManyConnectionOptions));
+        let options = options(CONNECTION_OPTIONS_MAX + 1);
+        let mut head = response(&[("Connection", &options), ("Upgrade", "x"), ("B", "c")]);
+        assert_eq!(strip_hop_by_hop(&mut head), Ok(()));
+        assert_eq!(lines(&head), "B=c", "what concerns one hop goes from a response all the same");
     }
 
     #[test]

@@ -201,4 +201,15 @@ mod tests {
             assert_eq!(response(&head, method.as_bytes()), framing, "{method} {status} {lines:?}");
         }
     }
+
+    #[test]
+    fn a_response_that_has_no_length_loses_it() {
+        for (status, left) in [(103, 0), (101, 0), (204, 0), (200, 1), (205, 1), (304, 1)] {
+            let memory = crate::wire::HeadMemory::default();
+            let head = Head::response(memory, Version::Http11, status, b"");
+            let mut head = with_lines(head, &[("Content-Length", "0")]);
+            drop_needless_length(&mut head);
+            assert_eq!(head.lines().count(), left, "{status}");
+        }
+    }
 }

@@ -5,8 +5,9 @@
 use std::sync::OnceLock;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName,
+    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    RevokedCertParams, SerialNumber, date_time_ymd,
 };
 
 /// Signs certificates.
@@ -27,6 +28,8 @@ pub struct Issued {
     pub der: Vec<u8>,
     /// The private key, in PKCS#8 DER.
     pub key_der: Vec<u8>,
+    /// The certificate's serial number.
+    pub serial: SerialNumber,
 }
 
 /// The authority every gateway of the tests is told to trust (`--cacert`).
@@ -65,13 +68,35 @@ impl Authority {
         self.sign(params)
     }
 
-    fn sign(&self, params: CertificateParams) -> Issued {
+    /// The authority's list of what it has taken back, in PEM: this certificate.
+    pub fn revoke(&self, issued: &Issued) -> String {
+        let revoked = RevokedCertParams {
+            serial_number: issued.serial.clone(),
+            revocation_time: date_time_ymd(2024, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2024, 1, 1),
+            next_update: date_time_ymd(4000, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: vec![revoked],
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).expect("a list").pem().expect("in PEM")
+    }
+
+    fn sign(&self, mut params: CertificateParams) -> Issued {
         let key = KeyPair::generate().expect("a key pair");
+        let serial = SerialNumber::from(fastrand::u64(1..));
+        params.serial_number = Some(serial.clone());
         let certificate = params.signed_by(&key, &self.issuer).expect("a signed certificate");
         Issued {
             certificate: certificate.pem(),
             key: key.serialize_pem(),
             der: certificate.der().to_vec(),
+            serial,
             key_der: key.serialize_der(),
         }
     }

@@ -58,7 +58,12 @@ impl Gateway {
 
     /// One GET on the health port.
     pub fn health(&self, path: &str) -> Response {
-        get(self.health.expect("known since the start"), "localhost", path)
+        get(self.health_address(), "localhost", path)
+    }
+
+    /// The address of the health port.
+    pub fn health_address(&self) -> SocketAddr {
+        self.health.expect("known since the start")
     }
 
     /// The address of the admin port.

@@ -10,13 +10,16 @@ mod harness;
 
 mod article;
 mod commands;
+mod credentials;
 mod dns;
 mod errors;
 mod forms;
 mod h2;
 mod harness_itself;
+mod headers;
 mod lifecycle;
 mod listener;
+mod loops;
 mod observe;
 mod offline;
 mod pools;

@@ -111,7 +111,7 @@ const MISTAKES: &[Mistake] = &[
     mistake(ROUTES, OUR_PORT, "      - istio-egressgateway\n      port: 8443", 1, [NO_ROUTE, "spec.http[1].match[0].port"]),
     mistake(ROUTES, "- edition.cnn.com", "- www.cnn.com", 1, [NO_ROUTE, "spec.hosts[0]"]),
     mistake(ROUTES, "spec:\n", "spec:\n  exportTo: [\".\"]\n", 1, [NO_ROUTE, "spec.exportTo"]),
-    mistake(ROUTES, "port: 443\n    route", "port: 443\n      headers: {x-a: {exact: b}}\n    route", 1, [NO_ROUTE, "spec.http[1].match[0].headers"]),
+    mistake(ROUTES, "port: 443\n    route", "port: 443\n      headers: {x-a: {exact: b}}\n    route", 1, [NO_ROUTE, "spec.http[1].match[0]"]),
     mistake(ROUTES, DESTINATION, "host: edition.cnn.com\n        port:\n          number: 8443", 1, [NO_CLUSTER, "spec.http[1].route[0].destination.port.number"]),
     mistake(ROUTES, DESTINATION, "host: edition.cnn.com\n        port:\n          number: 80", 0, [WITHOUT_TLS, "spec.trafficPolicy.portLevelSettings[0].port.number"]),
     mistake(ROUTES, DESTINATION, "host: edition.cnn.org\n        port:\n          number: 443", 1, [NO_CLUSTER, "spec.http[1].route[0].destination.host"]),

@@ -176,7 +176,15 @@ fn options(spec: &UpstreamSpec) -> Fields {
 }
 
 fn tls_fields(tls: &TlsSpec, host: &Host) -> Fields {
-    let TlsSpec { sni, subject_alt_names, service_alt_names, roots, identity, skip_verify } = tls;
+    let TlsSpec {
+        sni,
+        subject_alt_names,
+        service_alt_names,
+        roots,
+        revoked,
+        identity,
+        skip_verify,
+    } = tls;
     let mut fields = Fields::new();
     match sni {
         None => fields.push(text("sni", SNI_OF_REQUEST)),
@@ -195,6 +203,7 @@ fn tls_fields(tls: &TlsSpec, host: &Host) -> Fields {
         Roots::System => fields.push(text("ca", CA_OF_SYSTEM)),
         Roots::Pem { path, .. } => fields.push(text("ca", path)),
     }
+    fields.extend(revoked.as_ref().map(|list| text("crl", &list.path)));
     if let Some(identity) = identity {
         fields.push(text("certificate", &identity.certificate_path));
         fields.push(text("key", &identity.key_path));

@@ -102,6 +102,7 @@ fn text(value: &Value) -> Option<String> {
         Value::Number(number) => Some(number.to_string()),
         // `accessLog: off` is a boolean for some readers of YAML.
         Value::Bool(false) => Some("off".to_owned()),
+        Value::Bool(true) => Some("true".to_owned()),
         _ => None,
     }
 }

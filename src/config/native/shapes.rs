@@ -237,6 +237,8 @@ pub(super) struct Tls {
     pub service_alt_names: Option<Vec<String>>,
     /// A PEM file, or `system`; default: the web's roots.
     pub ca: Option<String>,
+    /// A PEM file with the revocation lists of every authority of the chain.
+    pub crl: Option<String>,
     pub certificate: Option<String>,
     pub key: Option<String>,
     pub insecure_skip_verify: Option<bool>,

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::config::compile;
 use crate::config::document::parse;
-use crate::model::upstream::{ClientIdentity, Roots};
+use crate::model::upstream::{ClientIdentity, RevocationList, Roots};
 use crate::model::{Addressing, Destination, Forward, Security, UpstreamSpec};
 
 mod round_trip;
@@ -11,10 +11,13 @@ mod round_trip;
 const PEM: &[u8] =
     b"-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n";
 
+const CRL: &[u8] = b"-----BEGIN X509 CRL-----\nAA==\n-----END X509 CRL-----\n";
+
 fn materials() -> Materials {
     let pem = |path: &str| (path.to_owned(), Ok(Arc::from(PEM)));
     let mut materials: Materials =
         ["/ca.pem", "/client.pem", "/client.key"].into_iter().map(pem).collect();
+    materials.insert("/crl.pem".to_owned(), Ok(Arc::from(CRL)));
     materials.insert("/text".to_owned(), Ok(Arc::from(b"hello".as_slice())));
     materials.insert("/absent".to_owned(), Err("No such file".to_owned()));
     materials

@@ -6,7 +6,8 @@ use super::report::Report;
 use super::shapes::Tls;
 use super::upstreams::{Scheme, Url, Written};
 use crate::config::Materials;
-use crate::model::upstream::{ClientIdentity, Roots};
+use crate::config::credentials::pem;
+use crate::model::upstream::{ClientIdentity, RevocationList, Roots};
 use crate::model::{Host, Security, TlsSpec};
 
 /// The word that stands for each request's own host in `sni`.
@@ -96,13 +97,16 @@ pub(super) fn describe(security: &Security) -> String {
 fn build(host: &Host, tls: &Tls, materials: &Materials) -> Result<TlsSpec, Wrong> {
     let skip_verify = tls.insecure_skip_verify == Some(true);
     if skip_verify
-        && (tls.ca.is_some() || tls.subject_alt_names.is_some() || tls.service_alt_names.is_some())
+        && (tls.ca.is_some()
+            || tls.crl.is_some()
+            || tls.subject_alt_names.is_some()
+            || tls.service_alt_names.is_some())
     {
         return Err(Wrong {
             code: "EG032",
             field: "insecureSkipVerify",
             message: "verification is switched off and configured at once".to_owned(),
-            fix: "remove insecureSkipVerify, or else ca, subjectAltNames and serviceAltNames"
+            fix: "remove insecureSkipVerify, or else ca, crl, subjectAltNames and serviceAltNames"
                 .to_owned(),
         });
     }
@@ -121,6 +125,7 @@ fn build(host: &Host, tls: &Tls, materials: &Materials) -> Result<TlsSpec, Wrong
         subject_alt_names: names("subjectAltNames", &tls.subject_alt_names)?,
         service_alt_names: names("serviceAltNames", &tls.service_alt_names)?,
         roots: roots(tls, materials)?,
+        revoked: revoked(tls, materials)?,
         identity: identity(tls, materials)?,
         skip_verify,
     })
@@ -153,6 +158,18 @@ fn roots(tls: &Tls, materials: &Materials) -> Result<Roots, Wrong> {
             Ok(Roots::Pem { path: path.to_owned(), pem })
         }
     }
+}
+
+fn revoked(tls: &Tls, materials: &Materials) -> Result<Option<RevocationList>, Wrong> {
+    let Some(path) = &tls.crl else { return Ok(None) };
+    let wrong = |message| Wrong {
+        code: "EG035",
+        field: "crl",
+        message,
+        fix: "name a PEM file with the lists of every authority of the chain".to_owned(),
+    };
+    let pem = pem(path, "X509 CRL", materials).map_err(wrong)?;
+    Ok(Some(RevocationList { path: path.clone(), pem }))
 }
 
 fn identity(tls: &Tls, materials: &Materials) -> Result<Option<ClientIdentity>, Wrong> {
@@ -188,20 +205,4 @@ fn identity(tls: &Tls, materials: &Materials) -> Result<Option<ClientIdentity>, 
         key_path: key_path.clone(),
         key: pem(key_path, "PRIVATE KEY", materials).map_err(|why| wrong("key", why, fix))?,
     }))
-}
-
-/// The file, when it has at least one PEM block of the kind.
-fn pem(path: &str, kind: &str, materials: &Materials) -> Result<Arc<[u8]>, String> {
-    match materials.get(path) {
-        Some(Ok(bytes)) => {
-            let has_block = bytes.split(|byte| *byte == b'\n').any(|line| {
-                let line = line.trim_ascii();
-                line.starts_with(b"-----BEGIN ")
-                    && line.ends_with(format!("{kind}-----").as_bytes())
-            });
-            has_block.then(|| bytes.clone()).ok_or_else(|| format!("{path} has no {kind} in PEM"))
-        }
-        Some(Err(why)) => Err(format!("{path} cannot be read: {why}")),
-        None => Err(format!("{path} was not read")),
-    }
 }

@@ -4,7 +4,7 @@ use super::{Story, Walk};
 use crate::config::provenance::UpstreamOrigin;
 use crate::inspect::problems;
 use crate::inspect::show::{kind, target_text};
-use crate::model::upstream::Roots;
+use crate::model::upstream::{RevocationList, Roots};
 use crate::model::{Addressing, Balance, Failure, Policy, Protocol, Security, TlsSpec, duration};
 use crate::upstream::Upstream;
 use crate::upstream::endpoints::Known;
@@ -129,7 +129,15 @@ fn security(upstream: &Upstream, server_name: &str, story: &mut Story) -> Option
 }
 
 fn tls_lines(tls: &TlsSpec, server_name: &str) -> Vec<String> {
-    let TlsSpec { sni, subject_alt_names, service_alt_names, roots, identity, skip_verify } = tls;
+    let TlsSpec {
+        sni,
+        subject_alt_names,
+        service_alt_names,
+        roots,
+        revoked,
+        identity,
+        skip_verify,
+    } = tls;
     let name = sni.as_ref().map_or(server_name, |sni| sni.as_str());
     let is_address = name.parse::<std::net::IpAddr>().is_ok();
     let why = if sni.is_some() { "as configured" } else { "the host of the request" };
@@ -154,6 +162,8 @@ fn tls_lines(tls: &TlsSpec, server_name: &str) -> Vec<String> {
             Roots::Pem { path, .. } => format!("the roots in {path}"),
         };
         lines.push(format!("verified: a certificate for {names}{besides}, signed under {roots}"));
+        let taken_back = |list: &RevocationList| format!("and not revoked by {}", list.path);
+        lines.extend(revoked.as_ref().map(taken_back));
     }
     if let Some(identity) = identity {
         lines.push(format!(

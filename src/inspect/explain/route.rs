@@ -56,11 +56,20 @@ pub(super) fn chosen(
         false => format!("{}, whose {} covers {host}", route.name, found.pattern),
     };
     story.step("virtual host").line(line);
+    let origins = walk.view.compiled.provenance.routes.get(number);
+    let origin_of = |index: usize| origins.and_then(|rules| rules.get(index));
     let Some(rule) = found.rule else {
-        let declined = route.rules.iter().enumerate().map(|(index, rule)| {
-            format!("rule {} of {}: {}", index + 1, route.rules.len(), why_not(rule, asked))
-        });
-        let declined: Vec<String> = declined.take(NAMED_MAX).collect();
+        let mut declined = Vec::new();
+        for (index, rule) in route.rules.iter().enumerate().take(NAMED_MAX) {
+            let from = origin_of(index).map(|origin| format!(" - {}", story.origin(origin)));
+            let why = why_not(rule, asked);
+            let count = route.rules.len();
+            declined.push(format!(
+                "rule {} of {count}: {why}{}",
+                index + 1,
+                from.unwrap_or_default()
+            ));
+        }
         let line = match declined.is_empty() {
             true => "the virtual host has none: everything is 404",
             false => "none of the virtual host takes this request",
@@ -70,9 +79,7 @@ pub(super) fn chosen(
     };
     // The first rule that is equal takes the request too, so it is the one that was found.
     let index = route.rules.iter().position(|planned| *planned == rule.plan)?;
-    let origin =
-        walk.view.compiled.provenance.routes.get(number).and_then(|rules| rules.get(index));
-    let from = origin.map(|origin| story.origin(origin));
+    let from = origin_of(index).map(|origin| story.origin(origin));
     let mut line =
         format!("{} of {}: {}", index + 1, route.rules.len(), condition(&rule.plan.condition));
     if !rule.plan.name.is_empty() {

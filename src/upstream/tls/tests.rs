@@ -66,6 +66,7 @@ impl Ca {
             subject_alt_names: Vec::new(),
             service_alt_names: Vec::new(),
             roots: self.roots(),
+            revoked: None,
             identity: None,
             skip_verify: false,
         }
@@ -388,8 +389,9 @@ fn roots_are_parsed_once_and_further_ones_leave_a_bundle_alone() {
     let (ca, further) = (Ca::new(), Ca::new());
     let context = TlsContext::new(&[("further.pem".to_owned(), further.pem.clone().into_bytes())])
         .expect("PEM");
-    let web = context.verifier(&Roots::Web).expect("built in");
-    assert!(Arc::ptr_eq(&web, &context.verifier(&Roots::Web).expect("built in")));
+    let spec = TlsSpec { roots: Roots::Web, ..ca.trusted() };
+    let web = context.verifier(&spec).expect("built in");
+    assert!(Arc::ptr_eq(&web, &context.verifier(&spec).expect("built in")));
     let count = |roots| context.root_store(&roots).expect("usable").len();
     assert_eq!(count(Roots::Web), webpki_roots::TLS_SERVER_ROOTS.len() + 1);
     assert_eq!(count(ca.roots()), 1);

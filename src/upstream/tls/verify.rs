@@ -27,7 +27,7 @@ pub(super) fn verifier(
         return Ok(Arc::new(Unverified { provider: context.provider.clone() }));
     }
     Ok(Arc::new(Verified {
-        chain: context.verifier(&spec.roots)?,
+        chain: context.verifier(spec)?,
         any_of: parse_names(&spec.subject_alt_names)?,
         service: parse_names(&spec.service_alt_names)?,
     }))

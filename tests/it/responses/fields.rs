@@ -58,7 +58,7 @@ pub fn cases() -> Vec<Case> {
         whole("options in several lines", &with("Connection: x-one|X-One: 1|connection: X-TWO|X-Two: 2"), 200, "ok").lacks("x-one").lacks("x-two").lacks("connection"),
         whole("Connection names the length", &with("Connection: content-length"), 200, "ok").has("Content-Length: 2").lacks("connection"),
         whole("Connection names the coding", "HTTP/1.1 200 OK|Connection: transfer-encoding|Transfer-Encoding: chunked||2|ok|0||", 200, "ok").lacks("connection"),
-        whole("Connection names everything else", &with("Connection: date, server, x-a|X-A: 1|Date: x|Server: y"), 200, "ok").lacks("date").lacks("server").lacks("x-a"),
+        whole("Connection names everything else", &with("Connection: server, x-a|X-A: 1|Server: y"), 200, "ok").lacks("server").lacks("x-a"),
         whole("Connection names far too much", &with(&format!("Connection: x-a, {}|X-A: 1|Keep-Alive: timeout=9|Upgrade: h2c", vec!["o"; 200].join(", "))), 200, "ok")
             .lacks("connection").lacks("keep-alive").lacks("upgrade").lacks("x-a"),
         whole("Connection is empty", &with("Connection:"), 200, "ok").lacks("connection"),

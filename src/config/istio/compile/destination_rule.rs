@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::names::{self, Visibility};
 use super::object::{Object, Report};
 use super::policy::{self, Level};
+use super::tls::Store;
 use crate::config::istio::destination_rule::{self, DestinationRule, TrafficPolicy};
 use crate::config::provenance::{Candidate, Origin};
 use crate::config::{Document, Identity, Materials, Severity};
@@ -74,6 +75,7 @@ pub fn read<'a>(
     materials: &Materials,
     identity: &Identity,
 ) -> Result<Rule<'a>, Report<'a>> {
+    let store = &Store { materials, namespace: &identity.namespace };
     let mut object = Object::<DestinationRule>::read(document)?;
     let host = names::service(&object.spec.host, object.namespace());
     let host = match HostPattern::parse(&host) {
@@ -125,15 +127,15 @@ pub fn read<'a>(
     }
     let traffic = spec
         .traffic_policy
-        .map(|policy| read_traffic(&policy, "spec.trafficPolicy", materials, &mut report));
-    let subsets = subsets(spec.subsets, materials, &mut report);
+        .map(|policy| read_traffic(&policy, "spec.trafficPolicy", store, &mut report));
+    let subsets = subsets(spec.subsets, store, &mut report);
     let origin = report.origin("spec.trafficPolicy");
     Ok(Rule { report, origin, host, traffic, subsets, broken, visibility, selector, chosen: false })
 }
 
 fn subsets(
     written: Vec<destination_rule::Subset>,
-    materials: &Materials,
+    store: &Store<'_>,
     report: &mut Report<'_>,
 ) -> Vec<Subset> {
     let mut subsets: Vec<Subset> = Vec::new();
@@ -149,7 +151,7 @@ fn subsets(
         }
         let path = format!("{field}.trafficPolicy");
         let traffic =
-            subset.traffic_policy.map(|policy| read_traffic(&policy, &path, materials, report));
+            subset.traffic_policy.map(|policy| read_traffic(&policy, &path, store, report));
         subsets.push(Subset { name, labels, traffic });
     }
     subsets
@@ -207,7 +209,7 @@ fn has_tls(value: &Value) -> bool {
 fn read_traffic(
     policy: &TrafficPolicy,
     path: &str,
-    materials: &Materials,
+    store: &Store<'_>,
     report: &mut Report<'_>,
 ) -> Traffic {
     for (field, present) in [
@@ -227,7 +229,7 @@ fn read_traffic(
             tls: policy.tls.as_ref(),
         },
         path,
-        materials,
+        store,
         report,
     );
     let mut ports = BTreeMap::new();
@@ -241,7 +243,7 @@ fn read_traffic(
                 tls: settings.tls.as_ref(),
             },
             &field,
-            materials,
+            store,
             report,
         );
         match u16::try_from(settings.port.number) {

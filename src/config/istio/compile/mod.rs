@@ -6,6 +6,7 @@
 mod action;
 mod answers;
 mod condition;
+mod credential;
 mod destination_rule;
 mod destinations;
 mod gateway;
@@ -22,7 +23,7 @@ mod virtual_service;
 
 use std::collections::HashMap;
 
-use crate::config::{Compiled, Document, Identity, Materials, Severity, nearest};
+use crate::config::{Compiled, Document, Identity, Materials, Severity, credentials, nearest};
 use gateway::Gateways;
 use object::Report;
 
@@ -113,7 +114,7 @@ fn not_read(document: &Document) -> Option<Report<'_>> {
     /// The other kinds of the group, which sidecars, workloads and istiod go by.
     const ELSEWHERE: [&str; 5] =
         ["Sidecar", "EnvoyFilter", "WorkloadEntry", "WorkloadGroup", "ProxyConfig"];
-    if READ.iter().any(|kind| is(document, kind)) {
+    if READ.iter().any(|kind| is(document, kind)) || credentials::holds_files(document) {
         return None;
     }
     let mut report = Report::new(document);
@@ -126,12 +127,6 @@ fn not_read(document: &Document) -> Option<Report<'_>> {
             "EG081",
             Severity::Error,
             format!("\"{version}\" is not a version of {kind}; the object is ignored"),
-        )
-    } else if matches!((version, kind), ("v1", "Secret" | "ConfigMap")) {
-        (
-            "EG083",
-            Severity::Warning,
-            "not supported yet: certificates are read from files; the object is ignored".to_owned(),
         )
     } else if version.starts_with(GROUP) && !ELSEWHERE.contains(&kind) {
         ("EG084", Severity::Error, format!("Istio has no kind {kind}; the object is ignored"))

@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::destination_rule::Traffic;
 use super::object::Report;
-use super::tls;
+use super::tls::{self, Store};
 use crate::config::istio::destination_rule::{ClientTls, ConnectionPool, LoadBalancer};
-use crate::config::{Materials, Severity, nearest};
+use crate::config::{Severity, nearest};
 use crate::model::{Balance, Policy, Security, duration};
 
 /// The blocks of one level as they were written.
@@ -85,12 +85,7 @@ pub struct Replaced {
 }
 
 /// Reads the blocks of the level at `path`, reporting what is wrong or not supported.
-pub fn level(
-    blocks: Blocks<'_>,
-    path: &str,
-    materials: &Materials,
-    report: &mut Report<'_>,
-) -> Level {
+pub fn level(blocks: Blocks<'_>, path: &str, store: &Store<'_>, report: &mut Report<'_>) -> Level {
     let field = |name: &str| format!("{path}.{name}");
     let balance = blocks.load_balancer.map(|block| {
         let field = field("loadBalancer");
@@ -109,7 +104,7 @@ pub fn level(
     let tls = blocks.tls.map(|block| {
         let field = field("tls");
         let text = block.mode.clone().unwrap_or_else(|| "DISABLE".to_owned());
-        Block { value: tls::security(block, &field, materials, report), text, field }
+        Block { value: tls::security(block, &field, store, report), text, field }
     });
     Level { path: path.to_owned(), balance, pool, outliers, tls }
 }

@@ -5,25 +5,32 @@
 
 use std::sync::Arc;
 
+use super::credential::Credential;
 use super::object::Report;
+use crate::config::credentials::pem;
 use crate::config::istio::destination_rule::ClientTls;
 use crate::config::{Materials, Severity, nearest};
-use crate::model::upstream::{ClientIdentity, Roots};
+use crate::model::upstream::{ClientIdentity, RevocationList, Roots};
 use crate::model::{Host, Security, TlsSpec};
+
+/// Where certificates and keys are found.
+pub struct Store<'m> {
+    pub materials: &'m Materials,
+    /// The gateway's own namespace, in which credentials are looked for.
+    pub namespace: &'m str,
+}
 
 /// What the settings at `path` come to. Each thing that is wrong is reported, and the security broken.
 pub fn security(
     tls: &ClientTls,
     path: &str,
-    materials: &Materials,
+    store: &Store<'_>,
     report: &mut Report<'_>,
 ) -> Security {
     let outcome = match tls.mode.as_deref().unwrap_or("DISABLE") {
         "DISABLE" => return plain(tls, path, report),
-        "SIMPLE" => spec(tls, None, materials),
-        "MUTUAL" => {
-            identity(tls, materials).and_then(|identity| spec(tls, Some(identity), materials))
-        }
+        "SIMPLE" => spec(tls, None, store),
+        "MUTUAL" => identity(tls, store).and_then(|identity| spec(tls, Some(identity), store)),
         "ISTIO_MUTUAL" => Err(fault(
             "EG083",
             "mode",
@@ -57,14 +64,14 @@ pub fn files(tls: &ClientTls) -> Vec<String> {
 }
 
 /// A setting that cannot be carried out.
-struct Fault {
+pub(super) struct Fault {
     code: &'static str,
     field: &'static str,
     message: String,
     fix: String,
 }
 
-fn fault(code: &'static str, field: &'static str, message: &str, fix: &str) -> Fault {
+pub(super) fn fault(code: &'static str, field: &'static str, message: &str, fix: &str) -> Fault {
     Fault { code, field, message: message.to_owned(), fix: fix.to_owned() }
 }
 
@@ -85,28 +92,17 @@ fn plain(tls: &ClientTls, path: &str, report: &mut Report<'_>) -> Security {
 fn spec(
     tls: &ClientTls,
     identity: Option<ClientIdentity>,
-    materials: &Materials,
+    store: &Store<'_>,
 ) -> Result<TlsSpec, Fault> {
     let skip_verify = tls.insecure_skip_verify.unwrap_or(false);
-    if present(&tls.credential_name).is_some() {
-        return Err(fault(
-            "EG083",
-            "credentialName",
-            "credentialName is not supported yet",
-            "mount the Secret and name its files",
-        ));
-    }
-    if present(&tls.ca_crl).is_some() {
-        return Err(fault(
-            "EG083",
-            "caCrl",
-            "revocation lists are not supported yet",
-            "remove it if that is acceptable",
-        ));
-    }
-    if skip_verify && (present(&tls.ca_certificates).is_some() || !tls.subject_alt_names.is_empty())
-    {
-        let message = "verification is switched off, but caCertificates or subjectAltNames say what to verify";
+    let credential = credential(tls, store)?;
+    // A credential of a client's own is shown whether or not the origin is verified.
+    let verifies_with = present(&tls.ca_certificates).is_some()
+        || present(&tls.ca_crl).is_some()
+        || !tls.subject_alt_names.is_empty()
+        || (credential.is_some() && identity.is_none());
+    if skip_verify && verifies_with {
+        let message = "verification is switched off, but caCertificates, caCrl, credentialName or subjectAltNames say what to verify";
         return Err(fault("EG032", "insecureSkipVerify", message, "remove one or the other"));
     }
     if tls.subject_alt_names.iter().any(String::is_empty) {
@@ -125,22 +121,45 @@ fn spec(
             })?)
         }
     };
+    let (roots, revoked) = match credential {
+        Some(_) if skip_verify => (Roots::Web, None),
+        Some(credential) => credential.trust()?,
+        None => (roots(tls, store)?, revoked(tls, store)?),
+    };
     Ok(TlsSpec {
         sni,
         subject_alt_names: tls.subject_alt_names.clone(),
         service_alt_names: Vec::new(),
-        roots: roots(tls, materials)?,
+        roots,
+        revoked,
         identity,
         skip_verify,
     })
 }
 
-fn roots(tls: &ClientTls, materials: &Materials) -> Result<Roots, Fault> {
+/// The credential that is named in place of files.
+fn credential<'s>(tls: &ClientTls, store: &'s Store<'_>) -> Result<Option<Credential<'s>>, Fault> {
+    let Some(name) = present(&tls.credential_name) else { return Ok(None) };
+    for (field, given) in [
+        ("clientCertificate", &tls.client_certificate),
+        ("privateKey", &tls.private_key),
+        ("caCertificates", &tls.ca_certificates),
+        ("caCrl", &tls.ca_crl),
+    ] {
+        if present(given).is_some() {
+            let message = format!("credentialName and {field} exclude each other");
+            return Err(fault("EG033", "credentialName", &message, "keep one of them"));
+        }
+    }
+    Credential::named(name, store).map(Some)
+}
+
+fn roots(tls: &ClientTls, store: &Store<'_>) -> Result<Roots, Fault> {
     match present(&tls.ca_certificates) {
         None => Ok(Roots::Web),
         Some("system") => Ok(Roots::System),
         Some(path) => {
-            let pem = pem(path, "CERTIFICATE-----", materials).map_err(|why| {
+            let pem = pem(path, "CERTIFICATE", store.materials).map_err(|why| {
                 fault("EG035", "caCertificates", &why, "name a readable PEM file")
             })?;
             Ok(Roots::Pem { path: path.to_owned(), pem })
@@ -148,29 +167,31 @@ fn roots(tls: &ClientTls, materials: &Materials) -> Result<Roots, Fault> {
     }
 }
 
-fn identity(tls: &ClientTls, materials: &Materials) -> Result<ClientIdentity, Fault> {
-    if present(&tls.credential_name).is_some() {
-        return Err(fault(
-            "EG083",
-            "credentialName",
-            "credentialName is not supported yet",
-            "mount the Secret and name its files in clientCertificate and privateKey",
-        ));
+fn revoked(tls: &ClientTls, store: &Store<'_>) -> Result<Option<RevocationList>, Fault> {
+    let Some(path) = present(&tls.ca_crl) else { return Ok(None) };
+    let pem = pem(path, "X509 CRL", store.materials)
+        .map_err(|why| fault("EG035", "caCrl", &why, "name a readable PEM file"))?;
+    Ok(Some(RevocationList { path: path.to_owned(), pem }))
+}
+
+fn identity(tls: &ClientTls, store: &Store<'_>) -> Result<ClientIdentity, Fault> {
+    if let Some(credential) = credential(tls, store)? {
+        return credential.identity();
     }
     let Some(certificate_path) = present(&tls.client_certificate) else {
         return Err(fault(
             "EG033",
             "mode",
-            "MUTUAL without clientCertificate",
-            "add clientCertificate and privateKey",
+            "MUTUAL without clientCertificate or credentialName",
+            "add clientCertificate and privateKey, or credentialName",
         ));
     };
     let Some(key_path) = present(&tls.private_key) else {
         return Err(fault("EG033", "mode", "MUTUAL without privateKey", "add privateKey"));
     };
-    let certificate = pem(certificate_path, "CERTIFICATE-----", materials)
+    let certificate = pem(certificate_path, "CERTIFICATE", store.materials)
         .map_err(|why| fault("EG033", "clientCertificate", &why, "name a readable PEM file"))?;
-    let key = pem(key_path, "PRIVATE KEY-----", materials)
+    let key = pem(key_path, "PRIVATE KEY", store.materials)
         .map_err(|why| fault("EG033", "privateKey", &why, "name a readable PEM file"))?;
     Ok(ClientIdentity {
         certificate_path: certificate_path.to_owned(),
@@ -178,19 +199,6 @@ fn identity(tls: &ClientTls, materials: &Materials) -> Result<ClientIdentity, Fa
         key_path: key_path.to_owned(),
         key,
     })
-}
-
-/// The content of a file, which must have a PEM block of a kind.
-fn pem(path: &str, kind: &str, materials: &Materials) -> Result<Arc<[u8]>, String> {
-    let content = match materials.get(path) {
-        Some(Ok(content)) => content,
-        Some(Err(why)) => return Err(format!("{path} cannot be read: {why}")),
-        None => return Err(format!("{path} was not loaded")),
-    };
-    if memchr::memmem::find(content, kind.as_bytes()).is_none() {
-        return Err(format!("{path} has no PEM block \"BEGIN ...{}\"", kind.trim_end_matches('-')));
-    }
-    Ok(content.clone())
 }
 
 /// What is worth saying about settings that work.

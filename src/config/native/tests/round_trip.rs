@@ -79,14 +79,17 @@ fn tls() -> impl Strategy<Value = TlsSpec> {
         key_path: "/client.key".to_owned(),
         key: PEM.into(),
     }));
-    (option::of(host()), names(), names(), roots, identity, prop::bool::weighted(0.2)).prop_map(
-        |(sni, subject_alt_names, service_alt_names, roots, identity, skip_verify)| {
+    let revoked = option::of(Just(RevocationList { path: "/crl.pem".to_owned(), pem: CRL.into() }));
+    let skip_verify = prop::bool::weighted(0.2);
+    (option::of(host()), names(), names(), roots, revoked, identity, skip_verify).prop_map(
+        |(sni, subject_alt_names, service_alt_names, roots, revoked, identity, skip_verify)| {
             match skip_verify {
                 true => TlsSpec {
                     sni,
                     subject_alt_names: vec![],
                     service_alt_names: vec![],
                     roots: Roots::Web,
+                    revoked: None,
                     identity,
                     skip_verify,
                 },
@@ -95,6 +98,7 @@ fn tls() -> impl Strategy<Value = TlsSpec> {
                     subject_alt_names,
                     service_alt_names,
                     roots,
+                    revoked,
                     identity,
                     skip_verify,
                 },
