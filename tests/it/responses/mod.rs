@@ -14,11 +14,13 @@ mod envoy;
 mod fields;
 mod frames;
 mod framing;
+mod get_body;
 mod h2_cases;
 mod interim;
 mod judge;
 mod origin;
 mod status;
+mod unasked;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
