@@ -113,6 +113,7 @@ mod tests {
             subject_alt_names: vec![],
             service_alt_names: vec![],
             roots: Roots::Web,
+            revoked: None,
             identity: None,
             skip_verify: false,
         }));
