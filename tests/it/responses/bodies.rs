@@ -3,11 +3,15 @@
 use super::case::{Ask, Case, Then, cut, lost, refused, whole};
 use super::envoy::{CHUNKS, HTTP_10};
 
-#[rustfmt::skip] // a table reads best as one
+/// The rows.
 pub fn cases() -> Vec<Case> {
+    [whole_bodies(), cut_bodies(), bad_chunks(), bytes_behind()].into_iter().flatten().collect()
+}
+
+#[rustfmt::skip] // a table reads best as one
+fn whole_bodies() -> Vec<Case> {
     let chunks = |body: &str| format!("HTTP/1.1 200 OK|Transfer-Encoding: chunked||{body}");
     let open = |body: &str| format!("HTTP/1.1 200 OK||{body}");
-    let bad = |name, body: &str| cut(name, &chunks(body), Then::Waits);
     vec![
         whole("a body byte by byte", "HTTP/1.1 200 OK|Content-Length: 5||¦h¦e¦l¦l¦o", 200, "hello"),
         whole("chunks byte by byte", &chunks("¦5¦|¦h¦e¦l¦l¦o¦|¦0¦|¦|"), 200, "hello"),
@@ -30,6 +34,14 @@ pub fn cases() -> Vec<Case> {
         whole("chunks to HTTP/1.0", &chunks("5|hello|0||"), 200, "hello").ask(Ask::Old).closed().lacks("transfer-encoding").unlike_envoy(HTTP_10),
         whole("chunks to HTTP/1.0 that keeps", &chunks("5|hello|0||"), 200, "hello").ask(Ask::OldKeepAlive).closed().lacks("transfer-encoding").unlike_envoy(HTTP_10),
         whole("what looks like an answer in a body until the end", &open("HTTP/1.1 200 OK|Content-Length: 4||evil"), 200, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil").then(Then::Ends).dropped(),
+    ]
+}
+
+#[rustfmt::skip] // a table reads best as one
+fn cut_bodies() -> Vec<Case> {
+    let chunks = |body: &str| format!("HTTP/1.1 200 OK|Transfer-Encoding: chunked||{body}");
+    let open = |body: &str| format!("HTTP/1.1 200 OK||{body}");
+    vec![
         cut("no byte of a body", "HTTP/1.1 200 OK|Content-Length: 9||", Then::Ends),
         cut("half a body", "HTTP/1.1 200 OK|Content-Length: 9||half", Then::Ends),
         cut("all but a byte", "HTTP/1.1 200 OK|Content-Length: 9||12345678", Then::Ends),
@@ -56,6 +68,13 @@ pub fn cases() -> Vec<Case> {
         cut("no empty line after the last chunk", &chunks("5|hello|0|"), Then::Ends),
         cut("half a trailer", &chunks("5|hello|0|X-Su"), Then::Ends),
         cut("a trailer without the empty line", &chunks("5|hello|0|X-Sum: 1|"), Then::Ends),
+    ]
+}
+
+#[rustfmt::skip] // a table reads best as one
+fn bad_chunks() -> Vec<Case> {
+    let bad = |name, body: &str| cut(name, &format!("HTTP/1.1 200 OK|Transfer-Encoding: chunked||{body}"), Then::Waits);
+    vec![
         bad("a size in no digits", "zz|hello|0||"),
         bad("an empty size", "|hello|0||"),
         bad("a size with a minus", "-5|hello|0||"),
@@ -77,6 +96,13 @@ pub fn cases() -> Vec<Case> {
         bad("a trailer with a NUL", "5|hello|0|X-A: \0||"),
         bad("a bare line feed after a trailer", "5|hello|0|X-A: 1\n|").unlike_envoy(CHUNKS),
         bad("trailers without end", &format!("5|hello|0|{}|", "X-A: 1|".repeat(2_000))).unlike_envoy(CHUNKS),
+    ]
+}
+
+#[rustfmt::skip] // a table reads best as one
+fn bytes_behind() -> Vec<Case> {
+    let chunks = |body: &str| format!("HTTP/1.1 200 OK|Transfer-Encoding: chunked||{body}");
+    vec![
         whole("bytes after a body", "HTTP/1.1 200 OK|Content-Length: 2||okmore", 200, "ok").dropped(),
         whole("a line end after a body", "HTTP/1.1 200 OK|Content-Length: 2||ok|", 200, "ok").dropped(),
         whole("a NUL after a body", "HTTP/1.1 200 OK|Content-Length: 2||ok\0", 200, "ok").dropped(),
