@@ -48,7 +48,7 @@
 //! 4. the head made fit for the next hop ([`proxy::headers`]);
 //! 5. a connection out of the pool or a fresh one, the head sent, tried again where that is safe, until a
 //!    response head is here, with the upload going on beside it ([`proxy::exchange`], [`proxy::attempt`],
-//!    [`proxy::answer`]);
+//!    [`proxy::answer`], [`proxy::retry`]);
 //! 6. their head out, then both bodies at once ([`proxy::relay`], or [`proxy::tunnel`] after an upgrade);
 //!    a failure before that is a reply of our own ([`proxy::reply`]);
 //! 7. one record: counters and a log line ([`observe`]).

@@ -5,6 +5,7 @@
 pub mod answer;
 pub mod attempt;
 pub mod deadlines;
+pub mod discard;
 pub mod exchange;
 pub mod flow;
 pub mod headers;
@@ -13,8 +14,10 @@ pub mod lane;
 pub mod relay;
 pub mod reply;
 pub mod request;
+pub mod retry;
 mod rewrite;
 pub mod serve;
+pub mod tape;
 pub mod tunnel;
 
 pub use lane::{Lane, Phase};

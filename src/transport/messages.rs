@@ -121,8 +121,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
         write: impl FnOnce(&mut Vec<u8>),
     ) {
         write(self.io.queue(buffers));
+        self.io.forget_written();
         self.writer = BodyWriter::new(framing);
         self.held = Held::Head;
+    }
+
+    /// Whether any byte has left since the last head was written.
+    pub fn has_written(&self) -> bool {
+        self.io.has_written()
     }
 
     /// Leaves the trailers out of the body that is being written.
