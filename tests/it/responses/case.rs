@@ -66,6 +66,8 @@ pub enum After {
     Kept,
     /// It ends.
     Ended,
+    /// Either; the tables of requests say which.
+    Either,
 }
 
 /// One row.

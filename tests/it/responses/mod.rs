@@ -135,6 +135,8 @@ fn ask_twice(case: &Case, address: SocketAddr) -> (Got, Got, Vec<String>) {
         if let Err(how) = client.ends_silently() {
             wrong.push(format!("the client's connection lives on: {how}"));
         }
+    }
+    if case.client != After::Kept {
         client = Http1::connect(address);
     }
     let next = client.ask(Ask::Get, &format!("{path}after"));
