@@ -131,10 +131,10 @@ fn ask_twice(case: &Case, address: SocketAddr) -> (Got, Got, Vec<String>) {
     let mut client = Http1::connect(address);
     let got = client.ask(case.ask, &path);
     let mut wrong = Vec::new();
-    if case.client == After::Ended {
-        if let Err(how) = client.ends_silently() {
-            wrong.push(format!("the client's connection lives on: {how}"));
-        }
+    if case.client == After::Ended
+        && let Err(how) = client.ends_silently()
+    {
+        wrong.push(format!("the client's connection lives on: {how}"));
     }
     if case.client != After::Kept {
         client = Http1::connect(address);
