@@ -51,7 +51,7 @@
 //!    [`proxy::answer`], [`proxy::retry`]);
 //! 6. their head out, then both bodies at once ([`proxy::relay`], or [`proxy::tunnel`] after an upgrade);
 //!    a failure before that is a reply of our own ([`proxy::reply`]);
-//! 7. one record: counters and a log line ([`observe`]).
+//! 7. one record: counters and a log line ([`observe`]), even of what is cut off ([`proxy::account`]).
 //!
 //! A connection is in the pool, or in a request's hand, or gone. Memory is lent by the lane for as long as
 //! bytes are pending; an idle connection holds none.

@@ -248,7 +248,7 @@ fn what_is_not_forwarded_is_told_with_status_and_reason() {
         (
             TWO_ROUTES,
             with(&[("Connection", "upgrade"), ("Upgrade", "irc")]),
-            ["403 DPE upgrade_failed", "rule"],
+            ["403 - upgrade_failed", "rule"],
         ),
         (TWO_ROUTES, get("a.com:8443"), ["none for port 8443", "there is one for 443"]),
         (

@@ -15,7 +15,7 @@ pub mod record;
 pub mod scraper;
 pub mod stats;
 
-pub use access_log::{Format, LogBuffer, LogWriter};
+pub use access_log::{Format, LogBuffer, LogWriter, escape_json};
 pub use noted::{Noted, RequestFacts};
 pub use readiness::Readiness;
 pub use record::{Record, Reuse, TlsFacts, Version};

@@ -59,7 +59,10 @@ pub async fn answer(
             framing::drop_needless_length(&mut head);
             Ok(Answered { carrier, busy, head, framing, idle })
         }
-        Err(reason) => Err(Lost::after_sending(Failure::Malformed(reason))),
+        Err(reason) => {
+            let failure = Failure::Misframed { status: head.status(), reason };
+            Err(Lost::after_sending(failure))
+        }
     }
 }
 
@@ -222,7 +225,7 @@ impl Heard {
                 };
                 Lost { failure: Failure::RefusedStream(reason), again, sent: Sent::Nothing }
             }
-            Self::Origin(Broken::Closed | Broken::Reset(_)) if carrier.has_begun_answer() => {
+            Self::Origin(Broken::Closed | Broken::Aborted(_)) if carrier.has_begun_answer() => {
                 let reason = "the connection ended within the head";
                 Lost::after_sending(Failure::Malformed(reason.into()))
             }
@@ -240,6 +243,7 @@ impl Heard {
                 };
                 let failure = match broken {
                     Broken::Reset(reason) => Failure::Reset(reason),
+                    Broken::Aborted(reason) => Failure::Aborted(reason),
                     Broken::Tls(reason) => Failure::Handshake(reason),
                     _ => Failure::Closed,
                 };

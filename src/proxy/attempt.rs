@@ -75,10 +75,8 @@ async fn endpoints(order: &Order<'_, '_>) -> Result<Arc<Endpoints>, Failure> {
     }
     let limit = order.upstream.policy.load().connect_timeout;
     timeout(limit, order.upstream.endpoints.ready()).await.unwrap_or_else(|_| {
-        Err(Failure::Unresolved(format!(
-            "no answer for {} after {limit:?}",
-            order.upstream.key.host
-        )))
+        let host = &order.upstream.key.host;
+        Err(Failure::ResolveTimeout(format!("{host} does not resolve: no answer after {limit:?}")))
     })
 }
 

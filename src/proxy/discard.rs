@@ -13,6 +13,7 @@ use super::attempt::Carrier;
 use super::exchange::Order;
 use super::flow::Flow;
 use super::lane::Lane;
+use super::presence::while_here;
 use super::relay;
 use crate::downstream::Client;
 use crate::model::Failure;
@@ -46,11 +47,7 @@ pub async fn rest(
     if pause.is_zero() {
         return Ok(());
     }
-    tokio::select! {
-        biased;
-        () = poll_fn(|cx| client.poll_gone(cx, &lane.buffers)) => Err(Failure::ClientGone),
-        () = sleep_until(until) => Ok(()),
-    }
+    while_here(client, lane, sleep_until(until)).await
 }
 
 /// Where reading for nothing ends.

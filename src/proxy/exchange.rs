@@ -15,6 +15,7 @@ use super::deadlines::Deadline;
 use super::discard;
 use super::flow::Flow;
 use super::lane::Lane;
+use super::presence::while_here;
 use super::retry::{self, Tried};
 use crate::downstream::Client;
 use crate::model::{Failure, Forward, Share};
@@ -111,8 +112,10 @@ pub async fn start<'s>(
 fn wants_tls(started: &Result<(Head, Exchange<'_>), Failure>) -> Option<&'static str> {
     match started {
         Ok((head, _)) if head.status() == 400 => Some("answers 400"),
-        Err(Failure::Closed | Failure::Reset(_)) => Some("closes the connection"),
-        Err(Failure::Malformed(_)) => Some("answers what is not HTTP"),
+        Err(Failure::Closed | Failure::Aborted(_) | Failure::Reset(_)) => {
+            Some("closes the connection")
+        }
+        Err(Failure::Malformed(_) | Failure::Misframed { .. }) => Some("answers what is not HTTP"),
         _ => None,
     }
 }
@@ -128,7 +131,8 @@ async fn attempts<'s>(
     let mut tried = Tried::default();
     loop {
         record.attempts += 1;
-        let outcome = match attempt::send(&mut order, &tried, record, lane).await {
+        let sending = attempt::send(&mut order, &tried, record, lane);
+        let outcome = match while_here(client, lane, sending).await.flatten() {
             Ok(carrier) => {
                 if retry::needs_tape(&carrier, &order) {
                     upload.keep(&lane.buffers);

@@ -2,6 +2,7 @@
 //!
 //! Read `request` first: it is the straight line, and the other files are its steps.
 
+pub mod account;
 pub mod answer;
 pub mod attempt;
 pub mod deadlines;
@@ -11,6 +12,7 @@ pub mod flow;
 pub mod headers;
 pub mod interim;
 pub mod lane;
+pub mod presence;
 pub mod relay;
 pub mod reply;
 pub mod request;

@@ -30,7 +30,7 @@ use crate::wire::{Framing, Head};
 pub async fn both(
     (mut head, mut exchange): (Head, Exchange<'_>),
     client: &mut Client<'_>,
-    asked: Asked,
+    asked: Asked<'_>,
     record: &mut Record<'_>,
     lane: &Rc<Lane>,
 ) -> Next {
@@ -97,9 +97,10 @@ impl Cut {
             Self::Origin(Broken::Malformed(refusal)) => Failure::Malformed(refusal.reason().into()),
             Self::Origin(Broken::Violated(reason)) => Failure::Malformed(reason),
             Self::Origin(Broken::Closed) => Failure::Closed,
-            Self::Origin(
-                Broken::Reset(reason) | Broken::Unprocessed(reason) | Broken::Tls(reason),
-            ) => Failure::Reset(reason),
+            Self::Origin(Broken::Aborted(reason) | Broken::Tls(reason)) => Failure::Aborted(reason),
+            Self::Origin(Broken::Reset(reason) | Broken::Unprocessed(reason)) => {
+                Failure::Reset(reason)
+            }
             Self::Idle => Failure::Idle,
             Self::Timeout => Failure::Timeout,
         }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::account::Account;
 use super::exchange::{self, Order};
 use super::headers::{self, location, loops};
 use super::lane::Lane;
@@ -31,26 +32,28 @@ pub enum Next {
 pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) -> Next {
     let _under_way = lane.begin_request();
     let snapshot = lane.snapshot();
-    let ends = client.ends();
-    let mut record = Record::begin(lane.clock(), ends.peer, ends.local);
-    record.version = Some(observed(head.version()));
     if lane.headers.request_id == RequestId::Make {
         headers::make_request_id(&mut head, &mut lane.random.borrow_mut());
     }
-    let noted = lane.note(|| facts(&head));
+    let mut account = Account::open(client, || facts(&head), lane);
+    let record = &mut account.record;
+    record.version = Some(observed(head.version()));
     let asked = reply::Asked::of(&head);
 
-    let started = start(&mut head, client, &snapshot, &mut record, lane).await;
+    let mut target = None;
+    let started = start(&mut head, &mut target, client, &snapshot, record, lane).await;
     let next = match started {
-        Ok(Started::Exchange(exchange)) => {
-            relay::both(exchange, client, asked, &mut record, lane).await
-        }
+        Ok(Started::Exchange(exchange)) => relay::both(exchange, client, asked, record, lane).await,
         Ok(Started::Configured(answer)) => {
-            reply::configured(client, asked, answer, &mut record, lane).await
+            reply::configured(client, asked, answer, record, lane).await
         }
-        Err(failure) => reply::local(client, asked, &failure, &mut record, lane).await,
+        Err(failure) => {
+            let host = target.as_ref().map(|target| target.authority.host());
+            let asked = asked.naming(host, head.find(Name::XRequestId));
+            reply::local(client, asked, &failure, record, lane).await
+        }
     };
-    lane.observe(&record, noted);
+    account.close();
     lane.buffers.give_back_head(head.into_memory());
     next
 }
@@ -66,15 +69,16 @@ enum Started<'s> {
 /// Everything until a response head is here.
 async fn start<'s>(
     head: &mut Head,
+    target: &mut Option<Target>,
     client: &mut Client<'_>,
     snapshot: &'s Arc<Snapshot>,
     record: &mut Record<'s>,
     lane: &Rc<Lane>,
 ) -> Result<Started<'s>, Failure> {
     let framing = body_of(head, client)?;
-    let target = take_target(head)?;
+    let target = target.insert(take_target(head)?);
     let host = target.authority.host();
-    let found = find(head, &target, client, snapshot)?;
+    let found = find(head, target, client, snapshot)?;
     record.route = Some(found.pattern);
     if loops::has_come_around(head, &lane.headers) {
         lane.warn_of_loop();
@@ -239,12 +243,10 @@ fn observed(version: Version) -> observe::Version {
 /// A request that could not even be read: what to answer is all there is.
 pub async fn refuse(client: &mut Client<'_>, refusal: Refusal, lane: &Rc<Lane>) -> Next {
     let _under_way = lane.begin_request();
-    let ends = client.ends();
-    let mut record = Record::begin(lane.clock(), ends.peer, ends.local);
+    let mut account = Account::open(client, RequestFacts::default, lane);
     let failure = Failure::from(refusal);
-    tracing::debug!(client = %ends.peer, "a request is refused: {}", refusal.reason());
-    let noted = lane.note(RequestFacts::default);
-    reply::local(client, reply::Asked::default(), &failure, &mut record, lane).await;
-    lane.observe(&record, noted);
+    tracing::debug!(client = %client.ends().peer, "a request is refused: {}", refusal.reason());
+    reply::local(client, reply::Asked::default(), &failure, &mut account.record, lane).await;
+    account.close();
     Next::Close
 }

@@ -134,6 +134,7 @@ fn reason_to_lose(lost: &Lost, order: &Order<'_, '_>) -> Option<Retried> {
         || lost.sent == Sent::Nothing && on.any(&[RetryOn::ResetBeforeRequest]);
     let (wanted, reason) = match &lost.failure {
         Failure::Connect(_)
+        | Failure::Unroutable(_)
         | Failure::ConnectTimeout(_)
         | Failure::Certificate(_)
         | Failure::Handshake(_)
@@ -144,9 +145,12 @@ fn reason_to_lose(lost: &Lost, order: &Order<'_, '_>) -> Option<Retried> {
         Failure::RefusedStream(_) => {
             (no_response || on.any(&[RetryOn::RefusedStream]), Retried::RefusedStream)
         }
-        Failure::Closed | Failure::Reset(_) | Failure::Handshake(_) | Failure::Malformed(_) => {
-            (no_response, Retried::Reset)
-        }
+        Failure::Closed
+        | Failure::Aborted(_)
+        | Failure::Reset(_)
+        | Failure::Handshake(_)
+        | Failure::Malformed(_)
+        | Failure::Misframed { .. } => (no_response, Retried::Reset),
         Failure::AttemptTimeout => (no_response, Retried::Timeout),
         _ => return None,
     };

@@ -13,6 +13,7 @@ mod commands;
 mod credentials;
 mod dns;
 mod errors;
+mod failures;
 mod forms;
 mod goaway;
 mod h2;

@@ -91,8 +91,7 @@ pub fn flag(case: &Case, log: &[String]) -> Option<String> {
         Gets::Local(502, _) => &["UPE"],
         Gets::Cut(_) | Gets::Local(..) => match case.then {
             Then::Waits => &["UPE"],
-            Then::Ends | Then::Vanishes => &["UC"],
-            Then::Resets => &["UR"],
+            Then::Ends | Then::Vanishes | Then::Resets => &["UC"],
         },
     };
     let path = format!("\"{}\"", path(case));
