@@ -257,7 +257,9 @@ async fn send_h2(
         Err(Broken::Reset(reason)) => Err(Failure::Reset(reason)),
         Err(Broken::Tls(reason)) => Err(Failure::Handshake(reason)),
         Err(Broken::Violated(reason)) => Err(Failure::Malformed(reason)),
-        Err(_) => Err(Failure::Closed),
+        // It cannot be said in HTTP/2; nothing was heard yet that the origin could be blamed for.
+        Err(Broken::Malformed(refusal)) => Err(refusal.into()),
+        Err(Broken::Closed | Broken::Aborted(_)) => Err(Failure::Closed),
     }
 }
 

@@ -27,6 +27,7 @@ mod offline;
 mod pools;
 mod refusals;
 mod reload;
+mod requests;
 mod responses;
 mod retries;
 mod routing;

@@ -66,8 +66,6 @@ pub enum After {
     Kept,
     /// It ends.
     Ended,
-    /// Either; the tables of requests say which.
-    Either,
 }
 
 /// One row.

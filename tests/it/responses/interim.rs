@@ -1,6 +1,6 @@
 //! Interim responses, and switches of protocol.
 
-use super::case::{After, Ask, Case, Gets, Then, lost, refused, whole};
+use super::case::{Ask, Case, Gets, Then, lost, refused, whole};
 use super::envoy::{HTTP_10, SWITCH};
 
 /// A switch to the client's WebSocket, and bytes in it.
@@ -11,7 +11,7 @@ fn switched(name: &'static str, answer: &str, bytes: &'static str) -> Case {
 
 /// An answer to a wish for a WebSocket that is refused.
 fn unfit(name: &'static str, answer: &str) -> Case {
-    Case { client: After::Either, ..refused(name, answer) }.ask(Ask::WebSocket)
+    refused(name, answer).ask(Ask::WebSocket).closed()
 }
 
 #[rustfmt::skip] // a table reads best as one

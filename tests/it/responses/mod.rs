@@ -136,7 +136,7 @@ fn ask_twice(case: &Case, address: SocketAddr) -> (Got, Got, Vec<String>) {
     {
         wrong.push(format!("the client's connection lives on: {how}"));
     }
-    if case.client != After::Kept {
+    if case.client == After::Ended {
         client = Http1::connect(address);
     }
     let next = client.ask(Ask::Get, &format!("{path}after"));
