@@ -333,7 +333,8 @@ async fn drain(
         let stats = scraper.collect().await.stats;
         let activity = Activity {
             begun: stats.clients_accepted + stats.requests_ended() + stats.requests_active(),
-            active: stats.requests_active(),
+            // An answer that still waits to be taken is not over for its client.
+            active: stats.requests_active().max(stats.clients_streaming()),
         };
         match drain.step(activity, Instant::now()) {
             Step::Wait => sleep(DRAIN_LOOK).await,

@@ -6,7 +6,7 @@ use std::fmt::{Display, Write};
 
 use super::scraper::Collected;
 use super::stats::{OTHER_STATUS, Outcome, Stats};
-use super::{Handshake, Retried, UpstreamEvent};
+use super::{ClientEnd, Handshake, Retried, UpstreamEvent};
 
 /// What the page is served as.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -109,6 +109,14 @@ fn clients(page: &mut Page, stats: &Stats) {
         "Client connections open.",
         stats.clients_open(),
     );
+    page.family(
+        "egret_client_connections_ended_total",
+        COUNTER,
+        "HTTP/2 client connections that were ended for what the client did.",
+    );
+    for why in ClientEnd::ALL {
+        page.sample(&[("reason", why.as_str())], stats.clients_ended(why));
+    }
     page.single(
         "egret_tls_to_plain_port_total",
         COUNTER,

@@ -250,7 +250,8 @@ async fn send_h2(
     loops::mark(order.head, &lane.headers, &order.upstream.key.security, &shared.endpoint);
     order.head.remove(b"transfer-encoding");
     let body = if order.framing == Framing::Empty { h2::Body::Empty } else { h2::Body::Follows };
-    match shared.request(order.head, body).await {
+    let patience = order.upstream.policy.load().connect_timeout;
+    match shared.request(order.head, body, patience).await {
         Ok(stream) => Ok(Carrier::H2(Box::new(stream))),
         // Not begun at all: as good as a connection that could not be opened.
         Err(Broken::Unprocessed(reason)) => Err(Failure::Connect(reason)),

@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use tokio::time::Instant;
 
 use super::deadlines::Deadlines;
 use crate::model::HeaderPolicy;
-use crate::observe::{self, LogBuffer, Noted, Record, RequestFacts, Stats};
+use crate::observe::{self, ClientEnd, LogBuffer, Noted, Record, RequestFacts, Stats};
 use crate::snapshot::{Current, Snapshot};
 use crate::transport::Buffers;
 use crate::upstream::connect::Connector;
@@ -26,6 +27,9 @@ pub const TICK: Duration = Duration::from_millis(500);
 
 /// Requests that may always be tried again at once, however few are under way.
 const RETRIES_MIN: u64 = 3;
+
+/// How often at most the log tells of a client whose connection was ended.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// Limits and times of a client's connection.
 #[derive(Debug, Clone)]
@@ -96,6 +100,8 @@ pub struct Lane {
     /// nothing that other cores share.
     #[expect(clippy::redundant_allocation, reason = "the outer count is this core's alone")]
     current: RefCell<(Current, Rc<Arc<Snapshot>>)>,
+    /// When the log last told of a client whose connection was ended.
+    told_of_client: Cell<Option<Instant>>,
     log: Option<RefCell<LogBuffer>>,
     date: RefCell<String>,
 }
@@ -124,6 +130,7 @@ impl Lane {
             swept: Cell::new(0),
             warned_of_loop: Cell::new(false),
             current: RefCell::new((current, snapshot)),
+            told_of_client: Cell::new(None),
             log: log.map(RefCell::new),
             date: RefCell::new(observe::http_date()),
         })
@@ -197,6 +204,19 @@ impl Lane {
         if phase == Phase::Closing {
             self.deadlines.expire_idle();
         }
+    }
+
+    /// Tells the log of a client whose connection was ended for what it did. Such clients come back at
+    /// once and in numbers: one line in a while is enough, the counter has them all.
+    pub fn tell_of_client(&self, client: SocketAddr, why: ClientEnd, what: &str) {
+        let now = self.clock();
+        let recent = self.told_of_client.get().is_some_and(|then| now - then < TELL_EVERY);
+        let why = why.as_str();
+        if recent {
+            return tracing::debug!(%client, "connection ended, {why}: {what}");
+        }
+        self.told_of_client.set(Some(now));
+        tracing::warn!("the connection of client {client} was ended, {why}: {what}");
     }
 
     /// What the log wants of a request's head, before it is edited; `None` when there is no log.

@@ -1,7 +1,9 @@
 //! The connection loop: find out what the client speaks, take a request, answer it, keep or close.
 //!
 //! What an idle connection holds is what this file's outer futures hold; all that a request needs is
-//! boxed while it is under way.
+//! boxed while it is under way. HTTP/2 has a loop of its own.
+
+mod h2;
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -9,17 +11,16 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, join};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::deadlines::{Deadline, Waits};
 use super::lane::{Lane, Phase};
 use super::request::{self, Next};
 use crate::downstream::sniff::{Speaks, sniff};
-use crate::downstream::{Client, Ends, h1, h2};
+use crate::downstream::{Client, Ends, h1};
 use crate::transport::HeadError;
-use crate::wire::Head;
 
 /// How long a connection that ends is read after our last byte, so that the client gets to read it.
 const LINGER: Duration = Duration::from_secs(1);
@@ -29,7 +30,7 @@ pub async fn connection(mut stream: TcpStream, ends: Ends, lane: Rc<Lane>) {
     lane.stats.borrow_mut().client_opened();
     if let Some((speaks, first)) = first_bytes(&mut stream, &lane).await {
         match speaks {
-            Speaks::Http2 => Box::pin(serve_h2(stream, first, ends, &lane)).await,
+            Speaks::Http2 => Box::pin(h2::serve(stream, first, ends, &lane)).await,
             Speaks::Tls { server_name } => {
                 lane.buffers.give_back(first);
                 refuse_tls(ends, server_name, &lane);
@@ -169,59 +170,6 @@ fn abort(connection: &h1::Connection) {
     let socket = socket2::SockRef::from(connection.messages.stream());
     // Without it the connection ends all the same, only less clearly.
     let _ = socket.set_linger(Some(Duration::ZERO));
-}
-
-async fn serve_h2(stream: TcpStream, first: Vec<u8>, ends: Ends, lane: &Rc<Lane>) {
-    let (read, write) = stream.into_split();
-    let stream = join(std::io::Cursor::new(first).chain(read), write);
-    let mut connection = match timeout(lane.limits.head_time, h2::accept(stream)).await {
-        Ok(Ok(connection)) => connection,
-        Ok(Err(error)) => {
-            return tracing::debug!(client = %ends.peer, "HTTP/2 did not begin: {error}");
-        }
-        Err(_) => return,
-    };
-    let mut leaving = lane.phase() > Phase::Serving;
-    if leaving {
-        connection.graceful_shutdown();
-    }
-    loop {
-        let request = tokio::select! {
-            biased;
-            request = connection.accept() => request,
-            () = lane.phase_changed.notified(), if !leaving => {
-                leaving = true;
-                connection.graceful_shutdown();
-                continue;
-            }
-            () = sleep(lane.limits.client_idle) => {
-                connection.graceful_shutdown();
-                continue;
-            }
-        };
-        match request {
-            Some(Ok((request, respond))) => {
-                let (head, stream) = h2::Stream::new(request, respond, ends, &lane.buffers);
-                tokio::task::spawn_local(one_stream(head, stream, Rc::clone(lane)));
-            }
-            Some(Err(error)) => {
-                tracing::debug!(client = %ends.peer, "an HTTP/2 connection ended: {error}");
-                return;
-            }
-            None => return,
-        }
-    }
-}
-
-/// Answers one HTTP/2 stream.
-async fn one_stream(head: Head, mut stream: h2::Stream, lane: Rc<Lane>) {
-    let mut client = Client::H2(&mut stream);
-    match request::handle(head, &mut client, &lane).await {
-        // Dropping the stream refuses the rest of an upload once the response has left (RFC 9113,
-        // section 8.1); a reset of ours would take what still waits of the response with it.
-        Next::Keep | Next::Close => {}
-        Next::Abort => stream.reset(),
-    }
 }
 
 #[cfg(test)]

@@ -205,7 +205,10 @@ impl Pool {
     ) -> Checkout {
         if want == Want::Any {
             self.shared.retain(|(shared, _)| !shared.is_over());
-            if let Some((shared, _)) = self.shared.iter().find(|(shared, _)| shared.has_room()) {
+            let any = |fits: fn(&h2::Shared) -> bool| self.shared.iter().find(|(one, _)| fits(one));
+            if let Some((shared, _)) =
+                any(h2::Shared::has_room).or_else(|| any(h2::Shared::is_shut))
+            {
                 return Checkout::Share(shared.clone());
             }
         }

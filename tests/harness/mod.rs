@@ -12,6 +12,7 @@ pub mod client;
 pub mod command;
 pub mod dns;
 pub mod envoy;
+pub mod frames;
 pub mod gateway;
 pub mod http1;
 pub mod http2;
