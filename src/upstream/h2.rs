@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout};
 
 use super::connect::Connected;
 use super::endpoints::Endpoint;
-use crate::transport::{Broken, Buffers, Frames, Metered, frames};
+use crate::transport::{Broken, Buffers, Frames, Metered, Offence, frames};
 use crate::wire::{Head, Refusal, Version};
 
 /// A stream's receive window while few share the connection, bytes: a download over a long way needs it.
@@ -37,8 +37,6 @@ const CONNECTION_WINDOW_BYTES: u32 = WIDE_STREAMS_MAX as u32 * WIDE_WINDOW_BYTES
 const LARGE_BYTES: u64 = 128 * 1024;
 /// What may wait of one upload while the origin's socket is full, bytes.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
-/// Bytes of one response's header list, as for HTTP/1.1.
-const HEADER_LIST_BYTES_MAX: u32 = 60 * 1024;
 
 /// A connection to an origin that speaks HTTP/2; clones share it.
 #[derive(Debug, Clone)]
@@ -61,18 +59,25 @@ struct Life {
     served: Cell<u32>,
     /// Since when the sweeps of the pool have seen no request on it.
     quiet_since: Cell<Option<Instant>>,
+    /// What the origin did that ended it.
+    offence: Cell<Option<Offence>>,
 }
 
 impl Shared {
-    /// Begins to speak HTTP/2 over a fresh connection, driven by a task of its own on this lane.
-    pub async fn begin(connected: Connected, scheme: &'static str) -> Result<Self, Broken> {
+    /// Begins to speak HTTP/2 over a fresh connection, driven by a task of its own on this lane. A
+    /// response whose header list is longer than `head_bytes` is an error of its stream.
+    pub async fn begin(
+        connected: Connected,
+        scheme: &'static str,
+        head_bytes: u32,
+    ) -> Result<Self, Broken> {
         let stream = Metered::to_origin(connected.stream);
         let meter = stream.meter();
         let (send, mut connection) = client::Builder::new()
             .initial_window_size(NARROW_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .max_send_buffer_size(SEND_BUFFER_BYTES)
-            .max_header_list_size(HEADER_LIST_BYTES_MAX)
+            .max_header_list_size(head_bytes)
             .enable_push(false)
             .handshake(stream)
             .await
@@ -94,7 +99,10 @@ impl Shared {
                     Poll::Ready(Err(error)) => Poll::Ready(Some(error.to_string())),
                     // Dropped, it is closed, and its streams with it.
                     Poll::Pending => match meter.offence() {
-                        Some(offence) => Poll::Ready(Some(offence.to_string())),
+                        Some(offence) => {
+                            ended.offence.set(Some(offence));
+                            Poll::Ready(Some(offence.to_string()))
+                        }
                         None => Poll::Pending,
                     },
                 }
@@ -141,6 +149,14 @@ impl Shared {
     /// Requests it has been used for.
     pub fn served(&self) -> u32 {
         self.life.served.get()
+    }
+
+    /// What an error of one of its streams means: the origin's fault, where the meter says so.
+    fn broken(&self, error: &h2::Error) -> Broken {
+        match (frames::broken(error), self.life.offence.get()) {
+            (Broken::Closed, Some(offence)) => Broken::Violated(offence.to_string()),
+            (broken, _) => broken,
+        }
     }
 
     /// Requests under way on it.
@@ -235,11 +251,11 @@ impl Stream {
         buffers: &Buffers,
     ) -> Poll<Result<Head, Broken>> {
         if let Poll::Ready(Some(interim)) = self.response.poll_informational(cx) {
-            let interim = interim.map_err(|error| frames::broken(&error))?;
+            let interim = interim.map_err(|error| self.shared.broken(&error))?;
             return Poll::Ready(Ok(head_of(&interim, buffers)));
         }
         let response = ready!(Pin::new(&mut self.response).poll(cx))
-            .map_err(|error| frames::broken(&error))?;
+            .map_err(|error| self.shared.broken(&error))?;
         let head = head_of(&response, buffers);
         let recv = response.into_body();
         self.frames.recv = (!recv.is_end_stream()).then_some(recv);
