@@ -117,6 +117,7 @@ pub fn build(
         }
         tell_of_idle_names(service, &compiled.plan.upstreams[first..]);
         tell_of_both_names(service, &compiled.plan.upstreams[first..]);
+        tell_of_addresses(service, &compiled.plan.upstreams[first..]);
         if let Some(first) = twice.first() {
             let message = format!(
                 "{first} is defined by an earlier object, which counts ({} in all)",
@@ -177,6 +178,30 @@ fn tell_of_both_names(service: &mut Service<'_>, upstreams: &[UpstreamSpec]) {
     );
     let fix = "name them in the DestinationRule's tls.subjectAltNames instead";
     service.report.tell("EG039", Severity::Warning, "spec.subjectAltNames", message, fix);
+}
+
+/// TLS to a host that is an address goes without SNI, and few certificates bear an address.
+fn tell_of_addresses(service: &mut Service<'_>, upstreams: &[UpstreamSpec]) {
+    let nameless = |upstream: &&UpstreamSpec| match &upstream.key.security {
+        Security::Tls(tls) => {
+            upstream.key.host.ip().is_some()
+                && tls.sni.is_none()
+                && tls.subject_alt_names.is_empty()
+                && !tls.skip_verify
+        }
+        Security::Plain | Security::Broken(_) => false,
+    };
+    let Some(upstream) = upstreams.iter().find(nameless) else { return };
+    let host = upstream.key.host.as_str();
+    let index = service.report.document.value("spec.hosts").and_then(|hosts| {
+        hosts.as_array()?.iter().position(|written| written.as_str() == Some(host))
+    });
+    let field = index.map_or("spec.hosts".to_owned(), |index| format!("spec.hosts[{index}]"));
+    let message = format!(
+        "{host} is an address: no SNI is sent to it, and its certificate must bear the address itself"
+    );
+    let fix = "name the host, or set sni and subjectAltNames in the DestinationRule's tls";
+    service.report.tell("EG037", Severity::Warning, &field, message, fix);
 }
 
 /// One port of one host of a service.

@@ -22,7 +22,7 @@ pub(super) fn opaque_port(report: &mut Report<'_>, at: &Use, world: &World<'_, '
     let port = service.ports.iter().find(|port| port.number == number);
     let Some(port) = port.filter(|port| port.application == Application::Opaque) else { return };
     let message = format!(
-        "{} says with {}.protocol that port {number} is not HTTP; HTTP/1.1 is sent to it all the same",
+        "{} says with {}.protocol that port {number} is not HTTP; HTTP is sent to it all the same",
         service.report.title(),
         port.origin.field,
     );
