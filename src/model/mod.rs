@@ -10,6 +10,7 @@ pub mod headers;
 pub mod host;
 pub mod listener;
 pub mod pattern;
+pub mod resilience;
 pub mod route;
 pub mod upstream;
 

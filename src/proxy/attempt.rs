@@ -90,12 +90,12 @@ fn pick(upstream: &Upstream, endpoints: &Endpoints, lane: &Lane) -> usize {
     if endpoints.list.len() < 2 {
         return 0;
     }
-    let balance = upstream.policy.load().balance;
-    let mut turn = match balance {
+    let policy = upstream.policy.load();
+    let mut turn = match &policy.balance {
         Balance::RoundRobin => upstream.turn.fetch_add(1, Ordering::Relaxed),
-        Balance::LeastRequest | Balance::Random => 0,
+        Balance::LeastRequest | Balance::Random | Balance::Hashed(_) => 0,
     };
-    balance::pick(endpoints, balance, &mut turn, &mut lane.random.borrow_mut())
+    balance::pick(endpoints, &policy.balance, &mut turn, &mut lane.random.borrow_mut())
 }
 
 /// What the pool had.

@@ -27,6 +27,8 @@ pub enum Want {
     Any,
     /// HTTP/1.1, for an upgrade.
     Http1,
+    /// HTTP/1.1, since the client speaks it.
+    ClientsHttp1,
 }
 
 /// What connecting needs besides the upstream; one per lane.
@@ -139,7 +141,7 @@ fn allowed(order: Vec<Arc<Endpoint>>, guard: &Guard) -> Result<Vec<Arc<Endpoint>
 /// Without TLS nothing is negotiated: HTTP/2 is spoken to who is known to speak it.
 fn plain_alpn(protocol: Protocol, want: Want) -> Alpn {
     match (protocol, want) {
-        (Protocol::Http2, Want::Any) => Alpn::Http2,
+        (Protocol::Http2 | Protocol::Client, Want::Any) => Alpn::Http2,
         _ => Alpn::Http1,
     }
 }

@@ -12,6 +12,7 @@ pub mod freshness;
 pub mod guard;
 pub mod h1;
 pub mod h2;
+pub mod hash;
 pub mod overrides;
 pub mod pool;
 pub mod tls;
@@ -23,7 +24,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
-use crate::model::{Addressing, Failure, Policy, Security, UpstreamKey, UpstreamSpec};
+use crate::model::{
+    Addressing, Failure, Host, Policy, Security, Target, UpstreamKey, UpstreamSpec,
+};
 use endpoints::EndpointSet;
 use guard::Class;
 use tls::{TlsClients, TlsContext};
@@ -96,10 +99,11 @@ impl Upstream {
     /// Endpoints that were known stay until the new addressing has its first answer.
     pub fn adopt(&self, spec: &UpstreamSpec) {
         debug_assert_eq!(self.key, spec.key);
-        if **self.policy.load() != spec.policy {
+        let before = self.policy.load_full();
+        if *before != spec.policy {
             self.policy.store(Arc::new(spec.policy.clone()));
         }
-        if **self.addressing.load() != spec.addressing {
+        if **self.addressing.load() != spec.addressing || before.weights != spec.policy.weights {
             self.addressing.store(Arc::new(spec.addressing.clone()));
             self.publish_written_addresses();
             self.changed.notify_one();
@@ -161,7 +165,15 @@ impl Upstream {
     /// Publishes what the addressing itself says, when no lookup is needed.
     fn publish_written_addresses(&self) {
         match &**self.addressing.load() {
-            Addressing::Static(list) if !list.is_empty() => self.endpoints.publish(list),
+            Addressing::Static(list) if !list.is_empty() => {
+                let policy = self.policy.load();
+                let weight = |address: &SocketAddr| {
+                    let host = Host::parse(&address.ip().to_string()).ok()?;
+                    Some(policy.weight(&Target { host, port: address.port() }))
+                };
+                let weighted = list.iter().map(|one| (*one, weight(one).unwrap_or(1)));
+                self.endpoints.publish_weighted(&weighted.collect::<Vec<_>>());
+            }
             Addressing::Static(_) => self.publish_no_endpoint("the list of endpoints is empty"),
             Addressing::Dns(names) if names.is_empty() => {
                 self.publish_no_endpoint("the list of names is empty");

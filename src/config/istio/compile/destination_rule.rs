@@ -212,11 +212,9 @@ fn read_traffic(
     store: &Store<'_>,
     report: &mut Report<'_>,
 ) -> Traffic {
-    for (field, present) in [
-        ("tunnel", policy.tunnel.is_some()),
-        ("proxyProtocol", policy.proxy_protocol.is_some()),
-        ("retryBudget", policy.retry_budget.is_some()),
-    ] {
+    for (field, present) in
+        [("tunnel", policy.tunnel.is_some()), ("proxyProtocol", policy.proxy_protocol.is_some())]
+    {
         if present {
             report.unsupported(Severity::Error, &format!("{path}.{field}"), "it is not in force");
         }
@@ -227,6 +225,7 @@ fn read_traffic(
             connection_pool: policy.connection_pool.as_ref(),
             outlier_detection: policy.outlier_detection.as_ref(),
             tls: policy.tls.as_ref(),
+            retry_budget: policy.retry_budget.as_ref(),
         },
         path,
         store,
@@ -241,6 +240,7 @@ fn read_traffic(
                 connection_pool: settings.connection_pool.as_ref(),
                 outlier_detection: settings.outlier_detection.as_ref(),
                 tls: settings.tls.as_ref(),
+                retry_budget: None,
             },
             &field,
             store,
