@@ -230,6 +230,39 @@ fn the_articles_routes_have_istios_names() {
 }
 
 #[test]
+fn retries_are_dumped_as_istiod_makes_them() {
+    let compiled = compile(&[PathBuf::from("tests/plans/retries.yaml")]);
+    let dumped = config::istio::dump::routes(&compiled);
+    let policy = |index: usize| {
+        let mut policy =
+            dumped[0]["virtualHosts"][0]["routes"][index]["route"]["retryPolicy"].clone();
+        if let Some(predicate) = policy.pointer_mut("/retryHostPredicate/0") {
+            predicate.as_object_mut().expect("an object").remove("typedConfig");
+        }
+        policy
+    };
+    let previous_hosts = [("name", "envoy.retry_host_predicates.previous_hosts")];
+    let previous_hosts = serde_json::json!([std::collections::BTreeMap::from(previous_hosts)]);
+    let default = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
+    assert_eq!(
+        policy(1),
+        serde_json::json!({
+            "retryOn": default, "numRetries": 5, "hostSelectionRetryMaxAttempts": "5",
+            "retryHostPredicate": previous_hosts,
+        })
+    );
+    assert_eq!(policy(2), serde_json::Value::Null);
+    assert_eq!(
+        policy(3),
+        serde_json::json!({
+            "retryOn": "gateway-error,reset,unavailable,retriable-status-codes",
+            "retriableStatusCodes": [429, 503], "numRetries": 3, "perTryTimeout": "1.500s",
+            "retryBackOff": { "baseInterval": "0.050s" }, "hostSelectionRetryMaxAttempts": "5",
+        })
+    );
+}
+
+#[test]
 fn every_example_directory_compiles_without_an_error() {
     let mut directories: Vec<PathBuf> = yaml_files(Path::new("config"))
         .iter()

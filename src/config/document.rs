@@ -9,6 +9,7 @@ use granit_parser::Marker;
 use serde_json::{Map, Value};
 
 use super::problem::{Place, Problem, Severity};
+use super::protojson;
 use walk::{Entry, Walk};
 
 mod walk;
@@ -160,7 +161,7 @@ impl Document {
         let mut steps = path.split(['.', '[']).filter(|step| !step.is_empty());
         steps.try_fold(&self.body, |value, step| match step.strip_suffix(']') {
             Some(index) => value.get(index.parse::<usize>().ok()?),
-            None => value.get(step),
+            None => protojson::entry(value.as_object()?, step).map(|(_, value)| value),
         })
     }
 

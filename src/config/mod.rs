@@ -11,6 +11,7 @@ pub mod document;
 pub mod istio;
 pub mod native;
 pub mod problem;
+mod protojson;
 pub mod provenance;
 pub mod source;
 mod typed;

@@ -9,6 +9,7 @@ mod condition;
 mod listeners;
 mod render;
 mod report;
+mod retries;
 mod routes;
 mod rules;
 mod settings;

@@ -10,6 +10,7 @@ use serde_path_to_error::Segment;
 
 use super::document::{Document, empty};
 use super::problem::{Problem, Severity};
+use super::protojson::{self, ProtoJson};
 
 /// Faults reported for one object; the rest of it is given up.
 const FAULTS_MAX: usize = 100;
@@ -48,7 +49,11 @@ impl Document {
         };
         let mut problems = Vec::new();
         while problems.len() < FAULTS_MAX {
-            let error = match serde_path_to_error::deserialize::<_, T>(value.as_ref()) {
+            let read = match self.is_native() {
+                true => serde_path_to_error::deserialize::<_, T>(value.as_ref()),
+                false => serde_path_to_error::deserialize(ProtoJson(value.as_ref())),
+            };
+            let error = match read {
                 Ok(value) => {
                     return Typed { value: Some(value), problems };
                 }
@@ -204,20 +209,29 @@ fn prune(value: &mut Value, path: &[&Segment]) -> bool {
     };
     let mut at = value;
     for segment in &path[..last] {
-        let below = match segment {
+        let inner = match segment {
             Segment::Seq { index } => at.get_mut(*index),
-            Segment::Map { key } => at.get_mut(key),
+            Segment::Map { key } => below(at, key),
             _ => Some(at),
         };
-        match below {
-            Some(below) => at = below,
+        match inner {
+            Some(inner) => at = inner,
             None => return false,
         }
     }
     match (at, path[last]) {
-        (Value::Object(fields), Segment::Map { key }) => fields.remove(key).is_some(),
+        (Value::Object(fields), Segment::Map { key }) => {
+            let written = protojson::entry(fields, key).map(|(written, _)| written.clone());
+            written.is_some_and(|written| fields.remove(&written).is_some())
+        }
         _ => false,
     }
+}
+
+fn below<'v>(value: &'v mut Value, name: &str) -> Option<&'v mut Value> {
+    let fields = value.as_object_mut()?;
+    let written = protojson::entry(fields, name).map(|(written, _)| written.clone())?;
+    fields.get_mut(&written)
 }
 
 #[cfg(test)]

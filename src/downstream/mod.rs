@@ -79,6 +79,14 @@ impl Client<'_> {
         }
     }
 
+    /// The same while nothing of the request's body is wanted yet.
+    pub fn poll_gone_ahead(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Poll<()> {
+        match self {
+            Self::H1(connection) => connection.messages.poll_gone_ahead(cx, buffers),
+            Self::H2(stream) => stream.poll_gone(cx),
+        }
+    }
+
     /// The client as the relay sees it.
     pub fn peer(&mut self) -> Peer<'_, TcpStream> {
         match self {

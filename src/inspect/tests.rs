@@ -206,6 +206,25 @@ fn tls_is_told_with_the_names_that_are_verified() {
 }
 
 #[test]
+fn retries_are_told_where_they_are_not_the_default() {
+    let forwarding = |retries: &str| {
+        let text =
+            format!("routes: [{{hosts: [a.com], to: \"http://b.com\", retries: {{{retries}}}}}]");
+        told(&text, &question("GET", "a.com:443", "/"), Ending::Forwarded)
+    };
+    let told = forwarding(
+        "attempts: 3, conditions: [5xx], statuses: [429], perTryTimeout: 2s, nonIdempotent: true",
+    );
+    for line in [
+        "further attempts 3\n",
+        "tried again on 5xx,retriable-status-codes [429], 2s for each attempt, pauses from 25ms, POST too\n",
+    ] {
+        assert!(told.contains(line), "{line} is not in {told}");
+    }
+    assert!(!forwarding("attempts: 1").contains("tried again"));
+}
+
+#[test]
 fn what_is_not_forwarded_is_told_with_status_and_reason() {
     let no_endpoint = "routes: [{hosts: [a.com], to: \"https://b.com\", endpoints: [nonsense/]}]";
     let broken = "routes: [{hosts: [a.com], to: \"https://b.com\", tls: {ca: /nowhere.pem}}]";
@@ -229,7 +248,7 @@ fn what_is_not_forwarded_is_told_with_status_and_reason() {
         (
             TWO_ROUTES,
             with(&[("Connection", "upgrade"), ("Upgrade", "irc")]),
-            ["403 DPE upgrade_failed", "rule"],
+            ["403 - upgrade_failed", "rule"],
         ),
         (TWO_ROUTES, get("a.com:8443"), ["none for port 8443", "there is one for 443"]),
         (

@@ -11,6 +11,7 @@ pub mod host;
 pub mod listener;
 pub mod pattern;
 pub mod resilience;
+pub mod retry;
 pub mod route;
 pub mod upstream;
 
@@ -20,9 +21,10 @@ pub use headers::HeaderPolicy;
 pub use host::{Authority, Host, HostPattern};
 pub use listener::Listener;
 pub use pattern::{Pattern, Substitution};
+pub use retry::Retry;
 pub use route::{
-    Action, Destination, Forward, HeaderEdit, HeaderEdits, PathRewrite, Redirect, Respond, Retry,
-    Route, Rule, Share,
+    Action, Destination, Forward, HeaderEdit, HeaderEdits, PathRewrite, Redirect, Respond, Route,
+    Rule, Share,
 };
 pub use upstream::{
     Addressing, Balance, Policy, Protocol, Security, Target, TlsSpec, UpstreamKey, UpstreamSpec,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::condition::Condition;
 use super::host::HostPattern;
 use super::pattern::Substitution;
+use super::retry::Retry;
 
 /// One virtual host: the hosts it answers to on some listeners, and its rules in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +33,7 @@ pub struct Rule {
 
 /// What a rule does.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every rule forwards")]
 pub enum Action {
     /// Carry the request to an upstream.
     Forward(Forward),
@@ -142,20 +144,6 @@ pub enum Destination {
     Upstream(usize),
     /// A name that no upstream has: 503 `NC` when a request comes, as Istio.
     Missing(String),
-}
-
-/// How often a failed attempt is made again. Which failures qualify stands in `model::failure`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retry {
-    /// Further attempts after the first; 0: none.
-    pub attempts: u32,
-}
-
-impl Default for Retry {
-    /// Istio's default: two further attempts.
-    fn default() -> Self {
-        Self { attempts: 2 }
-    }
 }
 
 /// Edits of one message head.

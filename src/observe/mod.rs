@@ -15,12 +15,12 @@ pub mod record;
 pub mod scraper;
 pub mod stats;
 
-pub use access_log::{Format, LogBuffer, LogWriter};
+pub use access_log::{Format, LogBuffer, LogWriter, escape_json};
 pub use noted::{Noted, RequestFacts};
 pub use readiness::Readiness;
 pub use record::{Record, Reuse, TlsFacts, Version};
 pub use scraper::Scraper;
-pub use stats::{Handshake, Stats, UpstreamEvent};
+pub use stats::{Handshake, Retried, Stats, UpstreamEvent};
 
 /// The wall clock as the `Date` of an HTTP message (RFC 9110, section 5.6.7).
 #[expect(clippy::disallowed_methods, reason = "names a moment to the client")]

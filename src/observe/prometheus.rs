@@ -6,7 +6,7 @@ use std::fmt::{Display, Write};
 
 use super::scraper::Collected;
 use super::stats::{OTHER_STATUS, Outcome, Stats};
-use super::{Handshake, UpstreamEvent};
+use super::{Handshake, Retried, UpstreamEvent};
 
 /// What the page is served as.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -62,12 +62,10 @@ fn requests(page: &mut Page, stats: &Stats) {
         page.sample(&[("token", token)], count);
     }
     page.single("egret_requests_active", GAUGE, "Requests under way.", stats.requests_active());
-    page.single(
-        "egret_retries_total",
-        COUNTER,
-        "Attempts made after a first one failed.",
-        stats.retries,
-    );
+    page.family("egret_retries_total", COUNTER, "Attempts made after an earlier one, by reason.");
+    for reason in Retried::ALL {
+        page.sample(&[("reason", reason.as_str())], stats.retries(reason));
+    }
     page.single(
         "egret_received_bytes_total",
         COUNTER,
@@ -90,6 +88,12 @@ fn upstreams(page: &mut Page, stats: &Stats) {
     for event in UpstreamEvent::ALL {
         page.sample(&[("event", event.as_str())], stats.upstream_connections(event));
     }
+    page.single(
+        "egret_reuse_races_total",
+        COUNTER,
+        "Upstream connections from the pool that were closed under the request put on them.",
+        stats.reuse_races,
+    );
 }
 
 fn clients(page: &mut Page, stats: &Stats) {

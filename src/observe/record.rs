@@ -101,7 +101,7 @@ impl Record<'_> {
     pub fn failed(&mut self, failure: &Failure) {
         let row = failure.row();
         self.flag = row.flag;
-        self.details = row.details;
+        self.details = if self.status == 0 { row.details } else { row.details_midway() };
         self.token = Some(row.token);
         let reason = failure.reason();
         self.reason = (!reason.is_empty()).then(|| reason.into());

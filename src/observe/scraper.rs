@@ -75,17 +75,17 @@ fn ask(lane: &mpsc::Sender<Request>) -> oneshot::Receiver<Stats> {
 mod tests {
     use super::*;
 
-    fn retried(retries: u64) -> Stats {
+    fn dropped(lines: u64) -> Stats {
         let mut stats = Stats::default();
-        stats.retries = retries;
+        stats.log_lines_dropped = lines;
         stats
     }
 
-    fn lane(retries: u64) -> mpsc::Sender<Request> {
+    fn lane(lines: u64) -> mpsc::Sender<Request> {
         let (lane, mut requests) = mpsc::channel::<Request>(1);
         tokio::spawn(async move {
             while let Some(request) = requests.recv().await {
-                let _ = request.send(retried(retries));
+                let _ = request.send(dropped(lines));
             }
         });
         lane
@@ -95,7 +95,7 @@ mod tests {
     async fn lanes_are_added_up() {
         let scraper = Scraper::new(vec![lane(1), lane(20)]);
         let collected = scraper.collect().await;
-        assert_eq!((collected.stats.retries, collected.silent), (21, 0));
+        assert_eq!((collected.stats.log_lines_dropped, collected.silent), (21, 0));
     }
 
     #[tokio::test(start_paused = true)]
@@ -104,19 +104,19 @@ mod tests {
         let scraper = Scraper::new(vec![lane(1), stuck]);
         let answer = async {
             let request = requests.recv().await.unwrap();
-            request.send(retried(20)).unwrap();
+            request.send(dropped(20)).unwrap();
         };
         let (first, ()) = tokio::join!(scraper.collect(), answer);
-        assert_eq!((first.stats.retries, first.silent), (21, 0));
+        assert_eq!((first.stats.log_lines_dropped, first.silent), (21, 0));
 
         let asked = Instant::now();
         let second = scraper.collect().await;
-        assert_eq!((second.stats.retries, second.silent), (21, 1));
+        assert_eq!((second.stats.log_lines_dropped, second.silent), (21, 1));
         assert_eq!(asked.elapsed(), ANSWER_WITHIN);
 
         // Its channel is full now: it is not even waited for.
         let third = scraper.collect().await;
-        assert_eq!((third.stats.retries, third.silent), (21, 1));
+        assert_eq!((third.stats.log_lines_dropped, third.silent), (21, 1));
         assert_eq!(asked.elapsed(), ANSWER_WITHIN);
     }
 

@@ -39,8 +39,9 @@ pub struct Stats {
     pub clients_accepted: u64,
     /// Clients that spoke TLS to a port for plain HTTP.
     pub tls_to_plain_port: u64,
-    /// Attempts made after a first one failed.
-    pub retries: u64,
+    retries: [u64; Retried::ALL.len()],
+    /// Connections from the pool that turned out to be closed once a request had been put on them.
+    pub reuse_races: u64,
     /// Lines the access log had no room for or could not write.
     pub log_lines_dropped: u64,
     /// Body bytes received from clients.
@@ -92,6 +93,11 @@ impl Stats {
         self.upstream_connections[event as usize] += 1;
     }
 
+    /// Another attempt is made.
+    pub fn retried(&mut self, reason: Retried) {
+        self.retries[reason as usize] += 1;
+    }
+
     /// So many upstream connections have been closed, which is counted where they end.
     pub fn set_upstream_connections_closed(&mut self, count: u64) {
         self.upstream_connections[UpstreamEvent::Closed as usize] = count;
@@ -140,7 +146,10 @@ impl Stats {
         self.requests_active += other.requests_active;
         self.clients_accepted += other.clients_accepted;
         self.tls_to_plain_port += other.tls_to_plain_port;
-        self.retries += other.retries;
+        for (sum, n) in self.retries.iter_mut().zip(other.retries) {
+            *sum += n;
+        }
+        self.reuse_races += other.reuse_races;
         self.log_lines_dropped += other.log_lines_dropped;
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
@@ -170,6 +179,11 @@ impl Stats {
     /// Upstream connections that something became of.
     pub fn upstream_connections(&self, event: UpstreamEvent) -> u64 {
         self.upstream_connections[event as usize]
+    }
+
+    /// Attempts made again for this reason.
+    pub fn retries(&self, reason: Retried) -> u64 {
+        self.retries[reason as usize]
     }
 
     /// Client connections open now.
@@ -235,6 +249,51 @@ impl UpstreamEvent {
             Self::Reused => "reused",
             Self::Closed => "closed",
             Self::Failed => "failed",
+        }
+    }
+}
+
+/// Why another attempt was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retried {
+    /// A connection from the pool had been closed under the request.
+    Stale,
+    /// No connection came about.
+    ConnectFailure,
+    /// The origin said that it did not process the request.
+    RefusedStream,
+    /// The connection or the stream ended, or what came was not HTTP.
+    Reset,
+    /// The attempt took longer than one may.
+    Timeout,
+    /// The response's status.
+    Status,
+    /// The response's `grpc-status`.
+    GrpcStatus,
+}
+
+impl Retried {
+    /// Every reason, in the order of their numbers.
+    pub const ALL: [Self; 7] = [
+        Self::Stale,
+        Self::ConnectFailure,
+        Self::RefusedStream,
+        Self::Reset,
+        Self::Timeout,
+        Self::Status,
+        Self::GrpcStatus,
+    ];
+
+    /// The `reason` label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stale => "stale",
+            Self::ConnectFailure => "connect-failure",
+            Self::RefusedStream => "refused-stream",
+            Self::Reset => "reset",
+            Self::Timeout => "timeout",
+            Self::Status => "status",
+            Self::GrpcStatus => "grpc-status",
         }
     }
 }
@@ -332,7 +391,8 @@ mod tests {
         one.client_opened();
         one.request_began();
         one.tls_to_plain_port = 1;
-        one.retries = 2;
+        one.retried(Retried::Reset);
+        one.reuse_races = 2;
         one.log_lines_dropped = 3;
         one.bytes_in = 5;
         one.bytes_out = 6;
@@ -357,7 +417,8 @@ mod tests {
         assert_eq!(sum.handshakes(Handshake::Resumed), 2);
         assert_eq!(sum.upstream_connections(UpstreamEvent::Closed), 2);
         assert_eq!((sum.clients_open(), sum.requests_active()), (1, 1));
-        assert_eq!((sum.clients_accepted, sum.tls_to_plain_port, sum.retries), (2, 2, 4));
+        assert_eq!((sum.clients_accepted, sum.tls_to_plain_port), (2, 2));
+        assert_eq!((sum.retries(Retried::Reset), sum.reuse_races), (2, 4));
         assert_eq!(sum.log_lines_dropped, 6);
         assert_eq!((sum.bytes_in, sum.bytes_out), (10, 12));
     }
@@ -366,6 +427,9 @@ mod tests {
     fn labels_follow_the_numbers() {
         for (n, kind) in Handshake::ALL.into_iter().enumerate() {
             assert_eq!(kind as usize, n);
+        }
+        for (n, reason) in Retried::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, n);
         }
         for (n, event) in UpstreamEvent::ALL.into_iter().enumerate() {
             assert_eq!(event as usize, n);

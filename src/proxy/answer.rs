@@ -1,8 +1,13 @@
 //! Waiting for a response head: the upload goes on, interim responses are passed on, and a client that
 //! leaves is noticed.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Sleep, sleep};
 
 use super::attempt::Carrier;
 use super::deadlines::{Deadline, Waits};
@@ -10,8 +15,10 @@ use super::exchange::{Busy, Order};
 use super::flow::{Flow, Side};
 use super::headers;
 use super::lane::Lane;
+use super::retry::may_resend;
 use crate::downstream::Client;
 use crate::model::Failure;
+use crate::observe::Retried;
 use crate::transport::Broken;
 use crate::wire::{Framing, Head, Version};
 
@@ -30,6 +37,7 @@ pub async fn answer(
     let idle = lane.deadlines.enter();
     idle.arm(lane.limits.stream_idle, Waits::Busy);
     let mut moved = upload.bytes;
+    let mut patience = Patience { allowed: order.forward.retry.attempt_timeout, left: None };
     let mut interims = Interims { client: order.head.version(), seen: 0 };
     let heard = std::future::poll_fn(|cx| {
         let polled = poll_answer(cx, &mut carrier, client, upload, &mut interims, lane);
@@ -41,14 +49,20 @@ pub async fn answer(
             if idle.poll_over(cx).is_ready() {
                 return Poll::Ready(Err(Heard::Nothing));
             }
+            if upload.is_done() && patience.poll_over(cx).is_ready() {
+                return Poll::Ready(Err(Heard::TooLate));
+            }
         }
         polled
     })
     .await;
-    let head = heard.map_err(|heard| heard.into_lost(&carrier, order, upload, &interims))?;
+    let head = heard.map_err(|heard| heard.into_lost(&carrier, order, &interims, lane))?;
     match carrier.expect_body(&head, order.head.method(), order.want) {
         Ok(framing) => Ok(Answered { carrier, busy, head, framing, idle }),
-        Err(reason) => Err(Lost { failure: Failure::Malformed(reason), again: Again::Never }),
+        Err(reason) => {
+            let failure = Failure::Misframed { status: head.status(), reason };
+            Err(Lost::after_sending(failure))
+        }
     }
 }
 
@@ -58,18 +72,46 @@ pub struct Lost {
     pub failure: Failure,
     /// When it may be made again.
     pub again: Again,
+    /// How much of the request the origin can have got.
+    pub sent: Sent,
 }
 
-/// When it may be made again, provided that nothing of the body was taken.
+/// When it may be made again, provided that its body can be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Again {
-    /// At once, on a fresh connection: the origin did not process it, or closed a reused connection under
-    /// a request that may be sent twice.
-    AtOnce,
+    /// At once, on a fresh connection, for this reason: the origin did not process it, or closed a reused
+    /// connection under a request that may be sent twice.
+    AtOnce(Retried),
     /// If the failure is one of those that the route retries.
     AsTheRouteSays,
     /// Never.
     Never,
+}
+
+/// How much of a request the origin can have got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// Nothing, or nothing that it has processed.
+    Nothing,
+    /// A part at least.
+    Something,
+}
+
+impl Lost {
+    /// Before anything was sent.
+    pub fn before_sending(failure: Failure) -> Self {
+        Self { failure, again: Again::AsTheRouteSays, sent: Sent::Nothing }
+    }
+
+    /// After something was sent.
+    pub fn after_sending(failure: Failure) -> Self {
+        Self { failure, again: Again::AsTheRouteSays, sent: Sent::Something }
+    }
+
+    /// Whatever the route says, it is not made again.
+    fn for_good(failure: Failure) -> Self {
+        Self { failure, again: Again::Never, sent: Sent::Something }
+    }
 }
 
 /// A response head, and the connection that brought it.
@@ -96,6 +138,22 @@ enum Heard {
     TooManyInterims,
     /// Nothing moved for too long.
     Nothing,
+    /// The attempt took longer than one may.
+    TooLate,
+}
+
+/// How long is waited for a response head once the request was sent in full.
+struct Patience {
+    allowed: Option<Duration>,
+    left: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patience {
+    /// Ready when it is at its end; it begins with the first call.
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(allowed) = self.allowed else { return Poll::Pending };
+        self.left.get_or_insert_with(|| Box::pin(sleep(allowed))).as_mut().poll(cx)
+    }
 }
 
 /// One turn: the upload, then the response, then whether the client is still there.
@@ -170,42 +228,48 @@ impl Heard {
         self,
         carrier: &Carrier,
         order: &Order<'_, '_>,
-        upload: &Flow,
         interims: &Interims,
+        lane: &Lane,
     ) -> Lost {
-        let never = |failure| Lost { failure, again: Again::Never };
         match self {
-            Self::Client(Broken::Malformed(refusal)) => never(refusal.into()),
-            Self::Client(_) => never(Failure::ClientGone),
-            Self::TooManyInterims => {
-                never(Failure::Malformed(format!("more than {INTERIMS_MAX} interim responses")))
-            }
-            Self::Nothing => never(Failure::Idle),
+            Self::Client(Broken::Malformed(refusal)) => Lost::for_good(refusal.into()),
+            Self::Client(_) => Lost::for_good(Failure::ClientGone),
+            Self::TooManyInterims => Lost::for_good(Failure::Malformed(format!(
+                "more than {INTERIMS_MAX} interim responses"
+            ))),
+            Self::Nothing => Lost::for_good(Failure::Idle),
+            Self::TooLate => Lost::after_sending(Failure::AttemptTimeout),
             Self::Origin(Broken::Malformed(refusal)) => {
-                never(Failure::Malformed(refusal.reason().into()))
+                Lost::after_sending(Failure::Malformed(refusal.reason().into()))
             }
             Self::Origin(Broken::Unprocessed(reason)) => {
-                Lost { failure: Failure::Reset(reason), again: Again::AtOnce }
+                // A connection that goes away takes no more; a stream that is refused is one too many.
+                let again = match carrier.is_over() {
+                    true => Again::AtOnce(Retried::RefusedStream),
+                    false => Again::AsTheRouteSays,
+                };
+                Lost { failure: Failure::RefusedStream(reason), again, sent: Sent::Nothing }
             }
             Self::Origin(broken) => {
-                let harmless = is_idempotent(order.head.method()) && !upload.has_taken();
+                let sent = carrier.sent();
                 let silent = interims.seen == 0 && !carrier.has_begun_answer();
-                let again = match carrier.was_used_before() && harmless && silent {
-                    true => Again::AtOnce,
-                    false => Again::Never,
+                let stale = carrier.was_used_before() && carrier.is_over() && silent;
+                if stale {
+                    lane.stats.borrow_mut().reuse_races += 1;
+                }
+                let harmless = sent == Sent::Nothing || may_resend(order.head, order.forward);
+                let again = match stale && harmless {
+                    true => Again::AtOnce(Retried::Stale),
+                    false => Again::AsTheRouteSays,
                 };
                 let failure = match broken {
                     Broken::Reset(reason) => Failure::Reset(reason),
+                    Broken::Aborted(reason) => Failure::Aborted(reason),
                     Broken::Tls(reason) => Failure::Handshake(reason),
                     _ => Failure::Closed,
                 };
-                Lost { failure, again }
+                Lost { failure, again, sent }
             }
         }
     }
-}
-
-/// Methods whose request may be sent twice (RFC 9110, section 9.2.2).
-fn is_idempotent(method: &[u8]) -> bool {
-    matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE")
 }

@@ -7,9 +7,12 @@ use std::task::{Context, Poll};
 
 use tokio::time::{timeout, timeout_at};
 
+use super::answer::Sent;
 use super::exchange::Order;
 use super::headers::loops;
 use super::lane::Lane;
+use super::retry::Tried;
+use crate::model::retry::RetryHosts;
 use crate::model::{Balance, Failure, Security};
 use crate::observe::{Handshake, Record, Reuse, UpstreamEvent};
 use crate::transport::{Broken, Buffers, HeadError, Peer};
@@ -20,6 +23,9 @@ use crate::upstream::tls::{self, Alpn};
 use crate::upstream::{Upstream, balance, h1, h2};
 use crate::wire::{Framing, Head, Refusal, framing};
 
+/// Endpoints drawn anew when the one drawn was tried before (Istio's `hostSelectionRetryMaxAttempts`).
+const REPICKS_MAX: u32 = 5;
+
 /// A connection to an origin in a request's hand.
 #[derive(Debug)]
 pub enum Carrier {
@@ -29,19 +35,10 @@ pub enum Carrier {
     H2(Box<h2::Stream>),
 }
 
-/// Which connections will do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// Any.
-    Any,
-    /// Only one that was not used before.
-    Fresh,
-}
-
 /// Gets a connection and puts the request's head on it.
 pub async fn send<'s>(
     order: &mut Order<'_, 's>,
-    source: Source,
+    tried: &Tried,
     record: &mut Record<'s>,
     lane: &Rc<Lane>,
 ) -> Result<Carrier, Failure> {
@@ -49,10 +46,10 @@ pub async fn send<'s>(
         return Err(Failure::Misconfigured(reason.to_owned()));
     }
     let endpoints = endpoints(order).await?;
-    let first = pick(order.upstream, &endpoints, lane);
-    let ready = match source {
-        Source::Any => checkout(order, &endpoints, first, lane).await?,
-        Source::Fresh => Ready::Open(None),
+    let first = pick(order, &endpoints, tried, lane);
+    let ready = match tried.needs_fresh() {
+        false => checkout(order, &endpoints, first, lane).await?,
+        true => Ready::Open(None),
     };
     match ready {
         Ready::H1(connection) => {
@@ -78,18 +75,33 @@ async fn endpoints(order: &Order<'_, '_>) -> Result<Arc<Endpoints>, Failure> {
     }
     let limit = order.upstream.policy.load().connect_timeout;
     timeout(limit, order.upstream.endpoints.ready()).await.unwrap_or_else(|_| {
-        Err(Failure::Unresolved(format!(
-            "no answer for {} after {limit:?}",
-            order.upstream.key.host
-        )))
+        let host = &order.upstream.key.host;
+        Err(Failure::ResolveTimeout(format!("{host} does not resolve: no answer after {limit:?}")))
     })
 }
 
-/// Whose turn it is.
-fn pick(upstream: &Upstream, endpoints: &Endpoints, lane: &Lane) -> usize {
-    if endpoints.list.len() < 2 {
+/// Whose turn it is: of those that were not tried yet, while there are any and the route wants that.
+fn pick(order: &Order<'_, '_>, endpoints: &Endpoints, tried: &Tried, lane: &Lane) -> usize {
+    let count = endpoints.list.len();
+    if count < 2 {
         return 0;
     }
+    let mut picked = pick_any(order.upstream, endpoints, lane);
+    if order.forward.retry.hosts == RetryHosts::Any {
+        return picked;
+    }
+    let was_tried = |index: usize| tried.has_been_at(endpoints.list[index].address);
+    for _ in 0..REPICKS_MAX {
+        if !was_tried(picked) {
+            return picked;
+        }
+        picked = pick_any(order.upstream, endpoints, lane);
+    }
+    // Chance has had its turns; what is left is looked through.
+    (picked..picked + count).map(|index| index % count).find(|i| !was_tried(*i)).unwrap_or(picked)
+}
+
+fn pick_any(upstream: &Upstream, endpoints: &Endpoints, lane: &Lane) -> usize {
     let policy = upstream.policy.load();
     let mut turn = match &policy.balance {
         Balance::RoundRobin => upstream.turn.fetch_add(1, Ordering::Relaxed),
@@ -244,7 +256,9 @@ async fn send_h2(
         Err(Broken::Unprocessed(reason)) => Err(Failure::Connect(reason)),
         Err(Broken::Reset(reason)) => Err(Failure::Reset(reason)),
         Err(Broken::Tls(reason)) => Err(Failure::Handshake(reason)),
-        Err(_) => Err(Failure::Closed),
+        // It cannot be said in HTTP/2; nothing was heard yet that the origin could be blamed for.
+        Err(Broken::Malformed(refusal)) => Err(refusal.into()),
+        Err(Broken::Closed | Broken::Aborted(_)) => Err(Failure::Closed),
     }
 }
 
@@ -262,6 +276,22 @@ impl Carrier {
         match self {
             Self::H1(connection) => connection.served > 1,
             Self::H2(stream) => stream.shared.served() > 1,
+        }
+    }
+
+    /// Whether it can carry no further request: an HTTP/1.1 connection that failed, or a shared one that ended.
+    pub fn is_over(&self) -> bool {
+        match self {
+            Self::H1(_) => true,
+            Self::H2(stream) => stream.shared.is_over(),
+        }
+    }
+
+    /// How much of the request can have reached the origin.
+    pub fn sent(&self) -> Sent {
+        match self {
+            Self::H1(connection) if !connection.messages.has_written() => Sent::Nothing,
+            Self::H1(_) | Self::H2(_) => Sent::Something,
         }
     }
 

@@ -6,15 +6,17 @@
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::answer::{Again, Answered, Lost, answer};
+use super::answer::{Answered, Lost, answer};
 use super::attempt::{self, Carrier};
 use super::deadlines::Deadline;
+use super::discard;
 use super::flow::Flow;
 use super::lane::Lane;
+use super::presence::while_here;
+use super::retry::{self, Tried};
 use crate::downstream::Client;
 use crate::model::{Failure, Forward, Share};
 use crate::observe::Record;
@@ -22,13 +24,6 @@ use crate::upstream::Upstream;
 use crate::upstream::connect::Want;
 use crate::upstream::endpoints::Endpoint;
 use crate::wire::{Framing, Head};
-
-/// Attempts on fresh connections after reused ones turned out to be stale; they cost no retry.
-const STALE_MAX: u32 = 3;
-/// First pause before a retry; it doubles, with full jitter (Envoy's default).
-const BACKOFF_BASE: Duration = Duration::from_millis(25);
-/// Longest pause before a retry.
-const BACKOFF_MAX: Duration = Duration::from_millis(250);
 
 /// A request ready to be sent.
 pub struct Order<'r, 's> {
@@ -117,8 +112,10 @@ pub async fn start<'s>(
 fn wants_tls(started: &Result<(Head, Exchange<'_>), Failure>) -> Option<&'static str> {
     match started {
         Ok((head, _)) if head.status() == 400 => Some("answers 400"),
-        Err(Failure::Closed | Failure::Reset(_)) => Some("closes the connection"),
-        Err(Failure::Malformed(_)) => Some("answers what is not HTTP"),
+        Err(Failure::Closed | Failure::Aborted(_) | Failure::Reset(_)) => {
+            Some("closes the connection")
+        }
+        Err(Failure::Malformed(_) | Failure::Misframed { .. }) => Some("answers what is not HTTP"),
         _ => None,
     }
 }
@@ -130,53 +127,33 @@ async fn attempts<'s>(
     lane: &Rc<Lane>,
     until: Option<Instant>,
 ) -> Result<(Head, Exchange<'s>), Failure> {
-    let mut upload = Flow::default();
-    let (mut retries, mut stale) = (0, 0);
+    let mut upload = Flow::of(order.framing);
+    let mut tried = Tried::default();
     loop {
         record.attempts += 1;
-        if !upload.has_taken() {
-            upload = if order.framing == Framing::Empty {
-                Flow::without_body()
-            } else {
-                Flow::default()
-            };
-        }
-        let source = if stale == 0 { attempt::Source::Any } else { attempt::Source::Fresh };
-        let sent = attempt::send(&mut order, source, record, lane).await;
-        let lost = match sent {
-            Ok(carrier) => match answer(carrier, &order, client, &mut upload, lane).await {
-                Ok(answered) => return Ok(answered.into_exchange(&order, upload, until)),
-                Err(lost) => lost,
-            },
-            Err(failure) => Lost { failure, again: Again::AsTheRouteSays },
+        let sending = attempt::send(&mut order, &tried, record, lane);
+        let outcome = match while_here(client, lane, sending).await.flatten() {
+            Ok(carrier) => {
+                if retry::needs_tape(&carrier, &order) {
+                    upload.keep(&lane.buffers);
+                }
+                answer(carrier, &order, client, &mut upload, lane).await
+            }
+            Err(failure) => Err(Lost::before_sending(failure)),
         };
-        let replayable = !upload.has_taken();
-        match lost.again {
-            Again::AtOnce if replayable && stale < STALE_MAX => {
-                stale += 1;
-                lane.stats.borrow_mut().retries += 1;
+        match (tried.again(&outcome, &order, &upload, record, until, lane), outcome) {
+            (None, Ok(answered)) => {
+                upload.settle(&lane.buffers);
+                return Ok(answered.into_exchange(&order, upload, until));
             }
-            Again::AsTheRouteSays
-                if replayable
-                    && lost.failure.row().retryable
-                    && retries < order.forward.retry.attempts =>
-            {
-                let Some(_retrying) = lane.begin_retry() else { return Err(lost.failure) };
-                lane.stats.borrow_mut().retries += 1;
-                tokio::time::sleep(backoff(retries, lane)).await;
-                retries += 1;
-            }
-            _ => {
-                record.retries_exhausted = retries > 0 && lost.failure.row().retryable;
-                return Err(lost.failure);
+            (None, Err(lost)) => return Err(lost.failure),
+            (Some(pause), outcome) => {
+                let rest = discard::rest(outcome, &upload, pause, &order, client, lane);
+                Box::pin(rest).await?;
+                upload.begin_again(order.framing);
             }
         }
     }
-}
-
-fn backoff(retries: u32, lane: &Lane) -> Duration {
-    let ceiling = BACKOFF_BASE.saturating_mul(1 << retries.min(8)).min(BACKOFF_MAX);
-    ceiling.mul_f64(lane.random.borrow_mut().f64())
 }
 
 impl Answered {

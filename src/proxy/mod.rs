@@ -2,18 +2,23 @@
 //!
 //! Read `request` first: it is the straight line, and the other files are its steps.
 
+pub mod account;
 pub mod answer;
 pub mod attempt;
 pub mod deadlines;
+pub mod discard;
 pub mod exchange;
 pub mod flow;
 pub mod headers;
 pub mod lane;
+pub mod presence;
 pub mod relay;
 pub mod reply;
 pub mod request;
+pub mod retry;
 mod rewrite;
 pub mod serve;
+pub mod tape;
 pub mod tunnel;
 
 pub use lane::{Lane, Phase};

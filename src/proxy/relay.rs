@@ -22,6 +22,7 @@ use crate::downstream::Client;
 use crate::model::Failure;
 use crate::observe::Record;
 use crate::transport::Broken;
+use crate::upstream::Upstream;
 use crate::upstream::connect::Want;
 use crate::wire::{Framing, Head};
 
@@ -29,7 +30,7 @@ use crate::wire::{Framing, Head};
 pub async fn both(
     (mut head, mut exchange): (Head, Exchange<'_>),
     client: &mut Client<'_>,
-    asked: Asked,
+    asked: Asked<'_>,
     record: &mut Record<'_>,
     lane: &Rc<Lane>,
 ) -> Next {
@@ -57,7 +58,7 @@ pub async fn both(
     record.bytes_out = download.bytes;
     match ended {
         Ok(Upload::Whole) => {
-            check_in(exchange, lane);
+            check_in(exchange.carrier, exchange.upstream, lane);
             next
         }
         Ok(Upload::Unwanted) => Next::Close,
@@ -92,9 +93,10 @@ impl Cut {
             Self::Client(_) => Failure::ClientGone,
             Self::Origin(Broken::Malformed(refusal)) => Failure::Malformed(refusal.reason().into()),
             Self::Origin(Broken::Closed) => Failure::Closed,
-            Self::Origin(
-                Broken::Reset(reason) | Broken::Unprocessed(reason) | Broken::Tls(reason),
-            ) => Failure::Reset(reason),
+            Self::Origin(Broken::Aborted(reason) | Broken::Tls(reason)) => Failure::Aborted(reason),
+            Self::Origin(Broken::Reset(reason) | Broken::Unprocessed(reason)) => {
+                Failure::Reset(reason)
+            }
             Self::Idle => Failure::Idle,
             Self::Timeout => Failure::Timeout,
         }
@@ -163,13 +165,13 @@ fn poll_bodies(
 }
 
 /// Gives the connection back to its pool, if that is still there and it may be used again.
-fn check_in(exchange: Exchange<'_>, lane: &Lane) {
-    if exchange.upstream.is_retired() {
+pub fn check_in(carrier: Carrier, upstream: &Upstream, lane: &Lane) {
+    if upstream.is_retired() {
         return; // dropped, it is closed
     }
-    let policy = exchange.upstream.policy.load();
+    let policy = upstream.policy.load();
     let worn = |served| policy.requests_per_connection_max.is_some_and(|max| served >= max);
-    match exchange.carrier {
+    match carrier {
         Carrier::H2(stream) if worn(stream.shared.served()) => stream.shared.retire(),
         Carrier::H1(connection) if connection.is_reusable() && !worn(connection.served) => {
             let now = lane.deadlines.now();

@@ -8,9 +8,9 @@ use super::headers;
 use super::lane::{Lane, Phase};
 use super::request::Next;
 use crate::downstream::Client;
-use crate::model::failure::Row;
-use crate::model::{Failure, Redirect, Respond};
-use crate::observe::Record;
+use crate::model::failure::{Failure, Flag, Row};
+use crate::model::{Redirect, Respond};
+use crate::observe::{Record, escape_json};
 use crate::transport::{Broken, Data, Piece};
 use crate::wire::{Framing, Head, Name, Persistence, Trailers, Version, fields};
 
@@ -19,11 +19,15 @@ const DISCARD_BYTES_MAX: u64 = 64 * 1024;
 
 /// What a request's head says about how it wants to be answered; noted before the head is edited.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked {
+pub struct Asked<'r> {
     version: Version,
     persistence: Persistence,
     body: Body,
     form: Form,
+    /// The host that was asked for, once it is known.
+    host: Option<&'r str>,
+    /// The request's `x-request-id`.
+    request_id: Option<&'r [u8]>,
 }
 
 /// Whether the answer may have a body at all.
@@ -41,7 +45,7 @@ enum Form {
     Grpc,
 }
 
-impl Default for Asked {
+impl Default for Asked<'_> {
     /// Nothing is known of the request.
     fn default() -> Self {
         Self {
@@ -49,11 +53,13 @@ impl Default for Asked {
             persistence: Persistence::Close,
             body: Body::Wanted,
             form: Form::Text,
+            host: None,
+            request_id: None,
         }
     }
 }
 
-impl Asked {
+impl<'r> Asked<'r> {
     /// Reads it off a request's head.
     pub fn of(head: &Head) -> Self {
         let form = if head.find(Name::ContentType).is_some_and(is_grpc) {
@@ -68,7 +74,14 @@ impl Asked {
             persistence: fields::keep_alive(head),
             body: if head.method() == b"HEAD" { Body::HeadOnly } else { Body::Wanted },
             form,
+            host: None,
+            request_id: None,
         }
+    }
+
+    /// The same, with what a reply in JSON names the request by.
+    pub fn naming(self, host: Option<&'r str>, request_id: Option<&'r [u8]>) -> Self {
+        Self { host, request_id, ..self }
     }
 
     /// The same, but as the last request of its connection.
@@ -86,7 +99,7 @@ fn wants_json(accept: &[u8]) -> bool {
 }
 
 /// Frames a response for this client: how its body is written, and what becomes of the connection.
-pub fn frame(head: &mut Head, framing: Framing, asked: Asked, lane: &Lane) -> (Framing, Next) {
+pub fn frame(head: &mut Head, framing: Framing, asked: Asked<'_>, lane: &Lane) -> (Framing, Next) {
     if asked.version == Version::Http2 {
         return (framing, Next::Keep);
     }
@@ -116,7 +129,7 @@ pub fn frame(head: &mut Head, framing: Framing, asked: Asked, lane: &Lane) -> (F
 /// Answers with a reply of our own. Only while no head was sent.
 pub async fn local(
     client: &mut Client<'_>,
-    asked: Asked,
+    asked: Asked<'_>,
     failure: &Failure,
     record: &mut Record<'_>,
     lane: &Rc<Lane>,
@@ -125,8 +138,7 @@ pub async fn local(
     if *failure == Failure::ClientGone {
         return Next::Abort;
     }
-    let row = failure.row();
-    let (head, body) = write(&row, asked, record, lane);
+    let (head, body) = write(failure, asked, record, lane);
     record.status = head.status();
     // After a message that could be read in two ways, nothing more is read from this connection.
     let asked = if matches!(failure, Failure::Refused(_)) { asked.closing() } else { asked };
@@ -144,7 +156,7 @@ pub enum Configured<'s> {
 /// Answers with what the configuration says (Envoy's `direct_response`).
 pub async fn configured(
     client: &mut Client<'_>,
-    asked: Asked,
+    asked: Asked<'_>,
     answer: Configured<'_>,
     record: &mut Record<'_>,
     lane: &Rc<Lane>,
@@ -173,7 +185,7 @@ pub async fn configured(
 /// Sends an answer of our own; what is here of the request's body is read for the connection's sake.
 async fn send_own(
     client: &mut Client<'_>,
-    asked: Asked,
+    asked: Asked<'_>,
     mut head: Head,
     body: Vec<u8>,
     record: &mut Record<'_>,
@@ -208,39 +220,70 @@ fn sign(head: &mut Head, lane: &Lane) {
 }
 
 /// The head and body that tell of a failure.
-fn write(row: &Row, asked: Asked, record: &Record<'_>, lane: &Lane) -> (Head, Vec<u8>) {
+fn write(failure: &Failure, asked: Asked<'_>, record: &Record<'_>, lane: &Lane) -> (Head, Vec<u8>) {
+    let row = failure.row();
     let status = if asked.form == Form::Grpc { 200 } else { row.status };
     let mut head = begin(status, lane);
+    let message = row.message(record.attempts);
     let (content_type, body) = match asked.form {
         Form::Grpc => {
             head.append(b"grpc-status", grpc_status(row.status).as_bytes());
-            if !row.body.is_empty() {
-                head.append(b"grpc-message", row.body.as_bytes());
+            if !message.is_empty() {
+                // Ours are plain ASCII without a `%`: nothing in them needs percent-encoding.
+                head.append(b"grpc-message", message.as_bytes());
             }
-            ("application/grpc", String::new())
+            ("application/grpc", Vec::new())
         }
-        Form::Json if row.status != 404 => ("application/json", json(row, record)),
-        _ if row.body.is_empty() => ("", String::new()),
-        _ => ("text/plain", row.body.to_owned()),
+        Form::Json if row.status != 404 => ("application/json", json(&row, asked, record)),
+        _ if message.is_empty() => ("", Vec::new()),
+        _ => ("text/plain", message.into_owned().into_bytes()),
     };
     if !content_type.is_empty() {
         head.append(b"content-type", content_type.as_bytes());
     }
-    head.append(b"content-length", body.len().to_string().as_bytes());
+    // A gRPC status without a message before it is its stream's whole answer, and has no length.
+    if asked.form != Form::Grpc {
+        head.append(b"content-length", itoa::Buffer::new().format(body.len()).as_bytes());
+    }
     sign(&mut head, lane);
-    let proxy_status = format!("egret; error={}; details=\"{}\"", row.token, short(row.details));
-    head.append(b"proxy-status", proxy_status.as_bytes());
-    (head, body.into_bytes())
+    if row.flag == Flag::UpstreamOverflow {
+        head.append(b"x-envoy-overloaded", b"true");
+    }
+    head.append(b"proxy-status", proxy_status(failure, &row).as_bytes());
+    (head, body)
 }
 
-/// The details without the braces that the log fills with a reason.
-fn short(details: &str) -> &str {
-    details.split('{').next().unwrap_or(details)
+/// RFC 9209: the token, and the details as the log begins them, without the reason that only the log has.
+fn proxy_status(failure: &Failure, row: &Row) -> String {
+    let mut status = format!("egret; error={}; details=\"{}\"", row.token, row.details);
+    if let Some(received) = failure.received_status() {
+        status += &format!("; received-status={received}");
+    }
+    status
 }
 
-fn json(row: &Row, record: &Record<'_>) -> String {
-    let route = record.route.unwrap_or_default();
-    format!("{{\"error\":\"{}\",\"status\":{},\"route\":\"{route}\"}}", row.token, row.status)
+/// An object for programs: what failed, and which request that was.
+fn json(row: &Row, asked: Asked<'_>, record: &Record<'_>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256);
+    let route = record.rule.or(record.route);
+    for (name, value) in [
+        ("{\"error\":", Some(row.token.as_bytes())),
+        (",\"host\":", asked.host.map(str::as_bytes)),
+        (",\"route\":", route.map(str::as_bytes)),
+        (",\"request_id\":", asked.request_id),
+    ] {
+        out.extend_from_slice(name.as_bytes());
+        match value {
+            Some(value) => {
+                out.push(b'"');
+                escape_json(&mut out, value);
+                out.push(b'"');
+            }
+            None => out.extend_from_slice(b"null"),
+        }
+    }
+    out.push(b'}');
+    out
 }
 
 /// Envoy's mapping of HTTP statuses to gRPC's.
@@ -306,4 +349,63 @@ async fn send(
         }
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::model::Refused;
+    use crate::snapshot::Publisher;
+
+    fn told(failure: &Failure, form: Form) -> (Head, Vec<u8>) {
+        let lane = Lane::new(
+            Publisher::default().subscribe(),
+            Default::default(),
+            Default::default(),
+            None,
+        );
+        let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
+        let record = Record::begin(Instant::now(), nobody, nobody);
+        write(failure, Asked { form, ..Asked::default() }, &record, &lane)
+    }
+
+    #[test]
+    fn overload_is_told_to_clients_that_know_envoys_word_for_it() {
+        for (failure, expected) in
+            [(Failure::Overloaded("a limit".into()), Some(&b"true"[..])), (Failure::Closed, None)]
+        {
+            for form in [Form::Text, Form::Json, Form::Grpc] {
+                let (head, _) = told(&failure, form);
+                let named = head.lines().find(|(name, _)| *name == b"x-envoy-overloaded");
+                assert_eq!(named.map(|(_, value)| value), expected, "{failure:?} {form:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn statuses_become_grpcs_as_in_envoy() {
+        let refused = |status| Failure::Refused(Refused { status, details: "" });
+        for (failure, expected) in [
+            (refused(400), "13"),
+            (refused(401), "16"),
+            (refused(403), "7"),
+            (Failure::NoRoute, "12"),
+            (refused(429), "14"),
+            (Failure::Malformed(String::new()), "14"),
+            (Failure::Closed, "14"),
+            (Failure::Timeout, "14"),
+            (Failure::RequestIdle, "2"),
+            (Failure::BodyTooLarge, "2"),
+            (Failure::Looped, "2"),
+        ] {
+            let (head, body) = told(&failure, Form::Grpc);
+            let status = head.lines().find(|(name, _)| *name == b"grpc-status");
+            assert_eq!(status.map(|(_, value)| value), Some(expected.as_bytes()), "{failure:?}");
+            assert_eq!((head.status(), body.len()), (200, 0));
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::account::Account;
 use super::exchange::{self, Order};
 use super::headers::{self, location, loops};
 use super::lane::Lane;
@@ -14,7 +15,7 @@ use crate::model::{Action, Authority, Failure, Host, Security};
 use crate::observe::{self, Record, RequestFacts};
 use crate::snapshot::{Asked, Destination, Found, Snapshot};
 use crate::upstream::connect::Want;
-use crate::wire::{Framing, Head, Name, Refusal, Version, framing};
+use crate::wire::{Framing, Head, Name, Refusal, Version, fields, framing};
 
 /// What becomes of the client's connection after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,26 +32,29 @@ pub enum Next {
 pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) -> Next {
     let _under_way = lane.begin_request();
     let snapshot = lane.snapshot();
-    let ends = client.ends();
-    let mut record = Record::begin(lane.clock(), ends.peer, ends.local);
-    record.version = Some(observed(head.version()));
     if lane.headers.request_id == RequestId::Make {
         headers::make_request_id(&mut head, &mut lane.random.borrow_mut());
     }
-    let noted = lane.note(|| facts(&head));
+    let mut account = Account::open(client, || facts(&head), lane);
+    let record = &mut account.record;
+    record.version = Some(observed(head.version()));
     let asked = reply::Asked::of(&head);
 
-    let started = start(&mut head, client, &snapshot, &mut record, lane).await;
+    let mut target = None;
+    let started = start(&mut head, &mut target, client, &snapshot, record, lane).await;
     let next = match started {
-        Ok(Started::Exchange(exchange)) => {
-            relay::both(exchange, client, asked, &mut record, lane).await
-        }
+        Ok(Started::Exchange(exchange)) => relay::both(exchange, client, asked, record, lane).await,
         Ok(Started::Configured(answer)) => {
-            reply::configured(client, asked, answer, &mut record, lane).await
+            let asked = turned_down(asked, &head);
+            reply::configured(client, asked, answer, record, lane).await
         }
-        Err(failure) => reply::local(client, asked, &failure, &mut record, lane).await,
+        Err(failure) => {
+            let host = target.as_ref().map(|target| target.authority.host());
+            let asked = turned_down(asked, &head).naming(host, head.find(Name::XRequestId));
+            reply::local(client, asked, &failure, record, lane).await
+        }
     };
-    lane.observe(&record, noted);
+    account.close();
     lane.buffers.give_back_head(head.into_memory());
     next
 }
@@ -66,15 +70,16 @@ enum Started<'s> {
 /// Everything until a response head is here.
 async fn start<'s>(
     head: &mut Head,
+    target: &mut Option<Target>,
     client: &mut Client<'_>,
     snapshot: &'s Arc<Snapshot>,
     record: &mut Record<'s>,
     lane: &Rc<Lane>,
 ) -> Result<Started<'s>, Failure> {
     let framing = body_of(head, client)?;
-    let target = take_target(head)?;
+    let target = target.insert(take_target(head)?);
     let host = target.authority.host();
-    let found = find(head, &target, client, snapshot)?;
+    let found = find(head, target, client, snapshot)?;
     record.route = Some(found.pattern);
     if loops::has_come_around(head, &lane.headers) {
         lane.warn_of_loop();
@@ -155,32 +160,61 @@ enum Scheme {
 }
 
 /// Reads who is asked for and leaves the target in origin-form (RFC 9112, section 3.2). The authority of
-/// an absolute-form target takes the place of Host, as section 3.2.2 demands.
+/// an absolute-form target takes the place of Host, as section 3.2.2 demands; Host must be right all the same.
 fn take_target(head: &mut Head) -> Result<Target, Failure> {
+    check_characters(head.target())?;
     if head.method() == b"CONNECT" || head.target() == b"*" {
-        return Err(Failure::NoRoute);
+        return Err(without_path(head));
     }
-    let mut hosts = head.all(Name::Host);
-    let host = hosts.next();
-    if hosts.next().is_some() {
-        return Err(Refusal::HostDuplicate.into());
-    }
-    drop(hosts);
     if head.target().first() == Some(&b'/') {
-        let host = host.ok_or(Refusal::HostMissing)?;
+        let host = sole_host(head)?.ok_or(Refusal::HostMissing)?;
         let authority = Authority::parse(host).ok_or(Refusal::HostInvalid)?;
         return Ok(Target { authority, scheme: Scheme::None });
     }
-    let (scheme, rest) = split_scheme(head.target()).ok_or(Refusal::BadRequestLine)?;
+    let (scheme, rest) = split_scheme(head.target()).ok_or(Refusal::BadTarget)?;
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
     let (name, path) = (rest[..end].to_vec(), rest[end..].to_vec());
     let authority = Authority::parse(&name).ok_or(Refusal::HostInvalid)?;
+    match sole_host(head)? {
+        None if head.version() == Version::Http11 => return Err(Refusal::HostMissing.into()),
+        Some(host) if !host.is_empty() && Authority::parse(host).is_none() => {
+            return Err(Refusal::HostInvalid.into());
+        }
+        _ => {}
+    }
     head.set(b"Host", &name);
     match path.first() {
         Some(b'/') => head.set_target(&path),
         _ => head.set_target(&[b"/", &path[..]].concat()),
     }
     Ok(Target { authority, scheme })
+}
+
+/// Refuses a fragment and what is not ASCII, neither of which a target has; other characters that RFC 3986
+/// would have encoded are passed on as they are, where the next hop can carry them.
+fn check_characters(target: &[u8]) -> Result<(), Refusal> {
+    match target.is_ascii() && memchr::memchr(b'#', target).is_none() {
+        true => Ok(()),
+        false => Err(Refusal::BadTarget),
+    }
+}
+
+/// What becomes of a request without a path: CONNECT in authority-form (RFC 9112, section 3.2.3) and OPTIONS in
+/// asterisk-form (section 3.2.4) have no route, and no other request has these forms.
+fn without_path(head: &Head) -> Failure {
+    let well_formed = match head.method() {
+        b"CONNECT" if head.version() == Version::Http2 => true, // it has no target there
+        b"CONNECT" => Authority::parse(head.target()).is_some_and(|asked| asked.port.is_some()),
+        method => method == b"OPTIONS",
+    };
+    if well_formed { Failure::NoRoute } else { Refusal::BadTarget.into() }
+}
+
+/// The value of Host, of which there is one at most.
+fn sole_host(head: &Head) -> Result<Option<&[u8]>, Refusal> {
+    let mut hosts = head.all(Name::Host);
+    let host = hosts.next();
+    if hosts.next().is_some() { Err(Refusal::HostDuplicate) } else { Ok(host) }
 }
 
 impl Scheme {
@@ -217,6 +251,14 @@ fn find<'s>(
         .ok_or(Failure::NoRoute)
 }
 
+/// How to answer without the switch to another protocol that a head may have asked for: what the client has sent
+/// behind it may be in that protocol already, so that nothing more of the connection may be read as a request.
+fn turned_down<'r>(asked: reply::Asked<'r>, head: &Head) -> reply::Asked<'r> {
+    let switches = head.method() == b"CONNECT"
+        || fields::upgrade(head).is_some_and(|protocol| !protocol.eq_ignore_ascii_case(b"h2c"));
+    if switches { asked.closing() } else { asked }
+}
+
 fn facts(head: &Head) -> RequestFacts<'_> {
     RequestFacts {
         method: head.method(),
@@ -239,12 +281,10 @@ fn observed(version: Version) -> observe::Version {
 /// A request that could not even be read: what to answer is all there is.
 pub async fn refuse(client: &mut Client<'_>, refusal: Refusal, lane: &Rc<Lane>) -> Next {
     let _under_way = lane.begin_request();
-    let ends = client.ends();
-    let mut record = Record::begin(lane.clock(), ends.peer, ends.local);
+    let mut account = Account::open(client, RequestFacts::default, lane);
     let failure = Failure::from(refusal);
-    tracing::debug!(client = %ends.peer, "a request is refused: {}", refusal.reason());
-    let noted = lane.note(RequestFacts::default);
-    reply::local(client, reply::Asked::default(), &failure, &mut record, lane).await;
-    lane.observe(&record, noted);
+    tracing::debug!(client = %client.ends().peer, "a request is refused: {}", refusal.reason());
+    reply::local(client, reply::Asked::default(), &failure, &mut account.record, lane).await;
+    account.close();
     Next::Close
 }

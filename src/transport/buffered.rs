@@ -24,6 +24,8 @@ pub struct Buffered<S> {
     sent: usize,
     /// Whether the stream below may hold bytes that a flush would move (TLS records).
     unflushed: Flush,
+    /// Whether the stream below has taken any byte since somebody began to ask.
+    written: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +37,14 @@ enum Flush {
 impl<S: AsyncRead + AsyncWrite + Unpin> Buffered<S> {
     /// Wraps a stream from which nothing was read yet.
     pub fn new(stream: S) -> Self {
-        Self { stream, unread: Vec::new(), unsent: Vec::new(), sent: 0, unflushed: Flush::Done }
+        Self {
+            stream,
+            unread: Vec::new(),
+            unsent: Vec::new(),
+            sent: 0,
+            unflushed: Flush::Done,
+            written: false,
+        }
     }
 
     /// The stream below.
@@ -152,7 +161,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Buffered<S> {
         while !bytes.is_empty() {
             match Pin::new(&mut self.stream).poll_write(cx, bytes) {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(count)) => bytes = &bytes[count..],
+                Poll::Ready(Ok(count)) => {
+                    bytes = &bytes[count..];
+                    self.written = true;
+                }
                 Poll::Ready(Err(error)) => return Err(error),
                 Poll::Pending => {
                     self.queue(buffers).extend_from_slice(bytes);
@@ -185,7 +197,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Buffered<S> {
             }
             match Pin::new(&mut self.stream).poll_write_vectored(cx, &slices) {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(count)) => written += count,
+                Poll::Ready(Ok(count)) => {
+                    written += count;
+                    self.written = true;
+                }
                 Poll::Ready(Err(error)) => return Err(error),
                 Poll::Pending => break,
             }
@@ -213,6 +228,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Buffered<S> {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 count => self.sent += count,
             }
+            self.written = true;
             self.unflushed = Flush::Due;
         }
         if self.unsent.capacity() > 0 {
@@ -230,6 +246,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Buffered<S> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 
+    /// Whether the stream below has taken any byte since the question was last begun.
+    pub fn has_written(&self) -> bool {
+        self.written
+    }
+
+    /// Begins the question anew.
+    pub fn forget_written(&mut self) {
+        self.written = false;
+    }
+
     /// Whether bytes wait to be written.
     pub fn is_blocked(&self) -> bool {
         !self.unsent.is_empty()
@@ -238,5 +264,36 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Buffered<S> {
     fn return_unsent(&mut self, buffers: &Buffers) {
         self.sent = 0;
         buffers.give_back(std::mem::take(&mut self.unsent));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    #[test]
+    fn what_the_stream_did_not_take_was_not_written() {
+        let buffers = Buffers::default();
+        let mut cx = Context::from_waker(Waker::noop());
+        for part in [&b"head"[..], b"longer than the room", &[7; COPY_BYTES_MAX + 1]] {
+            let (ours, _theirs) = tokio::io::duplex(16);
+            let mut io = Buffered::new(ours);
+            io.queue(&buffers).extend_from_slice(b"GET");
+            assert!(!io.has_written(), "it waits");
+            io.send(&mut cx, [b"", part, b""], &buffers).expect("it is open");
+            assert!(io.has_written());
+            io.forget_written();
+            assert!(!io.has_written());
+        }
+        for size in [1, COPY_BYTES_MAX + 1] {
+            let (ours, theirs) = tokio::io::duplex(16);
+            drop(theirs);
+            let mut io = Buffered::new(ours);
+            io.queue(&buffers).extend_from_slice(b"GET");
+            io.send(&mut cx, [b"", &vec![7; size], b""], &buffers).expect_err("it is closed");
+            assert!(!io.has_written(), "nobody has got anything of it");
+        }
     }
 }

@@ -13,6 +13,9 @@ use crate::wire::body::{BodyReader, BodyWriter};
 use crate::wire::parse::{HeadLimits, Parsed};
 use crate::wire::{Framing, Head, HeadMemory, Refusal};
 
+/// Bytes of a body that are held before anybody wants it.
+const AHEAD_BYTES_MAX: usize = 16 * 1024;
+
 /// One HTTP/1.1 connection, from either end.
 #[derive(Debug)]
 pub struct Messages<S> {
@@ -121,8 +124,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
         write: impl FnOnce(&mut Vec<u8>),
     ) {
         write(self.io.queue(buffers));
+        self.io.forget_written();
         self.writer = BodyWriter::new(framing);
         self.held = Held::Head;
+    }
+
+    /// Whether any byte has left since the last head was written.
+    pub fn has_written(&self) -> bool {
+        self.io.has_written()
     }
 
     /// Leaves the trailers out of the body that is being written.
@@ -165,6 +174,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
                 Poll::Pending
             }
         }
+    }
+
+    /// The same while nothing of its body is wanted yet: reads so far ahead, and no further, to see
+    /// whether the end stands behind it.
+    pub fn poll_gone_ahead(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Poll<()> {
+        let mut scratch = buffers.scratch();
+        while self.io.unread().len() < AHEAD_BYTES_MAX {
+            match ready!(self.io.poll_more(cx, &mut scratch[..AHEAD_BYTES_MAX])) {
+                Ok(count) => self.io.keep(&scratch[..count], buffers),
+                Err(_) => return Poll::Ready(()),
+            }
+        }
+        Poll::Pending
     }
 
     /// See [`super::Peer::poll_piece`].
@@ -239,4 +261,30 @@ fn parse_lent(
         buffers.give_back_head(memory);
     }
     parsed.map_err(HeadError::Refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_read_ahead_has_a_limit_and_an_end_within_it_is_seen() {
+        let buffers = Buffers::default();
+        let mut cx = Context::from_waker(Waker::noop());
+        for (sent, gone, ahead) in
+            [(100, Poll::Ready(()), 100), (40_000, Poll::Pending, AHEAD_BYTES_MAX)]
+        {
+            let (stream, mut other) = tokio::io::duplex(64 * 1024);
+            other.write_all(&vec![b'x'; sent]).await.expect("room");
+            drop(other);
+            let mut messages = Messages::new(stream, b"", &buffers);
+            messages.expect_body(Framing::Length(50_000));
+            assert_eq!(messages.poll_gone_ahead(&mut cx, &buffers), gone);
+            assert_eq!(messages.unread().len(), ahead, "kept for whoever wants the body");
+        }
+    }
 }

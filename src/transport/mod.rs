@@ -60,8 +60,10 @@ impl Piece {
 pub enum Broken {
     /// It closed the connection before the body's end.
     Closed,
-    /// It, or the network, reset the connection or the stream.
+    /// It reset the stream.
     Reset(String),
+    /// It, or the network, broke the connection off.
+    Aborted(String),
     /// TLS ended the connection with an error of its own, such as a client certificate that is refused.
     Tls(String),
     /// It says that it did not process this request at all (GOAWAY, REFUSED_STREAM).
@@ -76,7 +78,7 @@ impl From<std::io::Error> for Broken {
             std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::BrokenPipe => Self::Closed,
             // No socket fails so: it is how TLS says that what came is no good.
             std::io::ErrorKind::InvalidData => Self::Tls(error.to_string()),
-            _ => Self::Reset(error.to_string()),
+            _ => Self::Aborted(error.to_string()),
         }
     }
 }

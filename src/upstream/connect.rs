@@ -4,6 +4,8 @@
 //! trying again.
 
 use std::cell::Cell;
+use std::fmt;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use super::{Tls, Upstream, dial};
 use crate::model::{Failure, Protocol};
 
 /// Addresses whose errors are put into one reason; the rest is counted.
-const ERRORS_SHOWN_MAX: usize = 4;
+const REASONS_SHOWN_MAX: usize = 4;
 
 /// Which HTTP version the connection may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +77,7 @@ pub struct Connected {
 /// `request_host` is the host of the request after any rewrite: the SNI and the name to verify where
 /// the TLS settings give none.
 ///
-/// Errors: `Misconfigured`, `Loop`, `Connect`, `ConnectTimeout`, `Certificate` or `Handshake`.
+/// Errors: `Misconfigured`, `Loop`, `Connect`, `Unroutable`, `ConnectTimeout`, `Certificate` or `Handshake`.
 pub async fn open(
     upstream: &Upstream,
     endpoints: &Endpoints,
@@ -92,14 +94,14 @@ pub async fn open(
     let deadline = started + limit;
 
     let order = allowed(dial::order(&endpoints.list, first), &connector.guard)?;
-    let (tcp, endpoint) = match timeout_at(deadline, dial::race(&order)).await {
-        Ok(Ok(won)) => won,
-        Ok(Err(dial::Unreachable(errors))) => return Err(Failure::Connect(listed(&errors))),
-        Err(_) => return Err(Failure::ConnectTimeout(silent(&order, limit))),
+    let mut errors = Vec::new();
+    let (tcp, endpoint) = match timeout_at(deadline, dial::race(&order, &mut errors)).await {
+        Ok(Some(won)) => won,
+        Ok(None) => return Err(unreachable(&errors)),
+        Err(_) => return Err(silent(&order, &errors, limit)),
     };
     let address = endpoint.address;
-    let local =
-        tcp.local_addr().map_err(|error| Failure::Connect(format!("{address}: {error}")))?;
+    let local = tcp.local_addr().map_err(|error| Failure::Connect(refusal(&error, address)))?;
 
     let (stream, alpn, handshake) = match &upstream.tls {
         Tls::Originate(clients) => {
@@ -110,8 +112,9 @@ pub async fn open(
                     (secured.stream, secured.alpn, Some(secured.handshake))
                 }
                 Err(_) => {
-                    let reason = format!("{address}: TLS handshake not done after {limit:?}");
-                    return Err(Failure::ConnectTimeout(reason));
+                    let reason =
+                        format!("connection timeout: TLS handshake not done after {limit:?}");
+                    return Err(Failure::ConnectTimeout(at(reason, address)));
                 }
             }
         }
@@ -146,23 +149,59 @@ fn plain_alpn(protocol: Protocol, want: Want) -> Alpn {
     }
 }
 
-fn listed(errors: &[(SocketAddr, std::io::Error)]) -> String {
-    let shown = errors.iter().take(ERRORS_SHOWN_MAX);
-    let shown: Vec<String> = shown.map(|(address, error)| format!("{address}: {error}")).collect();
-    joined(shown, errors.len())
+/// A reason with the address it holds for, as Envoy writes it.
+pub(super) fn at(reason: impl fmt::Display, address: SocketAddr) -> String {
+    format!("{reason}|remote_address:{address}")
 }
 
-fn silent(order: &[Arc<Endpoint>], limit: Duration) -> String {
-    let shown = order.iter().take(ERRORS_SHOWN_MAX);
-    let shown = shown.map(|endpoint| endpoint.address.to_string()).collect();
-    format!("{}: no connection after {limit:?}", joined(shown, order.len()))
-}
-
-fn joined(shown: Vec<String>, count: usize) -> String {
-    match count - shown.len() {
-        0 => shown.join("; "),
-        more => format!("{}; and {more} more", shown.join("; ")),
+/// None of the addresses let us in, each for a reason of its own.
+fn unreachable(errors: &[(SocketAddr, io::Error)]) -> Failure {
+    let all = |is: fn(&io::Error) -> bool| errors.iter().all(|(_, error)| is(error));
+    let reason = joined(errors.iter().map(|(address, error)| refusal(error, *address)));
+    if all(is_unroutable) {
+        Failure::Unroutable(reason)
+    } else if all(|error| error.kind() == ErrorKind::TimedOut) {
+        Failure::ConnectTimeout(reason) // the kernel's patience was shorter than ours
+    } else {
+        Failure::Connect(reason)
     }
+}
+
+/// Time is up, and of the addresses some may have refused before.
+fn silent(order: &[Arc<Endpoint>], errors: &[(SocketAddr, io::Error)], limit: Duration) -> Failure {
+    let reason = format!("connection timeout: no TCP connection after {limit:?}");
+    let said = errors.iter().map(|(address, error)| refusal(error, *address));
+    let unheard = order.iter().map(|endpoint| endpoint.address);
+    let unheard = unheard.filter(|address| !errors.iter().any(|(said, _)| said == address));
+    Failure::ConnectTimeout(joined(said.chain(unheard.map(|address| at(&reason, address)))))
+}
+
+/// No packet gets there, so nobody there can have refused it.
+fn is_unroutable(error: &io::Error) -> bool {
+    use ErrorKind::{HostUnreachable, NetworkDown, NetworkUnreachable};
+    matches!(error.kind(), HostUnreachable | NetworkDown | NetworkUnreachable)
+}
+
+/// Why one address could not be connected to, in Envoy's words, which people search for.
+fn refusal(error: &io::Error, address: SocketAddr) -> String {
+    let when = if is_unroutable(error) { "immediate" } else { "delayed" };
+    at(format_args!("{when} connect error: {}", plain(error)), address)
+}
+
+/// The error without the number that Rust adds.
+pub(super) fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
+fn joined(reasons: impl Iterator<Item = String>) -> String {
+    let mut reasons: Vec<String> = reasons.collect();
+    let more = reasons.len().saturating_sub(REASONS_SHOWN_MAX);
+    if more > 0 {
+        reasons.truncate(REASONS_SHOWN_MAX);
+        reasons.push(format!("and {more} more"));
+    }
+    reasons.join("|")
 }
 
 #[cfg(test)]
@@ -255,9 +294,9 @@ mod tests {
         let failure = open_it(&upstream, Want::Any, Guard::default()).await.expect_err("refused");
         assert!(matches!(&failure, Failure::Connect(_)), "{failure:?}");
         let reason = failure.reason();
-        assert_eq!(reason.matches("Connection refused").count(), ERRORS_SHOWN_MAX, "{reason}");
+        assert_eq!(reason.matches("Connection refused").count(), REASONS_SHOWN_MAX, "{reason}");
         assert!(reason.contains(&addresses[0].to_string()), "{reason}");
-        assert!(reason.ends_with("; and 2 more"), "{reason}");
+        assert!(reason.ends_with("|and 2 more"), "{reason}");
     }
 
     #[tokio::test]
@@ -267,7 +306,10 @@ mod tests {
         let connect_timeout = Duration::from_millis(50);
         upstream.policy.store(Arc::new(Policy { connect_timeout, ..Policy::default() }));
         let failure = open_it(&upstream, Want::Any, Guard::default()).await.expect_err("silence");
-        let reason = format!("{}: no connection after 50ms", silent.address);
+        let reason = format!(
+            "connection timeout: no TCP connection after 50ms|remote_address:{}",
+            silent.address
+        );
         assert_eq!(failure, Failure::ConnectTimeout(reason));
     }
 

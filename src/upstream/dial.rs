@@ -23,29 +23,28 @@ const ADDRESSES_MAX: usize = 16;
 /// behind a NAT is noticed before the idle timeout of most of them.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(45), Duration::from_secs(15));
 
-/// Why none of the addresses could be connected to: each with its error.
-#[derive(Debug)]
-pub struct Unreachable(pub Vec<(SocketAddr, io::Error)>);
-
 type Connecting = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
 
 /// Connects to the first of these that answers: one after the other every 250 ms, at once after a
-/// failure. An empty list is unreachable.
-pub async fn race(order: &[Arc<Endpoint>]) -> Result<(TcpStream, Arc<Endpoint>), Unreachable> {
+/// failure; `None` when all have failed. Each that fails is put into `errors` at once, so that a caller
+/// who stops waiting knows of those that did.
+pub async fn race(
+    order: &[Arc<Endpoint>],
+    errors: &mut Vec<(SocketAddr, io::Error)>,
+) -> Option<(TcpStream, Arc<Endpoint>)> {
     let mut waiting = order.iter().take(ADDRESSES_MAX).peekable();
     let mut under_way: Vec<(Arc<Endpoint>, Connecting)> = Vec::new();
-    let mut failures = Vec::new();
     loop {
         if let Some(endpoint) = waiting.next() {
             under_way.push((endpoint.clone(), Box::pin(connect(endpoint.address))));
         } else if under_way.is_empty() {
-            return Err(Unreachable(failures));
+            return None;
         }
         tokio::select! {
             biased;
             (endpoint, outcome) = first_to_end(&mut under_way) => match outcome {
-                Ok(stream) => return Ok((stream, endpoint)),
-                Err(error) => failures.push((endpoint.address, error)),
+                Ok(stream) => return Some((stream, endpoint)),
+                Err(error) => errors.push((endpoint.address, error)),
             },
             () = tokio::time::sleep(STAGGER), if waiting.peek().is_some() => {}
         }
@@ -140,8 +139,9 @@ pub(super) mod tests {
         let (_three, third) = refusing();
         let (_listener, good) = listener().await;
         let started = tokio::time::Instant::now();
-        let (stream, winner) =
-            race(&[first, second, third, good.clone()]).await.expect("one listens");
+        let (stream, winner) = race(&[first, second, third, good.clone()], &mut Vec::new())
+            .await
+            .expect("one listens");
         assert!(Arc::ptr_eq(&winner, &good));
         assert_eq!(stream.peer_addr().expect("connected"), good.address);
         assert!(stream.nodelay().expect("readable"));
@@ -154,7 +154,8 @@ pub(super) mod tests {
         let (_listener, _held, silent) = silent().await;
         let (_next, good) = listener().await;
         let started = tokio::time::Instant::now();
-        let (_, winner) = race(&[silent, good.clone()]).await.expect("one listens");
+        let (_, winner) =
+            race(&[silent, good.clone()], &mut Vec::new()).await.expect("one listens");
         assert!(Arc::ptr_eq(&winner, &good));
         assert!(started.elapsed() >= STAGGER, "the first has its time alone");
     }
@@ -162,13 +163,14 @@ pub(super) mod tests {
     #[tokio::test]
     async fn when_all_fail_each_is_named() {
         let ((_one, first), (_two, second)) = (refusing(), refusing());
-        let Unreachable(errors) = race(&[first.clone(), second.clone()]).await.expect_err("none");
+        let mut errors = Vec::new();
+        assert!(race(&[first.clone(), second.clone()], &mut errors).await.is_none());
         let addresses: Vec<_> = errors.iter().map(|(address, _)| *address).collect();
         assert_eq!(addresses, [first.address, second.address]);
         for (_, error) in errors {
             assert!(error.to_string().contains("Connection refused"), "{error}");
         }
-        assert!(race(&[]).await.expect_err("none").0.is_empty());
+        assert!(race(&[], &mut Vec::new()).await.is_none());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Whether an old answer is still good is not decided here (`freshness`), nor is anything looked up
 //! for an IP literal or an override: callers never ask for those.
 
+use std::fmt;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
@@ -15,6 +16,7 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::system_conf::read_system_conf;
 
 use crate::model::Host;
 
@@ -56,11 +58,22 @@ pub enum ResolveError {
     Denied(String),
     /// No server gave a usable answer.
     Failed(String),
+    /// No server gave any answer in time.
+    TimedOut(String),
+}
+
+impl fmt::Display for ResolveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Denied(why) | Self::Failed(why) | Self::TimedOut(why)) = self;
+        f.write_str(why)
+    }
 }
 
 /// The real resolver.
 pub struct Dns {
     resolver: TokioResolver,
+    /// The addresses of the servers, for messages.
+    servers: String,
 }
 
 impl Dns {
@@ -68,12 +81,10 @@ impl Dns {
     ///
     /// Errors: why that configuration cannot be used.
     pub fn system() -> Result<Self, String> {
-        let mut builder = TokioResolver::builder_tokio().map_err(|error| {
+        let (config, options) = read_system_conf().map_err(|error| {
             format!("cannot read the system's DNS configuration ({error}); give --dns-server")
         })?;
-        tune(builder.options_mut());
-        let resolver = builder.build().map_err(|error| format!("cannot start DNS: {error}"))?;
-        Ok(Self { resolver })
+        Self::build(config, options)
     }
 
     /// Asks these servers alone, over UDP and, for long answers, TCP.
@@ -88,11 +99,18 @@ impl Dns {
             server
         });
         let config = ResolverConfig::from_parts(None, Vec::new(), servers.collect());
+        Self::build(config, ResolverOpts::default())
+    }
+
+    fn build(config: ResolverConfig, mut options: ResolverOpts) -> Result<Self, String> {
+        let servers = listed(config.name_servers());
+        tune(&mut options);
         let provider = TokioRuntimeProvider::default();
-        let mut builder = TokioResolver::builder_with_config(config, provider);
-        tune(builder.options_mut());
-        let resolver = builder.build().map_err(|error| format!("cannot start DNS: {error}"))?;
-        Ok(Self { resolver })
+        let resolver = TokioResolver::builder_with_config(config, provider)
+            .with_options(options)
+            .build()
+            .map_err(|error| format!("cannot start DNS: {error}"))?;
+        Ok(Self { resolver, servers })
     }
 
     async fn addresses(&self, host: &Host) -> Result<Answer, ResolveError> {
@@ -104,7 +122,14 @@ impl Dns {
             v4 = &mut v4 => { let v6 = other_family(&v4, v6).await; (Some(v4), v6) }
             v6 = &mut v6 => { let v4 = other_family(&v6, v4).await; (v4, Some(v6)) }
         };
-        combine(host, v4, v6)
+        combine(v4, v6).map_err(|why| {
+            let told = |why| format!("{host} does not resolve: {why} (asked {})", self.servers);
+            match why {
+                ResolveError::Denied(why) => ResolveError::Denied(told(why)),
+                ResolveError::Failed(why) => ResolveError::Failed(told(why)),
+                ResolveError::TimedOut(why) => ResolveError::TimedOut(told(why)),
+            }
+        })
     }
 }
 
@@ -112,6 +137,17 @@ impl Resolve for Dns {
     fn resolve<'a>(&'a self, name: &'a Host) -> Resolving<'a> {
         Box::pin(self.addresses(name))
     }
+}
+
+/// The servers' addresses, each once.
+fn listed(servers: &[NameServerConfig]) -> String {
+    let mut addresses: Vec<String> = Vec::new();
+    for server in servers {
+        let ports = server.connections.iter().map(|connection| connection.port);
+        addresses.extend(ports.map(|port| SocketAddr::new(server.ip, port).to_string()));
+    }
+    addresses.dedup();
+    if addresses.is_empty() { "no server".to_owned() } else { addresses.join(", ") }
 }
 
 fn tune(options: &mut ResolverOpts) {
@@ -143,44 +179,47 @@ async fn other_family(
     }
 }
 
-/// One family's part of the answer.
-enum Part {
-    Addresses(Vec<IpAddr>, Duration),
-    Denied(String),
-    Failed(String),
-}
-
+/// Puts both families together; `None`: no answer after the other's.
 fn combine(
-    host: &Host,
     v4: Option<Result<Lookup, NetError>>,
     v6: Option<Result<Lookup, NetError>>,
 ) -> Result<Answer, ResolveError> {
     let mut answer = Answer { addresses: Vec::new(), ttl: Duration::MAX, partial: false };
-    let (mut denial, mut failure) = (None, None);
+    let mut errors = Vec::new();
     for outcome in [v4, v6] {
         match part(outcome) {
-            Part::Addresses(addresses, ttl) => {
+            Ok((addresses, ttl)) => {
                 answer.addresses.extend(addresses);
                 answer.ttl = answer.ttl.min(ttl);
             }
-            Part::Denied(why) => denial = Some(why),
-            Part::Failed(why) => {
-                answer.partial = true;
-                failure = Some(why);
+            Err(error) => {
+                answer.partial |= !matches!(error, ResolveError::Denied(_));
+                errors.push(error);
             }
         }
     }
-    match (failure, denial) {
-        _ if !answer.addresses.is_empty() => Ok(answer),
-        (Some(why), _) => Err(ResolveError::Failed(format!("{host} does not resolve: {why}"))),
-        (None, Some(why)) => Err(ResolveError::Denied(format!("{host} does not resolve: {why}"))),
-        (None, None) => Err(ResolveError::Denied(format!("{host} does not resolve: no address"))),
+    if !answer.addresses.is_empty() {
+        return Ok(answer);
     }
+    // What says most: a failure, then silence, and only when both families are denied, the denial.
+    let weight = |error: &ResolveError| match error {
+        ResolveError::Denied(_) => 0,
+        ResolveError::TimedOut(_) => 1,
+        ResolveError::Failed(_) => 2,
+    };
+    let worst = errors.into_iter().max_by_key(weight);
+    Err(worst.unwrap_or_else(|| ResolveError::Denied("no address".to_owned())))
 }
 
-fn part(outcome: Option<Result<Lookup, NetError>>) -> Part {
-    match outcome {
-        None => Part::Failed("no answer in time".to_owned()),
+/// One family's addresses and how long they hold.
+fn part(
+    outcome: Option<Result<Lookup, NetError>>,
+) -> Result<(Vec<IpAddr>, Duration), ResolveError> {
+    let denied = |why: &str| Err(ResolveError::Denied(why.to_owned()));
+    let code = match outcome {
+        None | Some(Err(NetError::Timeout)) => {
+            return Err(ResolveError::TimedOut("no answer in time".to_owned()));
+        }
         Some(Ok(lookup)) => {
             let addresses = lookup.answers().iter().filter_map(|record| match &record.data {
                 RData::A(a) => Some(IpAddr::V4(a.0)),
@@ -189,20 +228,25 @@ fn part(outcome: Option<Result<Lookup, NetError>>) -> Part {
             });
             let addresses: Vec<IpAddr> = addresses.collect();
             if addresses.is_empty() {
-                return Part::Denied("no address at that name".to_owned());
+                return denied("no address at that name");
             }
             let ttl = lookup.answers().iter().map(|record| record.ttl).min().unwrap_or(0);
-            Part::Addresses(addresses, Duration::from_secs(ttl.into()))
+            return Ok((addresses, Duration::from_secs(ttl.into())));
         }
-        Some(Err(NetError::Dns(DnsError::NoRecordsFound(none)))) => match none.response_code {
-            ResponseCode::NXDomain => Part::Denied("no such name (NXDOMAIN)".to_owned()),
-            ResponseCode::NoError => Part::Denied("no address at that name".to_owned()),
-            code => Part::Failed(format!("the DNS server answered {code}")),
-        },
-        Some(Err(NetError::Dns(DnsError::ResponseCode(code)))) => {
-            Part::Failed(format!("the DNS server answered {code}"))
+        Some(Err(NetError::Dns(DnsError::NoRecordsFound(none)))) => none.response_code,
+        Some(Err(NetError::Dns(DnsError::ResponseCode(code)))) => code,
+        Some(Err(error)) => return Err(ResolveError::Failed(format!("no DNS answer: {error}"))),
+    };
+    match code {
+        ResponseCode::NXDomain => denied("no such name (NXDOMAIN)"),
+        ResponseCode::NoError => denied("no address at that name"),
+        ResponseCode::ServFail => {
+            Err(ResolveError::Failed("the DNS server failed (SERVFAIL)".into()))
         }
-        Some(Err(error)) => Part::Failed(format!("{error}")),
+        ResponseCode::Refused => {
+            Err(ResolveError::Failed("the DNS server refused (REFUSED)".into()))
+        }
+        code => Err(ResolveError::Failed(format!("the DNS server answered {code}"))),
     }
 }
 

@@ -82,7 +82,7 @@ pub enum Known {
     Pending,
     /// These can be dialled.
     Ready(Arc<Endpoints>),
-    /// None: `Unresolved` or `NoEndpoint`.
+    /// None: `Unresolved`, `ResolveTimeout` or `NoEndpoint`.
     Failed(Failure),
 }
 
@@ -317,8 +317,17 @@ impl Following<'_> {
                 upstream.warn_of_inside_addresses(&plain);
             }
         } else if reasons.len() == names.len() {
-            upstream.endpoints.publish_failure(Failure::Unresolved(reasons.join("; ")));
+            upstream.endpoints.publish_failure(unresolved(&reasons));
         }
+    }
+}
+
+/// None of the names has an address, each for a reason of its own.
+fn unresolved(reasons: &[&ResolveError]) -> Failure {
+    let told = reasons.iter().map(|reason| reason.to_string()).collect::<Vec<_>>().join("; ");
+    match reasons.iter().all(|reason| matches!(reason, ResolveError::TimedOut(_))) {
+        true => Failure::ResolveTimeout(told),
+        false => Failure::Unresolved(told),
     }
 }
 

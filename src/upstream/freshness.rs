@@ -32,7 +32,7 @@ pub struct Freshness {
     failures: u32,
     /// Denials in a row.
     denials: u32,
-    reason: Option<String>,
+    reason: Option<ResolveError>,
 }
 
 #[derive(Debug)]
@@ -59,12 +59,12 @@ impl Freshness {
     }
 
     /// The addresses to use; else why there are none, or `None` when no lookup has ended yet.
-    pub fn addresses(&self, now: Instant) -> Result<&[IpAddr], Option<&str>> {
+    pub fn addresses(&self, now: Instant) -> Result<&[IpAddr], Option<&ResolveError>> {
         match &self.good {
             Some(good) if good.since.is_none_or(|since| now < since + STALE_MAX) => {
                 Ok(&good.addresses)
             }
-            _ => Err(self.reason.as_deref()),
+            _ => Err(self.reason.as_ref()),
         }
     }
 
@@ -77,7 +77,7 @@ impl Freshness {
                 *self = Self { good: Some(Good { addresses, since: Some(now) }), ..Self::new() };
                 ttl
             }
-            Err(ResolveError::Denied(reason)) => {
+            Err(reason @ ResolveError::Denied(_)) => {
                 self.denials += 1;
                 self.failed(reason);
                 if self.good.is_some() && self.denials < DENIALS_MIN {
@@ -86,7 +86,7 @@ impl Freshness {
                 self.good = None;
                 self.backoff()
             }
-            Err(ResolveError::Failed(reason)) => {
+            Err(reason @ (ResolveError::Failed(_) | ResolveError::TimedOut(_))) => {
                 self.denials = 0;
                 self.failed(reason);
                 self.backoff()
@@ -94,7 +94,7 @@ impl Freshness {
         }
     }
 
-    fn failed(&mut self, reason: String) {
+    fn failed(&mut self, reason: ResolveError) {
         self.failures = self.failures.saturating_add(1);
         self.reason = Some(reason);
     }
@@ -145,7 +145,7 @@ mod tests {
     fn shown(freshness: &Freshness, now: Instant) -> String {
         match freshness.addresses(now) {
             Ok(addresses) => addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" "),
-            Err(reason) => reason.unwrap_or("nothing yet").to_owned(),
+            Err(reason) => reason.map_or("nothing yet".to_owned(), ResolveError::to_string),
         }
     }
 

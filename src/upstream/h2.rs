@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::connect::Connected;
 use super::endpoints::Endpoint;
 use crate::transport::{Broken, Buffers, Frames, frames};
-use crate::wire::{Head, Version};
+use crate::wire::{Head, Refusal, Version};
 
 /// A stream's receive window, bytes: what one slow client may make us hold.
 const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
@@ -189,25 +189,27 @@ fn head_of<B>(response: &http::Response<B>, buffers: &Buffers) -> Head {
     head
 }
 
-/// RFC 9113, section 8.3.1: the Host line becomes `:authority`.
+/// RFC 9113, section 8.3.1: the Host line becomes `:authority`. What HTTP/2 cannot carry is the client's fault:
+/// nothing was sent.
 fn request(head: &Head, scheme: &'static str) -> Result<Request<()>, Broken> {
-    let unfit = |what: &str| Broken::Reset(format!("the request's {what} does not fit HTTP/2"));
     let host = head.find(crate::wire::Name::Host).unwrap_or_default();
     let uri = Uri::builder()
         .scheme(scheme)
         .authority(host)
         .path_and_query(head.target())
         .build()
-        .map_err(|_| unfit("target"))?;
+        .map_err(|_| Broken::Malformed(Refusal::BadTarget))?;
     let mut request = Request::new(());
     *request.uri_mut() = uri;
-    *request.method_mut() = http::Method::from_bytes(head.method()).map_err(|_| unfit("method"))?;
+    *request.method_mut() = http::Method::from_bytes(head.method())
+        .map_err(|_| Broken::Malformed(Refusal::BadRequestLine))?;
     for (name, value) in head.lines() {
-        let name = HeaderName::from_bytes(name).map_err(|_| unfit("field name"))?;
+        let name = HeaderName::from_bytes(name).map_err(|_| Broken::Malformed(Refusal::BadName))?;
         if name == http::header::HOST {
             continue;
         }
-        let value = HeaderValue::from_bytes(value).map_err(|_| unfit("field value"))?;
+        let value = HeaderValue::from_bytes(value)
+            .map_err(|_| Broken::Malformed(Refusal::ControlCharacter))?;
         request.headers_mut().append(name, value);
     }
     Ok(request)

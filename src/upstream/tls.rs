@@ -3,6 +3,7 @@
 //! The only place that names rustls (this file and its folder). It opens no sockets and keeps no connections; sessions that can
 //! be resumed live in the [`TlsClients`] of their upstream.
 
+mod issuer;
 mod names;
 mod stream;
 mod verify;
@@ -21,7 +22,7 @@ use rustls::{ClientConfig, Error, HandshakeKind, InconsistentKeys, RootCertStore
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::connect::Want;
+use super::connect::{self, Want};
 use crate::model::upstream::{ClientIdentity, RevocationList, Roots};
 use crate::model::{Failure, Protocol, TlsSpec};
 pub use stream::Stream;
@@ -224,21 +225,23 @@ impl TlsClients {
     }
 
     fn failure(&self, error: &io::Error, address: SocketAddr) -> Failure {
+        let failed = |why: String| connect::at(format_args!("TLS error: {why}"), address);
         match tls_error(error) {
             Some(Error::InvalidCertificate(why)) => {
                 let why = words::certificate_text(why, &self.roots);
-                Failure::Certificate(format!("{address}: CERTIFICATE_VERIFY_FAILED: {why}"))
+                Failure::Certificate(failed(format!("CERTIFICATE_VERIFY_FAILED: {why}")))
             }
-            Some(Error::NoCertificatesPresented) => Failure::Certificate(format!(
-                "{address}: CERTIFICATE_VERIFY_FAILED: the origin showed no certificate"
+            Some(Error::NoCertificatesPresented) => Failure::Certificate(failed(
+                "CERTIFICATE_VERIFY_FAILED: the origin showed no certificate".to_owned(),
             )),
-            Some(other) => {
-                Failure::Handshake(format!("{address}: {}", words::handshake_text(other)))
-            }
-            None if error.kind() == io::ErrorKind::UnexpectedEof => Failure::Handshake(format!(
-                "{address}: the origin closed the connection during the TLS handshake"
+            Some(other) => Failure::Handshake(failed(words::handshake_text(other))),
+            None if error.kind() == io::ErrorKind::UnexpectedEof => Failure::Handshake(failed(
+                "the origin closed the connection during the TLS handshake".to_owned(),
             )),
-            None => Failure::Handshake(format!("{address}: {error} during the TLS handshake")),
+            None => Failure::Handshake(failed(format!(
+                "{} during the TLS handshake",
+                connect::plain(error)
+            ))),
         }
     }
 }

@@ -21,7 +21,7 @@
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::origin::{Io, Request, Shared};
+use super::origin::{Io, Request, Scripted, Shared};
 
 /// Serves one connection until either side ends it.
 pub async fn serve(stream: impl Io, connection: usize, shared: &Shared) {
@@ -72,6 +72,9 @@ impl Exchange<'_> {
             wire.write(&bytes).await?;
             return None;
         }
+        if let Some(scripted) = next_of_script(self.shared, path) {
+            return self.scripted(scripted, wire).await;
+        }
         match path {
             "/close" => return None,
             "/stale" if self.count > 1 => return None,
@@ -91,6 +94,23 @@ impl Exchange<'_> {
         }
         let body = self.take_body(wire).await?;
         self.plain_answer(path, &body, wire).await
+    }
+
+    async fn scripted(&self, scripted: Scripted, wire: &mut Wire<impl Io>) -> Option<()> {
+        if matches!(scripted, Scripted::EndAtHead) {
+            return None;
+        }
+        self.take_body(wire).await?;
+        match scripted {
+            Scripted::Status(status, lines, body) => {
+                let length = body.len();
+                let head =
+                    format!("HTTP/1.1 {status} So\r\ncontent-length: {length}\r\n{lines}\r\n");
+                wire.write((head + body).as_bytes()).await
+            }
+            Scripted::Silence => std::future::pending().await,
+            _ => None,
+        }
     }
 
     async fn plain_answer(&self, path: &str, body: &[u8], wire: &mut Wire<impl Io>) -> Option<()> {
@@ -201,6 +221,11 @@ impl Exchange<'_> {
     fn note_trailers(&self, trailers: &str) {
         self.shared.seen.change(|seen| seen.requests[self.index].trailers.push_str(trailers));
     }
+}
+
+/// What a test has scripted for the next request for this path.
+pub fn next_of_script(shared: &Shared, path: &str) -> Option<Scripted> {
+    shared.seen.change(|seen| seen.scripts.get_mut(path)?.pop_front())
 }
 
 /// Waits for the test's `release`.

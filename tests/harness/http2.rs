@@ -12,8 +12,8 @@ use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::{HeaderMap, Request, Response};
 
-use super::http1::released;
-use super::origin::{Io, Request as Seen, Shared};
+use super::http1::{next_of_script, released};
+use super::origin::{Io, Request as Seen, Scripted, Shared};
 
 /// Serves one connection until either side ends it.
 pub async fn serve(stream: impl Io, connection: usize, shared: &Arc<Shared>) {
@@ -62,6 +62,20 @@ async fn answer(
     let mut body = request.into_body();
     if path == "/reset" {
         respond.send_reset(Reason::INTERNAL_ERROR);
+        return Ok(());
+    }
+    if let Some(scripted) = next_of_script(shared, &path) {
+        while next(&mut body, index, shared).await?.is_some() {}
+        match scripted {
+            Scripted::Refused => respond.send_reset(Reason::REFUSED_STREAM),
+            Scripted::Grpc(status) => {
+                let head = Response::builder()
+                    .header("content-type", "application/grpc")
+                    .header("grpc-status", status);
+                respond.send_response(head.body(()).expect("a valid head"), true)?;
+            }
+            _ => respond.send_reset(Reason::INTERNAL_ERROR),
+        }
         return Ok(());
     }
     if path == "/early" {

@@ -25,7 +25,7 @@ pub use client::{Client, H2Client, Response, get};
 pub use command::{curl, egret};
 pub use dns::{Answer, Dns};
 pub use gateway::Gateway;
-pub use origin::{Origin, Tls};
+pub use origin::{Origin, Scripted, Tls};
 pub use setup::Setup;
 
 /// How long a test waits for anything before it has failed.

@@ -3,7 +3,7 @@
 //! What it answers stands in `http1.rs` and `http2.rs`. A TLS origin that is spoken to in plain text
 //! answers as nginx does, with a 400 that says so.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -88,6 +88,25 @@ pub struct Seen {
     pub released: bool,
     /// Answers given as raw bytes, by path.
     pub raw: HashMap<String, Vec<u8>>,
+    /// Answers to the next requests, by path, in turn.
+    pub scripts: HashMap<String, VecDeque<Scripted>>,
+}
+
+/// One answer of a script; after the last of them the path is answered as ever.
+#[derive(Clone, Debug)]
+pub enum Scripted {
+    /// A status with these lines of a head, each with its line end, and this body, over HTTP/1.1.
+    Status(u16, &'static str, &'static str),
+    /// The end of the connection, or of the stream, once the request is read.
+    End,
+    /// The end of the connection before the body is read, over HTTP/1.1.
+    EndAtHead,
+    /// Nothing, for ever.
+    Silence,
+    /// REFUSED_STREAM once the request is read, over HTTP/2.
+    Refused,
+    /// A gRPC response without messages and with this status, over HTTP/2.
+    Grpc(&'static str),
 }
 
 /// What the connections of one origin share.
@@ -152,6 +171,18 @@ impl Origin {
     /// Answers requests for the path with these bytes and closes the connection.
     pub fn raw(&self, path: &str, bytes: &[u8]) {
         self.shared.seen.change(|seen| seen.raw.insert(path.to_owned(), bytes.to_vec()));
+    }
+
+    /// Answers the next requests for the path so, one after the other.
+    pub fn script(&self, path: &str, answers: &[Scripted]) {
+        let answers = answers.iter().cloned().collect();
+        self.shared.seen.change(|seen| seen.scripts.insert(path.to_owned(), answers));
+    }
+
+    /// How many requests came for the path.
+    pub fn count(&self, path: &str) -> usize {
+        let path = format!("{path} ");
+        self.seen(|seen| seen.requests.iter().filter(|one| one.head.contains(&path)).count())
     }
 
     /// Lets go of the answers to `/hold`.

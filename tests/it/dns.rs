@@ -20,15 +20,20 @@ fn on_port_of(origin: &Origin) -> Egress {
     Egress { port: origin.port(), ..Egress::plain(HOST) }
 }
 
-fn expect_dns_error(gateway: &Gateway) {
+fn expect_dns_failure(gateway: &Gateway, token: &str, reason: &str) {
     let response = gateway.get(HOST, "/unresolved");
     assert_eq!((response.status, response.text().as_str()), (503, "no healthy upstream"));
-    assert_eq!(response.token(), "dns_error");
+    assert_eq!(response.token(), token);
     let line = gateway.access("/unresolved");
     assert_eq!(
         (&line["response_flags"], &line["response_code_details"]),
         (&"UH".into(), &"no_healthy_upstream".into())
     );
+    let told = line["upstream_transport_failure_reason"].as_str().unwrap_or_default().to_owned();
+    for word in [&format!("{HOST} does not resolve: {reason}"), "asked 127.0.0.1:"] {
+        assert!(told.contains(&word.replace(' ', "_")), "{word} is not in the reason: {told}");
+        assert!(!response.head.contains(word), "{}", response.head);
+    }
 }
 
 #[test]
@@ -106,20 +111,17 @@ fn a_changed_address_is_followed_when_the_ttl_has_passed() {
 }
 
 #[test]
-fn a_name_that_does_not_exist_is_uh_with_dns_error() {
-    let origin = Origin::plain();
-    let gateway =
-        Setup::new(&on_port_of(&origin).yaml()).dns(&dns_with(Answer::NoSuchName)).start();
-    expect_dns_error(&gateway);
-}
-
-#[test]
-fn a_failing_and_a_silent_and_a_babbling_name_server_are_dns_errors_too() {
-    for answer in [Answer::ServerFailure, Answer::Silence, Answer::Garbage] {
+fn each_way_not_to_resolve_is_uh_with_a_reason_of_its_own() {
+    for (answer, token, reason) in [
+        (Answer::NoSuchName, "dns_error", "no such name (NXDOMAIN)"),
+        (Answer::Addresses(Vec::new(), 60), "dns_error", "no address at that name"),
+        (Answer::ServerFailure, "dns_error", "the DNS server failed (SERVFAIL)"),
+        (Answer::Silence, "dns_timeout", "no answer in time"),
+        (Answer::Garbage, "dns_timeout", "no answer in time"), // no message at all, so no answer either
+    ] {
         let origin = Origin::plain();
-        let dns = dns_with(answer);
-        let gateway = Setup::new(&on_port_of(&origin).yaml()).dns(&dns).start();
-        expect_dns_error(&gateway);
+        let gateway = Setup::new(&on_port_of(&origin).yaml()).dns(&dns_with(answer)).start();
+        expect_dns_failure(&gateway, token, reason);
     }
 }
 
@@ -144,7 +146,7 @@ fn a_name_that_comes_to_exist_is_found() {
     let origin = Origin::plain();
     let dns = dns_with(Answer::NoSuchName);
     let gateway = Setup::new(&on_port_of(&origin).yaml()).dns(&dns).start();
-    expect_dns_error(&gateway);
+    expect_dns_failure(&gateway, "dns_error", "");
     dns.say(HOST, Answer::Addresses(vec![loopback(1)], 60));
     until("the name to resolve", || (gateway.get(HOST, "/").status == 200).then_some(()));
 }

@@ -1,97 +1,9 @@
-//! What clients are told when something goes wrong, and what people are told about a mistake in a file.
+//! What people are told about a mistake in a file, and that the rest of it serves.
 
 use crate::harness::article::Egress;
 use crate::harness::{Origin, Setup, egret};
 
 const HOST: &str = "api.example.com";
-
-#[test]
-fn malformed_answers_of_the_origin_are_502_upe() {
-    let cases: [&[u8]; 8] = [
-        b"this is not HTTP\r\n\r\n",
-        b"HTTP/1.1 abc OK\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
-        b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello",
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nBad Name: x\r\n\r\n",
-    ];
-    let origin = Origin::plain();
-    let gateway = Setup::new(&Egress::plain(HOST).yaml()).origin(HOST, 80, &origin).start();
-    for (number, bytes) in cases.into_iter().enumerate() {
-        let path = format!("/malformed-{number}");
-        origin.raw(&path, bytes);
-        let response = gateway.get(HOST, &path);
-        let shown = String::from_utf8_lossy(bytes);
-        assert_eq!((response.status, response.token()), (502, "http_protocol_error"), "{shown}");
-        assert_eq!(gateway.access(&path)["response_flags"], "UPE", "{shown}");
-    }
-}
-
-#[test]
-fn local_replies_are_plain_text_with_length_date_and_proxy_status() {
-    let origin = Origin::plain();
-    let gateway = Setup::new(&Egress::plain(HOST).yaml()).origin(HOST, 80, &origin).start();
-    let response = gateway.get(HOST, "/close");
-    assert_eq!(response.field("content-type"), Some("text/plain"));
-    assert_eq!(response.field("content-length"), Some(response.body.len().to_string().as_str()));
-    assert!(response.field("date").is_some_and(|date| date.ends_with(" GMT")), "{}", response.head);
-    assert!(
-        response.field("proxy-status").is_some_and(|status| status.starts_with("egret; error=")),
-        "{}",
-        response.head
-    );
-    assert_eq!(
-        gateway.get(HOST, "/politics").field("proxy-status"),
-        None,
-        "not on what the origin answered"
-    );
-}
-
-#[test]
-fn json_is_answered_to_those_who_accept_it_except_for_404() {
-    let origin = Origin::plain();
-    let gateway = Setup::new(&Egress::plain(HOST).yaml()).origin(HOST, 80, &origin).start();
-    let mut client = gateway.client();
-    client.send("GET /close HTTP/1.1\r\nHost: api.example.com\r\nAccept: application/json\r\n\r\n");
-    let response = client.response();
-    let body: serde_json::Value = serde_json::from_slice(&response.body).expect("a JSON body");
-    assert_eq!((response.status, &body["error"]), (503, &"connection_terminated".into()));
-    assert!(
-        response.field("content-type").is_some_and(|kind| kind.starts_with("application/json"))
-    );
-    client.send("GET / HTTP/1.1\r\nHost: unknown.example\r\nAccept: application/json\r\n\r\n");
-    let response = client.response();
-    assert_eq!(
-        (response.status, response.field("content-length"), response.body.len()),
-        (404, Some("0"), 0)
-    );
-}
-
-#[test]
-fn a_grpc_request_over_http1_gets_200_with_its_status() {
-    let gateway = Setup::new(&Egress::plain(HOST).yaml()).start();
-    let mut client = gateway.client();
-    client.send("POST /s/m HTTP/1.1\r\nHost: unknown.example\r\nContent-Type: application/grpc+proto\r\nContent-Length: 0\r\n\r\n");
-    let response = client.response();
-    assert_eq!((response.status, response.field("grpc-status")), (200, Some("12")));
-    assert_eq!(response.token(), "destination_not_found");
-}
-
-#[test]
-fn head_requests_get_errors_without_a_body() {
-    let origin = Origin::plain();
-    let gateway = Setup::new(&Egress::plain(HOST).yaml()).origin(HOST, 80, &origin).start();
-    let mut client = gateway.client();
-    client.send("HEAD /close HTTP/1.1\r\nHost: api.example.com\r\n\r\n");
-    assert_eq!(client.head().status, 503);
-    assert_eq!(
-        client.get(HOST, "/politics").text(),
-        "politics",
-        "no byte of an error body before it"
-    );
-}
 
 /// A broken object, the place and words its problem must bear.
 const MISTAKES: [(&str, &str, &[&str]); 4] = [

@@ -6,6 +6,8 @@ use std::ops::Range;
 
 use granit_parser::{Event, Marker, Parser, StrInput};
 
+use crate::config::protojson::camel_case;
+
 /// A walk down the parser's events along a path.
 pub struct Walk<'text> {
     parser: Parser<'text, StrInput<'text>>,
@@ -55,8 +57,7 @@ impl<'text> Walk<'text> {
                 return None;
             }
             // Keys may have dots in them, so the path is compared with the key, not split at dots.
-            let rest = key.scalar().and_then(|(name, _)| path.strip_prefix(name));
-            let rest = rest.filter(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+            let rest = key.scalar().and_then(|(name, _)| after(path, name));
             self.skip(&key)?;
             let (value, value_start) = self.next()?;
             match rest {
@@ -158,6 +159,15 @@ impl<'text> Walk<'text> {
         let (event, span) = self.parser.next_event()?.ok()?;
         Some((event, span.start))
     }
+}
+
+/// What follows a key on a path; paths name fields in camelCase, however they are written.
+fn after<'p>(path: &'p str, key: &str) -> Option<&'p str> {
+    let ends = |rest: &&str| rest.is_empty() || rest.starts_with(['.', '[']);
+    path.strip_prefix(key).filter(ends).or_else(|| {
+        let camel = Some(camel_case(key)).filter(|camel| camel != key)?;
+        path.strip_prefix(camel.as_str()).filter(ends)
+    })
 }
 
 /// How an event changes the depth.

@@ -11,18 +11,15 @@ use serde_json::{Map, Value, json};
 
 use crate::config::provenance::{Condition as Written, Origin};
 use crate::config::{Compiled, Provenance};
+use crate::model::retry::RetryHosts;
 use crate::model::upstream::{Roots, Target};
 use crate::model::{
     Action, Addressing, Balance, Condition, Destination, FieldMatch, Forward, HeaderEdit,
-    HeaderEdits, Listener, PathMatch, PathRewrite, Plan, Protocol, QueryMatch, Redirect, Route,
-    Rule, Security, Share, TextMatch, TlsSpec, UpstreamSpec,
+    HeaderEdits, Listener, PathMatch, PathRewrite, Plan, Protocol, QueryMatch, Redirect, Retry,
+    Route, Rule, Security, Share, TextMatch, TlsSpec, UpstreamSpec,
 };
 
 const TYPE: &str = "type.googleapis.com/envoy.extensions";
-
-/// Istio's default conditions of a retry.
-const RETRY_ON: &str =
-    "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
 
 /// What `istioctl proxy-config listeners -o json` prints.
 pub fn listeners(compiled: &Compiled) -> Value {
@@ -225,15 +222,7 @@ fn action(forward: &Forward, plan: &Plan) -> Value {
     printed["timeout"] = json!(timeout);
     printed["maxGrpcTimeout"] = json!(timeout);
     if forward.retry.attempts > 0 {
-        printed["retryPolicy"] = json!({
-            "retryOn": RETRY_ON,
-            "numRetries": forward.retry.attempts,
-            "retryHostPredicate": [{
-                "name": "envoy.retry_host_predicates.previous_hosts",
-                "typedConfig": { "@type": format!("{TYPE}.retry.host.previous_hosts.v3.PreviousHostsPredicate") },
-            }],
-            "hostSelectionRetryMaxAttempts": "5",
-        });
+        printed["retryPolicy"] = retry_policy(&forward.retry);
     }
     match &forward.rewrite_path {
         None => {}
@@ -251,6 +240,31 @@ fn action(forward: &Forward, plan: &Plan) -> Value {
     let hashes = resilience::hash_policies(forward, plan);
     if !hashes.is_empty() {
         printed["hashPolicy"] = hashes.into();
+    }
+    printed
+}
+
+fn retry_policy(retry: &Retry) -> Value {
+    let Retry { attempts, on, statuses, attempt_timeout, backoff, hosts, resend: _ } = retry;
+    let mut printed = json!({
+        "retryOn": on.to_string(),
+        "numRetries": attempts,
+        "hostSelectionRetryMaxAttempts": "5",
+    });
+    if *hosts == RetryHosts::Others {
+        printed["retryHostPredicate"] = json!([{
+            "name": "envoy.retry_host_predicates.previous_hosts",
+            "typedConfig": { "@type": format!("{TYPE}.retry.host.previous_hosts.v3.PreviousHostsPredicate") },
+        }]);
+    }
+    if !statuses.is_empty() {
+        printed["retriableStatusCodes"] = json!(statuses);
+    }
+    if let Some(limit) = attempt_timeout {
+        printed["perTryTimeout"] = json!(seconds(*limit));
+    }
+    if *backoff != Retry::BACKOFF {
+        printed["retryBackOff"] = json!({ "baseInterval": seconds(*backoff) });
     }
     printed
 }

@@ -167,12 +167,12 @@ pub struct HttpBody {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct HttpRetry {
-    pub attempts: i64,
-    pub per_try_timeout: Option<Value>,
-    pub retry_on: Option<Value>,
-    pub retry_remote_localities: Option<Value>,
-    pub retry_ignore_previous_hosts: Option<Value>,
-    pub backoff: Option<Value>,
+    pub attempts: Option<i64>,
+    pub per_try_timeout: Option<String>,
+    pub retry_on: Option<String>,
+    pub retry_remote_localities: Option<bool>,
+    pub retry_ignore_previous_hosts: Option<bool>,
+    pub backoff: Option<String>,
 }
 
 /// Edits of the request and the response head.

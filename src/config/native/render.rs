@@ -21,7 +21,7 @@ use crate::model::{
     Protocol, Route, Security, Target, TlsSpec, UpstreamSpec, duration,
 };
 
-type Fields = Vec<(String, Node)>;
+pub(super) type Fields = Vec<(String, Node)>;
 
 /// Writes a plan as one YAML document.
 pub fn render(plan: &Plan) -> String {
@@ -255,18 +255,18 @@ fn addressing(spec: &UpstreamSpec) -> Fields {
     fields
 }
 
-fn text(name: &str, value: impl Into<String>) -> (String, Node) {
+pub(super) fn text(name: &str, value: impl Into<String>) -> (String, Node) {
     (name.to_owned(), Node::Text(value.into()))
 }
 
-fn number(name: &str, value: u64) -> (String, Node) {
+pub(super) fn number(name: &str, value: u64) -> (String, Node) {
     (name.to_owned(), Node::Number(value))
 }
 
-fn time(name: &str, value: Duration) -> (String, Node) {
+pub(super) fn time(name: &str, value: Duration) -> (String, Node) {
     text(name, duration::format(value))
 }
 
-fn texts(values: impl IntoIterator<Item = String>) -> Node {
+pub(super) fn texts(values: impl IntoIterator<Item = String>) -> Node {
     Node::List(values.into_iter().map(Node::Text).collect())
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::report::{Parts, Report};
+use super::retries;
 use super::shapes::{self, File};
 use super::upstreams::{Faults, Upstreams, Written};
 use super::{answers, condition};
@@ -88,13 +89,14 @@ fn action(written: &Written<'_>, context: &mut Context<'_, '_>) -> Action {
     }
     let to = destinations(written, context);
     let report = &mut *context.report;
-    let attempts = rule.retries.as_ref().and_then(|retries| retries.attempts);
+    let retry = rule.retries.as_ref();
     let rewrite = rule.rewrite.clone();
     let rewrite_field = report.field(written.parts, "rewrite");
     Action::Forward(Forward {
         to,
         timeout: rule.timeout.as_deref().and_then(|text| read_timeout(text, written, report)),
-        retry: attempts.map_or_else(Retry::default, |attempts| Retry { attempts }),
+        retry: retry
+            .map_or_else(Retry::default, |retries| retries::read(retries, written.parts, report)),
         rewrite_host: rule.host.clone().and_then(|host| read_host(host, "host", written, report)),
         rewrite_path: rewrite.and_then(|one| answers::rewrite(one, &rewrite_field, report)),
         request: edits(headers.request, "headers.request", written, report),

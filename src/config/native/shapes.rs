@@ -220,11 +220,22 @@ pub(super) struct Rewrite {
     pub with: Option<String>,
 }
 
+/// What is not written is Istio's default.
 #[derive(Debug, Default, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Retries {
     /// Further attempts after the first.
     pub attempts: Option<u32>,
+    /// What is worth another attempt, in the words of Envoy and Istio's `retryOn`.
+    pub conditions: Option<Vec<String>>,
+    /// Statuses that are worth another attempt.
+    pub statuses: Option<Vec<u16>>,
+    pub per_try_timeout: Option<String>,
+    pub backoff: Option<String>,
+    /// Whether another attempt goes to an endpoint that was not tried yet.
+    pub ignore_previous_hosts: Option<bool>,
+    /// Whether requests that are not idempotent may be sent twice too.
+    pub non_idempotent: Option<bool>,
 }
 
 #[derive(Debug, Default, Clone, Deserialize)]

@@ -6,6 +6,7 @@ use crate::config::document::parse;
 use crate::model::upstream::{ClientIdentity, RevocationList, Roots};
 use crate::model::{Addressing, Destination, Forward, Security, UpstreamSpec};
 
+mod retries;
 mod round_trip;
 
 const PEM: &[u8] =

@@ -5,7 +5,10 @@ use crate::config::Outcome;
 use crate::inspect::View;
 use crate::inspect::problems;
 use crate::inspect::show::{condition, field_match, query_match, served_on};
-use crate::model::{Authority, HeaderEdits, Listener, PathRewrite, Rule, Security, duration};
+use crate::model::retry::{Resend, RetryHosts};
+use crate::model::{
+    Authority, HeaderEdits, Listener, PathRewrite, Retry, Rule, Security, duration,
+};
 use crate::snapshot::condition::{Unmet, check};
 use crate::snapshot::{self, Asked, Found};
 
@@ -171,6 +174,7 @@ pub(super) fn forwarding(rule: &snapshot::Rule, host: &str, story: &mut Story) {
     let step = story.step("forwarding");
     let timeout = forward.timeout.map_or_else(|| "none".to_owned(), duration::format);
     step.line(format!("timeout {timeout}, further attempts {}", forward.retry.attempts));
+    step.lines(retry_line(&forward.retry));
     step.line(match (&forward.rewrite_host, bare) {
         (Some(host), _) => format!("Host becomes {host}"),
         (None, Some(bare)) if default_port_goes => {
@@ -198,6 +202,29 @@ pub(super) fn forwarding(rule: &snapshot::Rule, host: &str, story: &mut Story) {
             step.lines(edit_lines(what, edits));
         }
     }
+}
+
+/// When another attempt is made, where that is not the default.
+fn retry_line(retry: &Retry) -> Option<String> {
+    if retry.attempts == 0 || *retry == (Retry { attempts: retry.attempts, ..Retry::default() }) {
+        return None;
+    }
+    let Retry { on, statuses, attempt_timeout, backoff, hosts, resend, .. } = retry;
+    let mut line = format!("tried again on {on}");
+    if !statuses.is_empty() {
+        line += &format!(" {statuses:?}");
+    }
+    if let Some(limit) = attempt_timeout {
+        line += &format!(", {} for each attempt", duration::format(*limit));
+    }
+    line += &format!(", pauses from {}", duration::format(*backoff));
+    if *hosts == RetryHosts::Any {
+        line += ", at the same endpoints too";
+    }
+    if *resend == Resend::Everything {
+        line += ", POST too";
+    }
+    Some(line)
 }
 
 fn edit_lines(what: &str, edits: &HeaderEdits) -> Vec<String> {

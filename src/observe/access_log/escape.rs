@@ -22,7 +22,7 @@ pub(super) fn text(out: &mut Vec<u8>, bytes: &[u8]) {
 
 /// Appends for inside a JSON string: always valid UTF-8, control characters (C1 too) escaped,
 /// bytes that are not UTF-8 as U+FFFD.
-pub(super) fn json(out: &mut Vec<u8>, bytes: &[u8]) {
+pub fn json(out: &mut Vec<u8>, bytes: &[u8]) {
     if all_plain(bytes) {
         out.extend_from_slice(bytes);
         return;

@@ -21,6 +21,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
 pub use buffer::LogBuffer;
+pub use escape::json as escape_json;
 pub use timestamp::Timestamp;
 pub use writer::{LogWriter, Stopped};
 

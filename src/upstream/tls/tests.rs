@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    SanType, date_time_ymd,
 };
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
@@ -25,6 +26,7 @@ use crate::upstream::connect::{self, Connected, Connector};
 struct Ca {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
+    name: String,
 }
 
 /// A certificate with its key.
@@ -37,10 +39,11 @@ impl Ca {
     fn new() -> Self {
         let mut params = CertificateParams::new(Vec::<String>::new()).expect("no names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, format!("CA {}", fastrand::u64(..)));
+        let name = format!("CA {}", fastrand::u64(..));
+        params.distinguished_name.push(DnType::CommonName, name.clone());
         let key = KeyPair::generate().expect("a key");
         let pem = params.self_signed(&key).expect("a CA").pem();
-        Self { issuer: Issuer::new(params, key), pem }
+        Self { issuer: Issuer::new(params, key), pem, name }
     }
 
     fn sign(&self, names: &[&str], adjust: impl FnOnce(&mut CertificateParams)) -> Leaf {
@@ -153,6 +156,15 @@ async fn hello(connected: &mut Connected) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// A certificate that nobody has signed but its own key.
+fn self_signed(names: &[&str], is_ca: IsCa) -> Leaf {
+    let names = names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+    let mut params = CertificateParams::new(names).expect("names");
+    params.is_ca = is_ca;
+    let key = KeyPair::generate().expect("a key");
+    Leaf { pem: params.self_signed(&key).expect("a certificate").pem(), key }
+}
+
 /// What came of it, in a form that tables can hold.
 fn verdict(outcome: Result<Connected, Failure>) -> String {
     match outcome {
@@ -172,9 +184,9 @@ async fn the_name_is_that_of_the_list_or_of_sni_or_of_the_request() {
     let address = origin(server(&leaf, &[], None)).await;
     let differs = |expected: &str| {
         format!(
-            "tls_certificate_error {address}: CERTIFICATE_VERIFY_FAILED: verify cert failed: verify SAN list, \
+            "tls_certificate_error TLS error: CERTIFICATE_VERIFY_FAILED: verify cert failed: verify SAN list, \
              expected SANs: [{expected}], certificate SANs: [www.origin.test, *.wild.test, 127.0.0.1, \
-             spiffe://cluster.local/ns/a/sa/b]"
+             spiffe://cluster.local/ns/a/sa/b]|remote_address:{address}"
         )
     };
     // request host, sni, subject alt names, the service's, expected; "" is ok
@@ -220,18 +232,38 @@ async fn a_certificate_that_is_not_good_is_refused_and_the_reason_told() {
         params.not_after = date_time_ymd(2024, 2, 29);
     });
     let early = ca.sign(&name, |params| params.not_before = date_time_ymd(2999, 12, 31));
+    let for_clients = ca.sign(&name, |params| {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    });
     for (leaf, expected) in [
-        (expired, "certificate has expired on 2024-02-29"),
-        (early, "certificate is not yet valid, but only from 2999-12-31"),
+        (expired, "certificate has expired on 2024-02-29".to_owned()),
+        (early, "certificate is not yet valid, but only from 2999-12-31".to_owned()),
         (
             stranger.leaf(&name),
-            "unknown issuer: the certificate leads to none of the roots in ca.pem",
+            format!(
+                "unknown issuer \"{}\": the certificate leads to none of the roots in ca.pem",
+                stranger.name
+            ),
+        ),
+        (
+            self_signed(&name, IsCa::NoCa),
+            "self-signed certificate: nobody else vouches for it, and it is none of the roots in ca.pem".to_owned(),
+        ),
+        (
+            self_signed(&name, IsCa::Ca(BasicConstraints::Unconstrained)),
+            "self-signed certificate: nobody else vouches for it, and it is none of the roots in ca.pem".to_owned(),
+        ),
+        (
+            for_clients,
+            "wrong purpose: it is no certificate for a server (certificate does not allow extended \
+             key usage for server authentication, allows client authentication)".to_owned(),
         ),
     ] {
         let address = origin(server(&leaf, &[], None)).await;
         let strict = upstream(address, ca.trusted(), Protocol::Negotiate).await;
-        let expected =
-            format!("tls_certificate_error {address}: CERTIFICATE_VERIFY_FAILED: {expected}");
+        let expected = format!(
+            "tls_certificate_error TLS error: CERTIFICATE_VERIFY_FAILED: {expected}|remote_address:{address}"
+        );
         assert_eq!(verdict(open(&strict, "origin.test", Want::Any).await), expected);
 
         let lax = TlsSpec { skip_verify: true, ..ca.trusted() };
@@ -343,6 +375,11 @@ async fn an_unusable_policy_fails_closed_and_names_what_is_wrong() {
     assert!(untouched.is_err(), "nothing may be dialled");
 }
 
+/// A ServerHello of TLS 1.0 (RFC 2246, section 7.4.1.3): version, random, no session, a cipher suite, no
+/// compression.
+const OLD_SERVER_HELLO: &[u8] = b"\x16\x03\x01\x00\x2a\x02\x00\x00\x26\x03\x01\
+    01234567890123456789012345678901\x00\xc0\x13\x00";
+
 #[tokio::test]
 async fn what_is_not_tls_is_called_by_its_name() {
     for (answer, expected) in [
@@ -352,6 +389,12 @@ async fn what_is_not_tls_is_called_by_its_name() {
             "TLSV1_ALERT_HANDSHAKE_FAILURE: the origin ended TLS with \"handshake failure\"",
         ),
         (b"\x15\x03\x03\x00\x02\x02\x70", "TLSV1_ALERT_UNRECOGNIZED_NAME"),
+        (
+            b"\x15\x03\x01\x00\x02\x02\x46",
+            "TLSV1_ALERT_PROTOCOL_VERSION: the origin ended TLS with \"protocol version\"; it speaks neither TLS 1.2 nor 1.3, and older versions are not spoken (EG041)",
+        ),
+        (b"\x15\x03\x03\x00\x02\x02\x30", "it does not accept the client certificate"),
+        (OLD_SERVER_HELLO, "UNSUPPORTED_PROTOCOL: the origin speaks neither TLS 1.2 nor 1.3"),
         (b"", "closed the connection during the TLS handshake"),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -13,6 +13,7 @@ use rustls::{
 };
 
 use super::TlsContext;
+use super::issuer::Untrusted;
 use super::names::{AltName, NamesDiffer};
 use crate::model::TlsSpec;
 
@@ -95,7 +96,7 @@ impl ServerCertVerifier for Verified {
                     CertificateError::NotValidForName
                     | CertificateError::NotValidForNameContext { .. },
                 )) => OwnName::Missing,
-                Err(error) => return Err(error),
+                Err(error) => return Err(named(error, leaf, intermediates)),
             };
         self.check_names(leaf, server_name, own_name)?;
         Ok(ServerCertVerified::assertion())
@@ -126,6 +127,23 @@ impl ServerCertVerifier for Verified {
     fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
         self.chain.root_hint_subjects()
     }
+}
+
+/// An error that says who the issuer is, where it is about the issuer. A CA's own certificate shown as a
+/// server's is refused as such; all the same it is one that nobody else vouches for.
+fn named(error: Error, leaf: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> Error {
+    let of_issuer = match &error {
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => true,
+        Error::InvalidCertificate(CertificateError::Other(OtherError(inner))) => {
+            inner.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity)
+        }
+        _ => false,
+    };
+    if !of_issuer {
+        return error;
+    }
+    let untrusted = Arc::new(Untrusted::of(leaf, intermediates));
+    Error::InvalidCertificate(CertificateError::Other(OtherError(untrusted)))
 }
 
 /// Accepts any certificate, as `insecureSkipVerify` asks; that the origin has its key is still checked.

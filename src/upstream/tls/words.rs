@@ -3,7 +3,15 @@
 //! Nothing is decided here; which failure it is the caller says.
 
 use rustls::pki_types::UnixTime;
-use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, OtherError};
+use rustls::{
+    AlertDescription, CertificateError, Error, InvalidMessage, OtherError, PeerIncompatible,
+    PeerMisbehaved,
+};
+
+use super::issuer::Untrusted;
+
+/// The minimum is TLS 1.2, which the lint EG041 tells of.
+const TOO_OLD: &str = "speaks neither TLS 1.2 nor 1.3, and older versions are not spoken (EG041)";
 
 /// Why a certificate was refused.
 pub(super) fn certificate_text(error: &CertificateError, roots: &str) -> String {
@@ -24,10 +32,26 @@ pub(super) fn certificate_text(error: &CertificateError, roots: &str) -> String 
             "bad signature: a certificate on the way to the root is not signed by the key of its issuer"
                 .to_owned()
         }
-        E::Other(OtherError(inner)) if inner.to_string().contains("CaUsedAsEndEntity") => {
-            format!("self-signed certificate: it is a CA's own, and none of {roots}")
+        E::Revoked => "certificate revoked: its issuer has taken it back".to_owned(),
+        E::ExpiredRevocationList => "the revocation list has expired".to_owned(),
+        E::ExpiredRevocationListContext { next_update, .. } => {
+            format!("the revocation list has expired on {}", day(*next_update))
         }
-        E::Other(OtherError(inner)) => inner.to_string(),
+        E::UnknownRevocationStatus => {
+            "unknown revocation status: no revocation list is of its issuer".to_owned()
+        }
+        E::InvalidPurpose | E::InvalidPurposeContext { .. } => {
+            format!("wrong purpose: it is no certificate for a server ({error})")
+        }
+        E::Other(OtherError(inner)) => match inner.downcast_ref() {
+            Some(Untrusted::SelfSigned) => {
+                format!("self-signed certificate: nobody else vouches for it, and it is none of {roots}")
+            }
+            Some(Untrusted::IssuedBy(issuer)) => {
+                format!("unknown issuer \"{issuer}\": the certificate leads to none of {roots}")
+            }
+            None => inner.to_string(),
+        },
         other => other.to_string(),
     }
 }
@@ -36,15 +60,32 @@ pub(super) fn certificate_text(error: &CertificateError, roots: &str) -> String 
 pub(super) fn handshake_text(error: &Error) -> String {
     match error {
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            "WRONG_VERSION_NUMBER: the answer was not TLS; the origin seems to speak plain HTTP on that port"
+            "WRONG_VERSION_NUMBER: the origin answered plain HTTP on a TLS port, or something else that is not TLS"
                 .to_owned()
         }
+        Error::PeerIncompatible(
+            PeerIncompatible::ServerDoesNotSupportTls12Or13
+            | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+        ) => format!("UNSUPPORTED_PROTOCOL: the origin {TOO_OLD}"),
+        Error::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedApplicationProtocol) => {
+            "ALPN mismatch: the origin chose an HTTP version that was not offered".to_owned()
+        }
         Error::AlertReceived(alert) => {
+            use AlertDescription as A;
             let hint = match alert {
-                AlertDescription::CertificateRequired => "; it asks for a client certificate",
-                AlertDescription::UnrecognisedName => "; it does not know the SNI that was sent",
-                AlertDescription::NoApplicationProtocol => "; it speaks none of the HTTP versions offered",
-                _ => "",
+                A::CertificateRequired => "; it asks for a client certificate".to_owned(),
+                A::BadCertificate | A::CertificateUnknown | A::UnknownCA | A::AccessDenied => {
+                    "; it does not accept the client certificate, or that there is none".to_owned()
+                }
+                A::HandshakeFailure => {
+                    "; it may want a client certificate, or other cipher suites".to_owned()
+                }
+                A::UnrecognisedName => "; it does not know the SNI that was sent".to_owned(),
+                A::NoApplicationProtocol => {
+                    "; ALPN mismatch: it speaks none of the HTTP versions offered".to_owned()
+                }
+                A::ProtocolVersion => format!("; it {TOO_OLD}"),
+                _ => String::new(),
             };
             let words = in_words(&format!("{alert:?}").replace("ised", "ized")); // as OpenSSL spells it
             let constant = words.replace(' ', "_").to_ascii_uppercase();

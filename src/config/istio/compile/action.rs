@@ -1,5 +1,4 @@
-//! What a route does with a request: an answer of its own, or destinations with rewrites, timeouts and
-//! retries.
+//! What a route does with a request: an answer of its own, or destinations with rewrites and timeouts.
 //!
 //! An action that cannot be taken answers 503 for what its rule matches; it never lets the
 //! request fall through to another rule. Source: istio `core/route/route.go:TranslateRoute`.
@@ -9,12 +8,10 @@ use std::time::Duration;
 use super::destinations::Use;
 use super::object::Report;
 use super::upstreams::Known;
-use super::{answers, destinations, headers};
+use super::{answers, destinations, headers, retries};
 use crate::config::Severity;
 use crate::config::istio::virtual_service::{HttpRewrite, HttpRoute};
-use crate::model::{
-    Action, Destination, Forward, PathRewrite, Retry, Share, Substitution, duration,
-};
+use crate::model::{Action, Destination, Forward, PathRewrite, Share, Substitution, duration};
 
 /// What `http[..]` at `field` does on a listener of a gateway port.
 pub fn compile(
@@ -57,7 +54,7 @@ pub fn compile(
     let mut forward = Forward {
         to,
         timeout: timeout(route, field, report),
-        retry: retry(route, field, report),
+        retry: retries::compile(route.retries.as_ref(), &format!("{field}.retries"), report),
         rewrite_host: edits.rewrite_host,
         rewrite_path: None,
         request: edits.request,
@@ -185,26 +182,4 @@ fn timeout(route: &HttpRoute, field: &str, report: &mut Report<'_>) -> Option<Du
             None
         }
     }
-}
-
-fn retry(route: &HttpRoute, field: &str, report: &mut Report<'_>) -> Retry {
-    let Some(retries) = &route.retries else {
-        return Retry::default();
-    };
-    for (name, present) in [
-        ("perTryTimeout", retries.per_try_timeout.is_some()),
-        ("retryOn", retries.retry_on.is_some()),
-        ("retryRemoteLocalities", retries.retry_remote_localities.is_some()),
-        ("retryIgnorePreviousHosts", retries.retry_ignore_previous_hosts.is_some()),
-        ("backoff", retries.backoff.is_some()),
-    ] {
-        if present {
-            report.unsupported(
-                Severity::Warning,
-                &format!("{field}.retries.{name}"),
-                "it is not in force",
-            );
-        }
-    }
-    Retry { attempts: u32::try_from(retries.attempts).unwrap_or(0) }
 }

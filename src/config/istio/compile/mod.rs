@@ -15,6 +15,7 @@ mod lint;
 mod names;
 mod object;
 mod policy;
+mod retries;
 mod routes;
 mod service_entry;
 mod tls;

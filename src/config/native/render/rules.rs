@@ -4,10 +4,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{Fields, Inline, number, options, text, texts, time, url};
+use crate::config::native::retries;
 use crate::config::native::yaml::Node;
 use crate::model::{
     Action, Condition, Destination, FieldMatch, Forward, HeaderEdit, HeaderEdits, PathMatch,
-    PathRewrite, Plan, QueryMatch, Redirect, Respond, Retry, Rule, Share, TextMatch,
+    PathRewrite, Plan, QueryMatch, Redirect, Respond, Rule, Share, TextMatch,
 };
 
 pub(super) fn rule(rule: &Rule, plan: &Plan, inline: &Inline) -> Node {
@@ -123,11 +124,9 @@ fn forwarding(forward: &Forward, plan: &Plan, inline: &Inline) -> Fields {
         }
     }
     fields.extend(timeout.map(|timeout| time("timeout", timeout)));
-    if *retry != Retry::default() {
-        fields.push((
-            "retries".to_owned(),
-            Node::Map(vec![number("attempts", retry.attempts.into())]),
-        ));
+    let retries = retries::render(retry);
+    if !retries.is_empty() {
+        fields.push(("retries".to_owned(), Node::Map(retries)));
     }
     fields.extend(rewrite_host.as_ref().map(|host| text("host", host)));
     let rewrite = match rewrite_path {

@@ -12,6 +12,7 @@ use super::*;
 use crate::model::resilience::{
     HashBy, HashCookie, HashTable, Hashed, Keepalive, Outliers, Pings, RetryBudget, UpstreamLimits,
 };
+use crate::model::retry::{Resend, RetryHosts, RetryOn, RetryOnSet};
 use crate::model::{
     Action, Balance, Condition, Field, FieldMatch, Forward, HeaderEdit, HeaderEdits, Host,
     HostPattern, Listener, PathMatch, PathRewrite, Pattern, Policy, Protocol, QueryMatch, Redirect,
@@ -309,12 +310,12 @@ fn forward(upstreams: usize) -> impl Strategy<Value = Action> {
         "/[!-~]{0,8}".prop_map(|with| Some(PathRewrite::Matched(with))),
         Just(Some(PathRewrite::Regex(Substitution::parse("^/(a)/", r"/\1$").expect("valid")))),
     ];
-    (to, option::of(duration()), 0u32..5, host_sent(), rewrite, edits(), edits()).prop_map(
-        |(to, timeout, attempts, rewrite_host, rewrite_path, request, response)| {
+    (to, option::of(duration()), retry(), host_sent(), rewrite, edits(), edits()).prop_map(
+        |(to, timeout, retry, rewrite_host, rewrite_path, request, response)| {
             Action::Forward(Forward {
                 to,
                 timeout,
-                retry: Retry { attempts },
+                retry,
                 rewrite_host,
                 rewrite_path,
                 request,
@@ -350,6 +351,23 @@ fn rule(upstreams: usize) -> impl Strategy<Value = Rule> {
         condition,
         action,
     })
+}
+
+fn retry() -> impl Strategy<Value = Retry> {
+    let conditions = prop_oneof![
+        Just(RetryOnSet::DEFAULT),
+        vec(prop::sample::select(&RetryOn::ALL[..]), 0..4).prop_map(|list| RetryOnSet::of(&list)),
+    ];
+    let hosts = prop_oneof![Just(RetryHosts::Others), Just(RetryHosts::Any)];
+    let resend = prop_oneof![Just(Resend::Idempotent), Just(Resend::Everything)];
+    let time = || (1u64..100_000).prop_map(Duration::from_millis);
+    (0u32..5, conditions, vec(100u16..600, 0..3), option::of(time()), time(), hosts, resend)
+        .prop_map(|(attempts, mut on, statuses, attempt_timeout, backoff, hosts, resend)| {
+            if !statuses.is_empty() {
+                on.insert(RetryOn::Statuses);
+            }
+            Retry { attempts, on, statuses, attempt_timeout, backoff, hosts, resend }
+        })
 }
 
 fn listeners() -> impl Strategy<Value = Vec<Listener>> {

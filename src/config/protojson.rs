@@ -1,0 +1,231 @@
+//! Values read with the habits of protobuf's JSON form, in which Istio's objects are defined.
+//!
+//! A field may be written in snake_case, a number as a text, a whole number with a point, and null is
+//! the same as absent. What is wrong all the same is told in the words of serde_json.
+//! Source: the ProtoJSON format (protobuf.dev), `jsonpb` as istiod uses it.
+
+use std::borrow::Cow;
+
+use serde::de::value::CowStrDeserializer;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::forward_to_deserialize_any;
+use serde_json::{Error, Map, Value};
+
+/// A value to be read so.
+#[derive(Debug, Clone, Copy)]
+pub struct ProtoJson<'v>(pub &'v Value);
+
+/// The entry of a mapping by a field's name, under the key with which it was written.
+pub fn entry<'v>(fields: &'v Map<String, Value>, name: &str) -> Option<(&'v String, &'v Value)> {
+    fields
+        .get_key_value(name)
+        .or_else(|| fields.iter().find(|(key, _)| key.contains('_') && camel_case(key) == name))
+}
+
+/// `port_level_settings` as `portLevelSettings`.
+pub fn camel_case(name: &str) -> String {
+    let mut camel = String::with_capacity(name.len());
+    let mut words = name.split('_');
+    camel.push_str(words.next().unwrap_or_default());
+    for word in words {
+        let mut letters = word.chars();
+        camel.extend(letters.next().map(|letter| letter.to_ascii_uppercase()));
+        camel.push_str(letters.as_str());
+    }
+    camel
+}
+
+/// Numbers as texts, and whole ones with a point.
+macro_rules! whole_numbers {
+    ($($method:ident $visit:ident $kind:ty;)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            let number = match self.0 {
+                Value::String(text) => text.parse::<$kind>().ok(),
+                Value::Number(number) => number
+                    .as_f64()
+                    .filter(|float| number.is_f64() && float.fract() == 0.0)
+                    .and_then(|float| format!("{float:.0}").parse::<$kind>().ok()),
+                _ => None,
+            };
+            match number {
+                Some(number) => visitor.$visit(number),
+                None => self.0.$method(visitor),
+            }
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for ProtoJson<'de> {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.0 {
+            Value::Array(entries) => visitor.visit_seq(Entries(entries.iter())),
+            Value::Object(fields) => {
+                visitor.visit_map(Fields { left: fields.iter(), known: &[], value: None })
+            }
+            other => other.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        known: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        match self.0 {
+            Value::Object(fields) => {
+                visitor.visit_map(Fields { left: fields.iter(), known, value: None })
+            }
+            other => other.deserialize_struct(name, known, visitor),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.0 {
+            Value::Null => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.0.deserialize_enum(name, variants, visitor)
+    }
+
+    whole_numbers! {
+        deserialize_u8 visit_u8 u8;
+        deserialize_u16 visit_u16 u16;
+        deserialize_u32 visit_u32 u32;
+        deserialize_u64 visit_u64 u64;
+        deserialize_i32 visit_i32 i32;
+        deserialize_i64 visit_i64 i64;
+    }
+
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.0.as_str().and_then(|text| text.parse::<f64>().ok()) {
+            Some(number) => visitor.visit_f64(number),
+            None => self.0.deserialize_f64(visitor),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i128 u128 f32 char str string bytes byte_buf unit unit_struct seq tuple
+        tuple_struct map identifier ignored_any
+    }
+}
+
+struct Entries<'v>(std::slice::Iter<'v, Value>);
+
+impl<'de> SeqAccess<'de> for Entries<'de> {
+    type Error = Error;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Error> {
+        self.0.next().map(|entry| seed.deserialize(ProtoJson(entry))).transpose()
+    }
+}
+
+/// The fields of a mapping; those that a type knows by their names in camelCase.
+struct Fields<'v> {
+    left: serde_json::map::Iter<'v>,
+    known: &'static [&'static str],
+    value: Option<&'v Value>,
+}
+
+impl<'de> MapAccess<'de> for Fields<'de> {
+    type Error = Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Error> {
+        let is_map = self.known.is_empty();
+        let Some((key, value)) = self.left.find(|(_, value)| is_map || !value.is_null()) else {
+            return Ok(None);
+        };
+        self.value = Some(value);
+        let known = |name: &String| self.known.contains(&name.as_str());
+        let name = match Some(camel_case(key)).filter(|camel| !known(key) && known(camel)) {
+            Some(camel) => Cow::Owned(camel),
+            None => Cow::Borrowed(key.as_str()),
+        };
+        seed.deserialize(CowStrDeserializer::new(name)).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
+        seed.deserialize(ProtoJson(self.value.take().unwrap_or(&Value::Null)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+    struct Shape {
+        connect_timeout: Option<String>,
+        max_connections: u32,
+        percent: f64,
+        weight: Option<i64>,
+        match_labels: BTreeMap<String, String>,
+        port_level_settings: Vec<Shape>,
+        raw: Option<Value>,
+    }
+
+    fn read(value: &Value) -> Result<Shape, String> {
+        Shape::deserialize(ProtoJson(value)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn fields_may_be_written_in_either_case_and_numbers_as_texts() {
+        let written = json!({
+            "connect_timeout": "5s", "maxConnections": "7", "percent": "0.5", "weight": 3.0,
+            "match_labels": { "my_label": "a" }, "raw": { "not_ours": [1, "2"] },
+            "port_level_settings": [{ "max_connections": 1e3 }, { "weight": null }],
+        });
+        let read = read(&written).expect("all of it is allowed");
+        assert_eq!(read.connect_timeout.as_deref(), Some("5s"));
+        assert_eq!((read.max_connections, read.percent, read.weight), (7, 0.5, Some(3)));
+        assert_eq!(read.match_labels.get("my_label").map(String::as_str), Some("a"));
+        assert_eq!(read.port_level_settings[0].max_connections, 1000);
+        assert_eq!(read.port_level_settings[1], Shape::default());
+        assert_eq!(read.raw, Some(json!({ "not_ours": [1, "2"] })));
+    }
+
+    #[test]
+    fn what_is_wrong_is_still_wrong() {
+        for (written, told) in [
+            (json!({ "max_conections": 1 }), "unknown field `max_conections`"),
+            (json!({ "maxConnections": "many" }), "invalid type: string \"many\", expected u32"),
+            (json!({ "maxConnections": 1.5 }), "invalid type: floating point `1.5`, expected u32"),
+            (json!({ "maxConnections": -1 }), "invalid value: integer `-1`, expected u32"),
+            (json!({ "connectTimeout": 5 }), "invalid type: integer `5`, expected a string"),
+            (json!({ "matchLabels": [] }), "invalid type: sequence, expected a map"),
+        ] {
+            let error = read(&written).expect_err("wrong");
+            assert!(error.starts_with(told), "{error}");
+        }
+    }
+}
