@@ -89,6 +89,28 @@ impl Default for Outliers {
     }
 }
 
+/// What an endpoint was ejected for, so many times in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ejection {
+    Errors,
+    GatewayErrors,
+    LocalErrors,
+}
+
+impl Ejection {
+    /// Every reason, in the order of their numbers.
+    pub const ALL: [Self; 3] = [Self::Errors, Self::GatewayErrors, Self::LocalErrors];
+
+    /// The `reason` label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Errors => "errors",
+            Self::GatewayErrors => "gateway_errors",
+            Self::LocalErrors => "local_errors",
+        }
+    }
+}
+
 /// The endpoint follows from something about the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hashed {

@@ -2,29 +2,25 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use tokio::time::{timeout, timeout_at};
+use tokio::time::timeout_at;
 
 use super::answer::Sent;
 use super::exchange::Order;
 use super::headers::loops;
 use super::lane::Lane;
+use super::pick;
 use super::retry::Tried;
-use crate::model::retry::RetryHosts;
-use crate::model::{Balance, Failure, Security};
+use crate::model::{Failure, Security};
 use crate::observe::{Handshake, Record, Reuse, UpstreamEvent};
 use crate::transport::{Broken, Buffers, HeadError, Peer};
 use crate::upstream::connect::{self, Connected, Want};
-use crate::upstream::endpoints::{Endpoint, Endpoints, Known};
+use crate::upstream::endpoints::{Endpoint, Endpoints};
 use crate::upstream::pool::{Checkout, Home, Key, Permit};
 use crate::upstream::tls::{self, Alpn};
-use crate::upstream::{Upstream, balance, h1, h2};
+use crate::upstream::{h1, h2};
 use crate::wire::{Framing, Head, Refusal, framing};
-
-/// Endpoints drawn anew when the one drawn was tried before (Istio's `hostSelectionRetryMaxAttempts`).
-const REPICKS_MAX: u32 = 5;
 
 /// A connection to an origin in a request's hand.
 #[derive(Debug)]
@@ -45,8 +41,8 @@ pub async fn send<'s>(
     if let Some(reason) = order.upstream.broken() {
         return Err(Failure::Misconfigured(reason.to_owned()));
     }
-    let endpoints = endpoints(order).await?;
-    let first = pick(order, &endpoints, tried, lane);
+    let endpoints = pick::endpoints(order.upstream, lane).await?;
+    let first = pick::pick(order, &endpoints, tried, lane);
     let ready = match tried.needs_fresh() {
         false => checkout(order, &endpoints, first, lane).await?,
         true => Ready::Open(None),
@@ -64,50 +60,6 @@ pub async fn send<'s>(
         }
         Ready::Open(permit) => Box::pin(open(order, &endpoints, first, permit, record, lane)).await,
     }
-}
-
-/// The endpoints, waiting for the first answer of the name server if need be.
-async fn endpoints(order: &Order<'_, '_>) -> Result<Arc<Endpoints>, Failure> {
-    match &**order.upstream.endpoints.load() {
-        Known::Ready(endpoints) => return Ok(Arc::clone(endpoints)),
-        Known::Failed(failure) => return Err(failure.clone()),
-        Known::Pending => {}
-    }
-    let limit = order.upstream.policy.load().connect_timeout;
-    timeout(limit, order.upstream.endpoints.ready()).await.unwrap_or_else(|_| {
-        let host = &order.upstream.key.host;
-        Err(Failure::ResolveTimeout(format!("{host} does not resolve: no answer after {limit:?}")))
-    })
-}
-
-/// Whose turn it is: of those that were not tried yet, while there are any and the route wants that.
-fn pick(order: &Order<'_, '_>, endpoints: &Endpoints, tried: &Tried, lane: &Lane) -> usize {
-    let count = endpoints.list.len();
-    if count < 2 {
-        return 0;
-    }
-    let mut picked = pick_any(order.upstream, endpoints, lane);
-    if order.forward.retry.hosts == RetryHosts::Any {
-        return picked;
-    }
-    let was_tried = |index: usize| tried.has_been_at(endpoints.list[index].address);
-    for _ in 0..REPICKS_MAX {
-        if !was_tried(picked) {
-            return picked;
-        }
-        picked = pick_any(order.upstream, endpoints, lane);
-    }
-    // Chance has had its turns; what is left is looked through.
-    (picked..picked + count).map(|index| index % count).find(|i| !was_tried(*i)).unwrap_or(picked)
-}
-
-fn pick_any(upstream: &Upstream, endpoints: &Endpoints, lane: &Lane) -> usize {
-    let policy = upstream.policy.load();
-    let mut turn = match &policy.balance {
-        Balance::RoundRobin => upstream.turn.fetch_add(1, Ordering::Relaxed),
-        Balance::LeastRequest | Balance::Random | Balance::Hashed(_) => 0,
-    };
-    balance::pick(endpoints, &policy.balance, &mut turn, &mut lane.random.borrow_mut())
 }
 
 /// What the pool had.
@@ -331,7 +283,7 @@ impl Carrier {
         let framing =
             framing::response(head, method).map_err(|refusal: Refusal| refusal.reason())?;
         match self {
-            Self::H1(_) if framing == Framing::Tunnel && want == Want::Any => {
+            Self::H1(_) if framing == Framing::Tunnel && want != Want::Http1 => {
                 Err("it switched protocols without being asked".into())
             }
             Self::H1(connection) => {

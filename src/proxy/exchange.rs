@@ -3,6 +3,7 @@
 //!
 //! The upload goes on beside all of it. A connection is owned by the exchange until both bodies are done.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,6 +18,7 @@ use super::flow::Flow;
 use super::lane::Lane;
 use super::presence::while_here;
 use super::retry::{self, Tried};
+use super::watch;
 use crate::downstream::Client;
 use crate::model::{Failure, Forward, Share};
 use crate::observe::Record;
@@ -41,6 +43,10 @@ pub struct Order<'r, 's> {
     pub server_name: &'r str,
     /// Which version the connection may have.
     pub want: Want,
+    /// The client's address.
+    pub client: IpAddr,
+    /// What is hashed in place of a cookie that the client has not got, and the line that gives it one.
+    pub given_key: Option<(u64, String)>,
 }
 
 /// A response head is here; the bodies are still to be moved.
@@ -99,6 +105,9 @@ pub async fn start<'s>(
             .await
             .unwrap_or(Err(Failure::Timeout)),
     };
+    if upstream.is_watched() && matches!(started, Err(Failure::Timeout)) {
+        watch::tell_of_timeout(upstream, record, lane);
+    }
     if upstream.is_plain_on_tls_port()
         && let Some(answer) = wants_tls(&started)
     {
@@ -137,7 +146,12 @@ async fn attempts<'s>(
                 if retry::needs_tape(&carrier, &order) {
                     upload.keep(&lane.buffers);
                 }
-                answer(carrier, &order, client, &mut upload, lane).await
+                let watched = order.upstream.is_watched().then(|| Arc::clone(carrier.endpoint()));
+                let outcome = answer(carrier, &order, client, &mut upload, lane).await;
+                if let Some(endpoint) = watched {
+                    watch::tell(order.upstream, &endpoint, &outcome, lane);
+                }
+                outcome
             }
             Err(failure) => Err(Lost::before_sending(failure)),
         };
@@ -158,11 +172,14 @@ async fn attempts<'s>(
 
 impl Answered {
     fn into_exchange<'s>(
-        self,
+        mut self,
         order: &Order<'_, 's>,
         upload: Flow,
         until: Option<Instant>,
     ) -> (Head, Exchange<'s>) {
+        if let Some((_, cookie)) = &order.given_key {
+            self.head.append(b"set-cookie", cookie.as_bytes());
+        }
         let exchange = Exchange {
             carrier: self.carrier,
             busy: self.busy,

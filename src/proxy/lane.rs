@@ -208,6 +208,7 @@ impl Lane {
     pub fn stats(&self) -> Stats {
         let mut stats = self.stats.borrow().clone();
         stats.set_upstream_connections_closed(self.connector.closed.get());
+        stats.ejections = std::array::from_fn(|reason| self.connector.ejections[reason].get());
         stats
     }
 

@@ -11,6 +11,7 @@ pub mod exchange;
 pub mod flow;
 pub mod headers;
 pub mod lane;
+pub mod pick;
 pub mod presence;
 pub mod relay;
 pub mod reply;
@@ -20,5 +21,6 @@ mod rewrite;
 pub mod serve;
 pub mod tape;
 pub mod tunnel;
+mod watch;
 
 pub use lane::{Lane, Phase};

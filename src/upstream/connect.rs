@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::endpoints::{Endpoint, Endpoints};
 use super::guard::Guard;
+use super::health::Event;
 use super::tls::{Alpn, Handshake, Stream};
 use super::{Tls, Upstream, dial};
 use crate::model::{Failure, Protocol};
@@ -40,6 +41,20 @@ pub struct Connector {
     pub guard: Arc<Guard>,
     /// How many connections have been opened and closed again.
     pub closed: Rc<Cell<u64>>,
+    /// How many endpoints have been ejected, by reason.
+    pub ejections: Rc<[Cell<u64>; 3]>,
+}
+
+impl Connector {
+    /// Notes what has become of a request to an endpoint, where the upstream is watched.
+    pub fn note(&self, upstream: &Upstream, endpoint: &Endpoint, event: Event) {
+        if upstream.is_watched()
+            && let Some(reason) = upstream.note(endpoint, event, Instant::now())
+        {
+            let count = &self.ejections[reason as usize];
+            count.set(count.get() + 1);
+        }
+    }
 }
 
 /// Counts its connection as closed when it is dropped with it.
@@ -95,7 +110,12 @@ pub async fn open(
 
     let order = allowed(dial::order(&endpoints.list, first), &connector.guard)?;
     let mut errors = Vec::new();
-    let (tcp, endpoint) = match timeout_at(deadline, dial::race(&order, &mut errors)).await {
+    let raced = timeout_at(deadline, dial::race(&order, &mut errors)).await;
+    let refused = |one: &&Arc<Endpoint>| errors.iter().any(|(address, _)| *address == one.address);
+    for endpoint in order.iter().filter(refused).chain(order.first().filter(|_| raced.is_err())) {
+        connector.note(upstream, endpoint, Event::Lost);
+    }
+    let (tcp, endpoint) = match raced {
         Ok(Some(won)) => won,
         Ok(None) => return Err(unreachable(&errors)),
         Err(_) => return Err(silent(&order, &errors, limit)),
@@ -106,7 +126,11 @@ pub async fn open(
     let (stream, alpn, handshake) = match &upstream.tls {
         Tls::Originate(clients) => {
             let handshake = clients.handshake(tcp, address, request_host, want);
-            match timeout_at(deadline, handshake).await {
+            let secured = timeout_at(deadline, handshake).await;
+            if !matches!(secured, Ok(Ok(_))) {
+                connector.note(upstream, &endpoint, Event::Lost);
+            }
+            match secured {
                 Ok(secured) => {
                     let secured = secured?;
                     (secured.stream, secured.alpn, Some(secured.handshake))

@@ -4,8 +4,8 @@
 //! believing an old answer is decided in `freshness`.
 
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicU32;
-use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
@@ -18,6 +18,7 @@ use super::dns::{Answer, Resolve, ResolveError};
 use super::freshness::Freshness;
 use super::guard::{self, Class};
 use super::hash;
+use super::health::Health;
 use super::overrides::Overrides;
 use crate::model::{Addressing, Failure, Target};
 
@@ -35,6 +36,8 @@ pub struct Endpoint {
     pub active: AtomicU32,
     /// What keys are held against, see [`super::hash`].
     pub hash: u64,
+    /// How requests to it have ended.
+    pub health: Health,
 }
 
 impl Endpoint {
@@ -45,6 +48,7 @@ impl Endpoint {
             class: guard::classify(address.ip()),
             active: AtomicU32::new(0),
             hash: hash::of(address.to_string().as_bytes()),
+            health: Health::default(),
         }
     }
 }
@@ -96,6 +100,11 @@ enum Reach {
 /// The addresses of one upstream, as last published.
 pub struct EndpointSet {
     known: ArcSwap<Known>,
+    /// Endpoints that were ejected once and are not among them now: who comes back has its record still.
+    /// Only whoever publishes takes the lock.
+    remembered: Mutex<Vec<Arc<Endpoint>>>,
+    /// Some of them may be ejected now. Mostly none is, and then this is all that a request looks at.
+    pub(super) some_out: AtomicBool,
     /// Rung at each publication, for those who wait for the first.
     published: Notify,
 }
@@ -103,7 +112,12 @@ pub struct EndpointSet {
 impl EndpointSet {
     /// A set of which nothing is known yet.
     pub(super) fn pending() -> Self {
-        Self { known: ArcSwap::from_pointee(Known::Pending), published: Notify::new() }
+        Self {
+            known: ArcSwap::from_pointee(Known::Pending),
+            remembered: Mutex::default(),
+            some_out: AtomicBool::new(false),
+            published: Notify::new(),
+        }
     }
 
     /// Whether no lookup has ended yet.
@@ -154,18 +168,23 @@ impl EndpointSet {
             Known::Ready(endpoints) => Some(endpoints),
             Known::Pending | Known::Failed(_) => None,
         };
+        let remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut list: Vec<Arc<Endpoint>> = Vec::with_capacity(addresses.len());
         let mut weights = Vec::new();
         for (address, weight) in addresses {
             if list.iter().any(|endpoint| endpoint.address == *address) {
                 continue;
             }
-            let old = before.and_then(|old| old.list.iter().find(|e| e.address == *address));
+            let mut known = before.iter().flat_map(|old| &old.list).chain(&remembered);
+            let old = known.find(|endpoint| endpoint.address == *address);
             list.push(old.cloned().unwrap_or_else(|| Arc::new(Endpoint::new(*address))));
             weights.push(*weight);
         }
         if weights.iter().all(|weight| *weight == weights[0]) {
             weights = Vec::new();
+        }
+        if list.iter().any(|endpoint| endpoint.health.has_record()) {
+            self.some_out.store(true, Ordering::Relaxed);
         }
         let addresses_of = |list: &[Arc<Endpoint>]| -> Vec<_> {
             list.iter().map(|endpoint| endpoint.address).collect()
@@ -186,8 +205,27 @@ impl EndpointSet {
     }
 
     fn store(&self, known: Known) {
+        self.remember(&known);
         self.known.store(Arc::new(known));
         self.published.notify_waiters();
+    }
+}
+
+impl EndpointSet {
+    /// Keeps the records of those who go, and forgets the oldest when there are too many.
+    fn remember(&self, next: &Known) {
+        let stays = |one: &Arc<Endpoint>| match next {
+            Known::Ready(endpoints) => endpoints.list.iter().any(|next| Arc::ptr_eq(next, one)),
+            Known::Pending | Known::Failed(_) => false,
+        };
+        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        remembered.retain(|one| !stays(one));
+        if let Known::Ready(before) = &**self.known.load() {
+            let go = before.list.iter().filter(|one| one.health.has_record() && !stays(one));
+            remembered.extend(go.cloned());
+        }
+        let excess = remembered.len().saturating_sub(ENDPOINTS_MAX);
+        remembered.drain(..excess);
     }
 }
 

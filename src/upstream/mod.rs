@@ -13,6 +13,7 @@ pub mod guard;
 pub mod h1;
 pub mod h2;
 pub mod hash;
+pub mod health;
 pub mod overrides;
 pub mod pool;
 pub mod tls;
@@ -29,6 +30,7 @@ use crate::model::{
 };
 use endpoints::EndpointSet;
 use guard::Class;
+use health::Watch;
 use tls::{TlsClients, TlsContext};
 
 /// One upstream, shared by every lane. Lanes read it; control alone adopts and publishes.
@@ -44,6 +46,7 @@ pub struct Upstream {
     /// The addresses that can be dialled now.
     pub endpoints: EndpointSet,
     addressing: ArcSwap<Addressing>,
+    watch: Watch,
     tls: Tls,
     /// Rung by `adopt` when the addressing changed and by `drop`; `endpoints::keep_fresh` waits on it.
     changed: Arc<Notify>,
@@ -84,6 +87,7 @@ impl Upstream {
             turn: AtomicUsize::new(0),
             endpoints: EndpointSet::pending(),
             addressing: ArcSwap::from_pointee(spec.addressing.clone()),
+            watch: Watch::new(spec.policy.outliers.as_ref()),
             tls,
             changed: Arc::new(Notify::new()),
             retired: AtomicBool::new(false),
@@ -102,6 +106,7 @@ impl Upstream {
         let before = self.policy.load_full();
         if *before != spec.policy {
             self.policy.store(Arc::new(spec.policy.clone()));
+            self.watch.adopt(spec.policy.outliers.as_ref());
         }
         if **self.addressing.load() != spec.addressing || before.weights != spec.policy.weights {
             self.addressing.store(Arc::new(spec.addressing.clone()));

@@ -9,6 +9,7 @@
 mod harness;
 
 mod article;
+mod balance;
 mod commands;
 mod credentials;
 mod dns;
@@ -24,6 +25,7 @@ mod listener;
 mod loops;
 mod observe;
 mod offline;
+mod outliers;
 mod pools;
 mod refusals;
 mod reload;
