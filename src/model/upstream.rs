@@ -131,7 +131,7 @@ pub struct Policy {
     /// How much may be tried again at once; `None`: as the lane's own budget says.
     pub retry_budget: Option<RetryBudget>,
     /// When an endpoint is left out for a while; `None`: never.
-    pub outliers: Option<Outliers>,
+    pub outliers: Option<Box<Outliers>>,
 }
 
 impl Default for Policy {
@@ -179,7 +179,7 @@ pub enum Balance {
     /// Any.
     Random,
     /// The one that follows from something about the request.
-    Hashed(Hashed),
+    Hashed(Box<Hashed>),
 }
 
 /// Where endpoints come from.

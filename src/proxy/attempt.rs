@@ -10,9 +10,10 @@ use super::answer::Sent;
 use super::exchange::Order;
 use super::headers::loops;
 use super::lane::Lane;
+use super::limits;
 use super::pick;
 use super::retry::Tried;
-use crate::model::{Failure, Security};
+use crate::model::{Failure, Limit, Security};
 use crate::observe::{Handshake, Record, Reuse, UpstreamEvent};
 use crate::transport::{Broken, Buffers, HeadError, Peer};
 use crate::upstream::connect::{self, Connected, Want};
@@ -20,6 +21,7 @@ use crate::upstream::endpoints::{Endpoint, Endpoints};
 use crate::upstream::pool::{Checkout, Home, Key, Permit};
 use crate::upstream::tls::{self, Alpn};
 use crate::upstream::{h1, h2};
+use crate::wire::parse::HeadLimits;
 use crate::wire::{Framing, Head, Refusal, framing};
 
 /// A connection to an origin in a request's hand.
@@ -86,6 +88,7 @@ async fn checkout(
             Checkout::Share(shared) => return Ok(Ready::H2(shared)),
             Checkout::Connect(permit) => return Ok(Ready::Open(Some(permit))),
             Checkout::Wait(opening) => {
+                let _place = limits::wait_for(order.upstream, lane)?;
                 // For all those before us together, not for longer than one of our own would be given.
                 let limit = order.upstream.policy.load().connect_timeout;
                 let until = *patient_until.get_or_insert_with(|| lane.clock() + limit);
@@ -115,6 +118,10 @@ async fn open<'s>(
     lane: &Rc<Lane>,
 ) -> Result<Carrier, Failure> {
     record.upstream_address = Some(endpoints.list[first].address);
+    let _place = limits::wait_for(order.upstream, lane)?;
+    if lane.connector.is_full() {
+        lane.pools.borrow_mut().relieve();
+    }
     let opened = connect::open(
         order.upstream,
         endpoints,
@@ -128,6 +135,10 @@ async fn open<'s>(
         Ok(connected) => connected,
         Err(failure) => {
             lane.stats.borrow_mut().upstream_connection(UpstreamEvent::Failed);
+            if matches!(failure, Failure::Overloaded(_)) {
+                let what = format_args!("no connection to {} is opened", order.upstream.key.name);
+                lane.limit_reached(Limit::UpstreamConnections, what);
+            }
             return Err(failure);
         }
     };
@@ -154,9 +165,11 @@ async fn open<'s>(
                 _ => "https",
             };
             let home = Home::of(key);
-            let shared = h2::Shared::begin(connected, scheme).await.map_err(|broken| {
-                Failure::Handshake(format!("HTTP/2 could not begin: {broken:?}"))
-            })?;
+            let head_bytes = u32::try_from(lane.limits.response_head_bytes).unwrap_or(u32::MAX);
+            let shared =
+                h2::Shared::begin(connected, scheme, head_bytes).await.map_err(|broken| {
+                    Failure::Handshake(format!("HTTP/2 could not begin: {broken:?}"))
+                })?;
             let idle_timeout = order.upstream.policy.load().idle_timeout;
             lane.pools.borrow_mut().share(home.key(), shared.clone(), idle_timeout);
             send_h2(shared, order, record, lane).await
@@ -202,7 +215,8 @@ async fn send_h2(
     loops::mark(order.head, &lane.headers, &order.upstream.key.security, &shared.endpoint);
     order.head.remove(b"transfer-encoding");
     let body = if order.framing == Framing::Empty { h2::Body::Empty } else { h2::Body::Follows };
-    match shared.request(order.head, body).await {
+    let patience = order.upstream.policy.load().connect_timeout;
+    match shared.request(order.head, body, patience).await {
         Ok(stream) => Ok(Carrier::H2(Box::new(stream))),
         // Not begun at all: as good as a connection that could not be opened.
         Err(Broken::Unprocessed(reason)) => Err(Failure::Connect(reason)),
@@ -259,11 +273,12 @@ impl Carrier {
     pub fn poll_response(
         &mut self,
         cx: &mut Context<'_>,
+        limits: &HeadLimits,
         buffers: &Buffers,
     ) -> Poll<Result<Head, Broken>> {
         match self {
             Self::H1(connection) => {
-                connection.poll_response(cx, buffers).map_err(|error| match error {
+                connection.poll_response(cx, limits, buffers).map_err(|error| match error {
                     HeadError::Closed => Broken::Closed,
                     HeadError::Truncated(error) => error.into(),
                     HeadError::Refused(refusal) => Broken::Malformed(refusal),

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::exchange::Order;
 use super::lane::Lane;
+use super::limits;
 use super::retry::Tried;
 use crate::model::resilience::{HashBy, HashCookie};
 use crate::model::retry::RetryHosts;
@@ -23,17 +24,18 @@ const REPICKS_MAX: u32 = 5;
 
 /// The endpoints that may be picked, waiting for the first answer of the name server if need be.
 pub async fn endpoints(upstream: &Upstream, lane: &Lane) -> Result<Arc<Endpoints>, Failure> {
-    let all = resolved(upstream).await?;
+    let all = resolved(upstream, lane).await?;
     let left = upstream.without_ejected(&all, lane.deadlines.now())?;
     Ok(left.unwrap_or(all))
 }
 
-async fn resolved(upstream: &Upstream) -> Result<Arc<Endpoints>, Failure> {
+async fn resolved(upstream: &Upstream, lane: &Lane) -> Result<Arc<Endpoints>, Failure> {
     match &**upstream.endpoints.load() {
         Known::Ready(endpoints) => return Ok(Arc::clone(endpoints)),
         Known::Failed(failure) => return Err(failure.clone()),
         Known::Pending => {}
     }
+    let _place = limits::wait_for(upstream, lane)?;
     let limit = upstream.policy.load().connect_timeout;
     timeout(limit, upstream.endpoints.ready()).await.unwrap_or_else(|_| {
         let host = &upstream.key.host;

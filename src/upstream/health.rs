@@ -168,7 +168,7 @@ impl Upstream {
     /// Notes what has become of a request to an endpoint; says for what that ejects it, if it does.
     pub fn note(&self, endpoint: &Endpoint, event: Event, now: Instant) -> Option<Ejection> {
         let policy = self.policy.load();
-        let rule = policy.outliers.as_ref()?;
+        let rule = policy.outliers.as_deref()?;
         let now = self.watch.now(now);
         if endpoint.health.is_out(now) {
             return None; // what was under way when it was ejected says nothing new
@@ -198,7 +198,7 @@ impl Upstream {
         if !self.endpoints.some_out.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let rule = self.policy.load().outliers;
+        let rule = self.policy.load().outliers.clone();
         let now = self.watch.now(now);
         for endpoint in endpoints.list.iter().filter(|endpoint| endpoint.health.comes_back(now)) {
             tracing::info!("{} of {} is no longer ejected", endpoint.address, self.key.name);

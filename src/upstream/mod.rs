@@ -28,6 +28,7 @@ use tokio::sync::Notify;
 use crate::model::{
     Addressing, Failure, Host, Policy, Security, Target, UpstreamKey, UpstreamSpec,
 };
+use crate::quota::Quota;
 use endpoints::EndpointSet;
 use guard::Class;
 use health::Watch;
@@ -45,6 +46,8 @@ pub struct Upstream {
     pub turn: AtomicUsize,
     /// The addresses that can be dialled now.
     pub endpoints: EndpointSet,
+    /// Requests that wait for its first address or for a connection, over all lanes.
+    pub pending: Arc<Quota>,
     addressing: ArcSwap<Addressing>,
     watch: Watch,
     tls: Tls,
@@ -86,8 +89,9 @@ impl Upstream {
             policy: ArcSwap::from_pointee(spec.policy.clone()),
             turn: AtomicUsize::new(0),
             endpoints: EndpointSet::pending(),
+            pending: Arc::default(),
             addressing: ArcSwap::from_pointee(spec.addressing.clone()),
-            watch: Watch::new(spec.policy.outliers.as_ref()),
+            watch: Watch::new(spec.policy.outliers.as_deref()),
             tls,
             changed: Arc::new(Notify::new()),
             retired: AtomicBool::new(false),
@@ -106,7 +110,7 @@ impl Upstream {
         let before = self.policy.load_full();
         if *before != spec.policy {
             self.policy.store(Arc::new(spec.policy.clone()));
-            self.watch.adopt(spec.policy.outliers.as_ref());
+            self.watch.adopt(spec.policy.outliers.as_deref());
         }
         if **self.addressing.load() != spec.addressing || before.weights != spec.policy.weights {
             self.addressing.store(Arc::new(spec.addressing.clone()));

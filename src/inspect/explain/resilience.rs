@@ -1,6 +1,6 @@
 //! What keeps an upstream from harm, in sentences; nothing where nothing was asked for.
 
-use crate::model::resilience::{HashBy, Hashed, Outliers, UpstreamLimits};
+use crate::model::resilience::{HashBy, Outliers, UpstreamLimits};
 use crate::model::{Balance, Policy, duration};
 
 /// How an endpoint is chosen.
@@ -9,7 +9,7 @@ pub fn balance(balance: &Balance) -> String {
         Balance::LeastRequest => "least request".to_owned(),
         Balance::RoundRobin => "round robin".to_owned(),
         Balance::Random => "random".to_owned(),
-        Balance::Hashed(Hashed { by, .. }) => match by {
+        Balance::Hashed(hashed) => match &hashed.by {
             HashBy::Header(name) => format!("hash of the header {name}"),
             HashBy::Cookie(cookie) if cookie.ttl.is_some() => {
                 format!("hash of the cookie {}, which clients without it are given", cookie.name)
@@ -60,7 +60,7 @@ pub fn lines(policy: &Policy) -> Vec<String> {
         };
         lines.push(policy.weights.iter().map(weight).collect::<Vec<_>>().join(", "));
     }
-    lines.extend(policy.outliers.as_ref().map(outliers));
+    lines.extend(policy.outliers.as_deref().map(outliers));
     lines
 }
 

@@ -68,7 +68,7 @@ fn spec(count: u16, outliers: Option<Outliers>) -> UpstreamSpec {
             security: Security::Plain,
             protocol: Protocol::Http1,
         },
-        policy: Policy { outliers, ..Policy::default() },
+        policy: Policy { outliers: outliers.map(Box::new), ..Policy::default() },
         addressing: addressing(1, count),
     }
 }

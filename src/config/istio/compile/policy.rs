@@ -136,7 +136,7 @@ pub fn effective(traffic: Option<&Traffic>, subset: Option<&Traffic>, port: u16)
         lines.insert(0, format!("load balancer: {} ({})", block.text, block.field));
     }
     if let Some(block) = level.outliers {
-        policy.outliers = Some(block.value);
+        policy.outliers = Some(Box::new(block.value));
         lines.push(format!("outlier detection: {} ({})", block.text, block.field));
     }
     if let Some(block) = level.retry_budget {

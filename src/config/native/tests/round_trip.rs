@@ -150,7 +150,7 @@ fn balance() -> impl Strategy<Value = Balance> {
         Just(Balance::LeastRequest),
         Just(Balance::RoundRobin),
         Just(Balance::Random),
-        (by, table).prop_map(|(by, table)| Balance::Hashed(Hashed { by, table })),
+        (by, table).prop_map(|(by, table)| Balance::Hashed(Box::new(Hashed { by, table }))),
     ]
 }
 
@@ -207,7 +207,7 @@ fn policy() -> impl Strategy<Value = Policy> {
                 pings,
                 limits,
                 retry_budget,
-                outliers,
+                outliers: outliers.map(Box::new),
             };
             policy.sort_weights();
             policy

@@ -33,7 +33,7 @@ impl Reader<'_, '_> {
                 (None, Some(size_min)) => HashTable::Ring { size_min },
                 (None, None) => HashTable::default(),
             };
-            policy.balance = Balance::Hashed(Hashed { by, table });
+            policy.balance = Balance::Hashed(Box::new(Hashed { by, table }));
         }
         for (text, weight) in rule.weights.iter().flatten() {
             match parse_endpoint(text, target.port) {
@@ -45,7 +45,7 @@ impl Reader<'_, '_> {
             }
         }
         policy.sort_weights();
-        policy.outliers = rule.outliers.as_ref().map(|outliers| self.outliers(outliers));
+        policy.outliers = rule.outliers.as_ref().map(|outliers| Box::new(self.outliers(outliers)));
     }
 
     fn pool(&mut self, pool: &shapes::Pool, policy: &mut Policy) {

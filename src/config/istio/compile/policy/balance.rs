@@ -88,7 +88,7 @@ fn hashed(hash: &ConsistentHash, path: &str, report: &mut Report<'_>) -> Balance
         (None, Some(size_min)) => HashTable::Ring { size_min },
         (None, None) => HashTable::default(),
     };
-    Balance::Hashed(Hashed { by, table })
+    Balance::Hashed(Box::new(Hashed { by, table }))
 }
 
 fn cookie_key(cookie: &HttpCookie, path: &str, report: &mut Report<'_>) -> Option<HashBy> {
