@@ -12,13 +12,14 @@ use super::headers::loops;
 use super::lane::Lane;
 use super::limits;
 use super::pick;
+use super::places::{Leave, Queue};
 use super::retry::Tried;
 use crate::model::{Failure, Limit, Security};
 use crate::observe::{Handshake, Record, Reuse, UpstreamEvent};
 use crate::transport::{Broken, Buffers, HeadError, Peer};
 use crate::upstream::connect::{self, Connected, Want};
 use crate::upstream::endpoints::{Endpoint, Endpoints};
-use crate::upstream::pool::{Checkout, Home, Key, Permit};
+use crate::upstream::pool::{Checkout, Home, Key};
 use crate::upstream::tls::{self, Alpn};
 use crate::upstream::{h1, h2};
 use crate::wire::parse::HeadLimits;
@@ -45,10 +46,7 @@ pub async fn send<'s>(
     }
     let endpoints = pick::endpoints(order.upstream, lane).await?;
     let first = pick::pick(order, &endpoints, tried, lane);
-    let ready = match tried.needs_fresh() {
-        false => checkout(order, &endpoints, first, lane).await?,
-        true => Ready::Open(None),
-    };
+    let ready = checkout(order, &endpoints, first, tried, lane).await?;
     match ready {
         Ready::H1(connection) => {
             lane.stats.borrow_mut().upstream_connection(UpstreamEvent::Reused);
@@ -60,7 +58,7 @@ pub async fn send<'s>(
             record.reused = Reuse::Reused;
             send_h2(shared, order, record, lane).await
         }
-        Ready::Open(permit) => Box::pin(open(order, &endpoints, first, permit, record, lane)).await,
+        Ready::Open(leave) => Box::pin(open(order, &endpoints, first, leave, record, lane)).await,
     }
 }
 
@@ -68,36 +66,60 @@ pub async fn send<'s>(
 enum Ready {
     H1(Box<h1::Connection>),
     H2(h2::Shared),
-    Open(Option<Permit>),
+    Open(Leave),
 }
 
 async fn checkout(
     order: &Order<'_, '_>,
     endpoints: &Endpoints,
     first: usize,
-    lane: &Lane,
+    tried: &Tried,
+    lane: &Rc<Lane>,
 ) -> Result<Ready, Failure> {
+    let mut queue = Queue::before(order.upstream);
     let mut patient_until = None;
     loop {
-        let key = key(order, endpoints, first);
-        let now = lane.deadlines.now();
-        let alive = |connection: &mut Box<h1::Connection>| connection.is_alive(&lane.buffers);
-        let checkout = lane.pools.borrow_mut().checkout(key, order.want, now, alive);
-        match checkout {
-            Checkout::Reuse(connection) => return Ok(Ready::H1(connection)),
-            Checkout::Share(shared) => return Ok(Ready::H2(shared)),
-            Checkout::Connect(permit) => return Ok(Ready::Open(Some(permit))),
-            Checkout::Wait(opening) => {
+        // A connection that is unused belongs to whoever has waited for longest.
+        let found =
+            if queue.is_behind() { None } else { look(order, endpoints, first, tried, lane) };
+        let permit = match found {
+            None => None,
+            Some(Checkout::Reuse(connection)) => return Ok(Ready::H1(connection)),
+            Some(Checkout::Share(shared)) => return Ok(Ready::H2(shared)),
+            Some(Checkout::Connect(permit)) => Some(permit),
+            Some(Checkout::Wait(opening)) => {
                 let _place = limits::wait_for(order.upstream, lane)?;
                 // For all those before us together, not for longer than one of our own would be given.
                 let limit = order.upstream.policy.load().connect_timeout;
                 let until = *patient_until.get_or_insert_with(|| lane.clock() + limit);
-                if timeout_at(until, opening.ended.notified()).await.is_err() {
-                    return Ok(Ready::Open(None));
+                if timeout_at(until, opening.ended.notified()).await.is_ok() {
+                    continue;
                 }
+                None
             }
+        };
+        if let Some(leave) = queue.leave(permit, lane) {
+            return Ok(Ready::Open(leave));
         }
+        queue.wait(lane).await?;
     }
+}
+
+/// What the pool has; `None`: it is not asked, since only a fresh connection will do.
+fn look(
+    order: &Order<'_, '_>,
+    endpoints: &Endpoints,
+    first: usize,
+    tried: &Tried,
+    lane: &Lane,
+) -> Option<Checkout> {
+    if tried.needs_fresh() {
+        return None;
+    }
+    let key = key(order, endpoints, first);
+    let alive = |connection: &mut Box<h1::Connection>| connection.is_alive(&lane.buffers);
+    let now = lane.deadlines.now();
+    Some(lane.pools.borrow_mut().checkout(key, order.want, now, alive))
 }
 
 /// Whose connections will do for a request.
@@ -113,12 +135,16 @@ async fn open<'s>(
     order: &mut Order<'_, 's>,
     endpoints: &Endpoints,
     first: usize,
-    permit: Option<Permit>,
+    leave: Leave,
     record: &mut Record<'s>,
     lane: &Rc<Lane>,
 ) -> Result<Carrier, Failure> {
     record.upstream_address = Some(endpoints.list[first].address);
-    let _place = limits::wait_for(order.upstream, lane)?;
+    let Leave { permit, connection: place, waiting } = leave;
+    let _waiting = match waiting {
+        Some(waiting) => waiting,
+        None => limits::wait_for(order.upstream, lane)?,
+    };
     if lane.connector.is_full() {
         lane.pools.borrow_mut().relieve();
     }
@@ -132,7 +158,10 @@ async fn open<'s>(
     )
     .await;
     let connected = match opened {
-        Ok(connected) => connected,
+        Ok(mut connected) => {
+            connected.open.limited = place;
+            connected
+        }
         Err(failure) => {
             lane.stats.borrow_mut().upstream_connection(UpstreamEvent::Failed);
             if matches!(failure, Failure::Overloaded(_)) {
@@ -166,11 +195,12 @@ async fn open<'s>(
             };
             let home = Home::of(key);
             let head_bytes = u32::try_from(lane.limits.response_head_bytes).unwrap_or(u32::MAX);
-            let shared =
-                h2::Shared::begin(connected, scheme, head_bytes).await.map_err(|broken| {
-                    Failure::Handshake(format!("HTTP/2 could not begin: {broken:?}"))
-                })?;
-            let idle_timeout = order.upstream.policy.load().idle_timeout;
+            let policy = order.upstream.policy.load_full();
+            let begun = h2::Shared::begin(connected, scheme, head_bytes, &policy).await;
+            let shared = begun.map_err(|broken| {
+                Failure::Handshake(format!("HTTP/2 could not begin: {broken:?}"))
+            })?;
+            let idle_timeout = policy.idle_timeout;
             lane.pools.borrow_mut().share(home.key(), shared.clone(), idle_timeout);
             send_h2(shared, order, record, lane).await
         }

@@ -16,12 +16,14 @@ use super::deadlines::Deadline;
 use super::discard;
 use super::flow::Flow;
 use super::lane::Lane;
+use super::places;
 use super::presence::while_here;
 use super::retry::{self, Tried};
 use super::watch;
 use crate::downstream::Client;
 use crate::model::{Failure, Forward, Share};
 use crate::observe::Record;
+use crate::quota::Place;
 use crate::upstream::Upstream;
 use crate::upstream::connect::Want;
 use crate::upstream::endpoints::Endpoint;
@@ -55,6 +57,8 @@ pub struct Exchange<'s> {
     pub carrier: Carrier,
     /// Keeps the endpoint counted as busy.
     pub busy: Busy,
+    /// Counts it among the upstream's requests, where those have a limit.
+    pub place: Option<Place>,
     /// How the origin frames the body that follows it.
     pub framing: Framing,
     /// How far the upload is.
@@ -136,6 +140,7 @@ async fn attempts<'s>(
     lane: &Rc<Lane>,
     until: Option<Instant>,
 ) -> Result<(Head, Exchange<'s>), Failure> {
+    let place = places::request(order.upstream)?;
     let mut upload = Flow::of(order.framing);
     let mut tried = Tried::default();
     loop {
@@ -158,7 +163,7 @@ async fn attempts<'s>(
         match (tried.again(&outcome, &order, &upload, record, until, lane), outcome) {
             (None, Ok(answered)) => {
                 upload.settle(&lane.buffers);
-                return Ok(answered.into_exchange(&order, upload, until));
+                return Ok(answered.into_exchange(&order, place, upload, until));
             }
             (None, Err(lost)) => return Err(lost.failure),
             (Some(pause), outcome) => {
@@ -174,6 +179,7 @@ impl Answered {
     fn into_exchange<'s>(
         mut self,
         order: &Order<'_, 's>,
+        place: Option<Place>,
         upload: Flow,
         until: Option<Instant>,
     ) -> (Head, Exchange<'s>) {
@@ -183,6 +189,7 @@ impl Answered {
         let exchange = Exchange {
             carrier: self.carrier,
             busy: self.busy,
+            place,
             framing: self.framing,
             upload,
             idle: self.idle,

@@ -14,6 +14,7 @@ pub mod headers;
 pub mod lane;
 pub mod limits;
 pub mod pick;
+pub mod places;
 pub mod presence;
 pub mod relay;
 pub mod reply;

@@ -126,6 +126,7 @@ async fn start<'s>(
         server_name: onward.rewritten_host.as_ref().map_or(host, Host::as_str),
         want: match (upgrade, upstream.key.protocol, &*client) {
             (headers::Upgrade::None, Protocol::Client, Client::H1(_)) => Want::ClientsHttp1,
+            (headers::Upgrade::None, Protocol::Client, Client::H2(_)) => Want::ClientsHttp2,
             (headers::Upgrade::None, ..) => Want::Any,
             _ => Want::Http1,
         },

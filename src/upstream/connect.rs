@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use super::endpoints::{Endpoint, Endpoints};
 use super::guard::Guard;
 use super::health::Event;
+use super::limits::ConnectionPlace;
 use super::tls::{Alpn, Handshake, Stream};
 use super::{Tls, Upstream, dial};
 use crate::model::{Failure, Protocol};
@@ -33,6 +34,8 @@ pub enum Want {
     Http1,
     /// HTTP/1.1, since the client speaks it.
     ClientsHttp1,
+    /// HTTP/2, since the client speaks it.
+    ClientsHttp2,
 }
 
 /// What connecting needs besides the upstream; one per lane.
@@ -84,6 +87,8 @@ impl Connector {
 pub struct Open {
     closed: Rc<Cell<u64>>,
     _place: Place,
+    /// Its place among the connections of an upstream that may have so many.
+    pub limited: Option<ConnectionPlace>,
 }
 
 impl Drop for Open {
@@ -107,6 +112,8 @@ pub struct Connected {
     pub handshake: Option<Handshake>,
     /// Time for TCP and TLS together.
     pub took: Duration,
+    /// When it takes no further request; `None`: its age does not matter.
+    pub expires: Option<Instant>,
     /// To be kept as long as the stream is.
     pub open: Open,
 }
@@ -134,7 +141,8 @@ pub async fn open(
     let place = Quota::take(&connector.connections, max)
         .ok_or_else(|| Failure::Overloaded(format!("{max} connections to origins are open")))?;
     let started = Instant::now();
-    let limit = upstream.policy.load().connect_timeout;
+    let policy = upstream.policy.load_full();
+    let limit = policy.connect_timeout;
     let deadline = started + limit;
 
     let order = allowed(dial::order(&endpoints.list, first), &connector.guard)?;
@@ -151,6 +159,9 @@ pub async fn open(
     };
     let address = endpoint.address;
     let local = tcp.local_addr().map_err(|error| Failure::Connect(refusal(&error, address)))?;
+
+    dial::probe(&tcp, policy.keepalive)
+        .map_err(|error| Failure::Connect(refusal(&error, address)))?;
 
     let (stream, alpn, handshake) = match &upstream.tls {
         Tls::Originate(clients) => {
@@ -175,8 +186,9 @@ pub async fn open(
         Tls::Broken(reason) => return Err(Failure::Misconfigured(reason.clone())),
     };
     let took = started.elapsed();
-    let open = Open { closed: Rc::clone(&connector.closed), _place: place };
-    Ok(Connected { stream, alpn, endpoint, local, handshake, took, open })
+    let expires = policy.connection_age_max.map(|age| Instant::now() + age);
+    let open = Open { closed: Rc::clone(&connector.closed), _place: place, limited: None };
+    Ok(Connected { stream, alpn, endpoint, local, handshake, took, expires, open })
 }
 
 /// Leaves out the addresses that lead back to us; fails when none is left.
@@ -198,7 +210,7 @@ fn allowed(order: Vec<Arc<Endpoint>>, guard: &Guard) -> Result<Vec<Arc<Endpoint>
 /// Without TLS nothing is negotiated: HTTP/2 is spoken to who is known to speak it.
 fn plain_alpn(protocol: Protocol, want: Want) -> Alpn {
     match (protocol, want) {
-        (Protocol::Http2 | Protocol::Client, Want::Any) => Alpn::Http2,
+        (Protocol::Http2, Want::Any) | (_, Want::ClientsHttp2) => Alpn::Http2,
         _ => Alpn::Http1,
     }
 }

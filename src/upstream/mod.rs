@@ -14,24 +14,27 @@ pub mod h1;
 pub mod h2;
 pub mod hash;
 pub mod health;
+pub mod limits;
 pub mod overrides;
 pub mod pool;
 pub mod tls;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
+use crate::model::resilience::UpstreamLimits;
 use crate::model::{
     Addressing, Failure, Host, Policy, Security, Target, UpstreamKey, UpstreamSpec,
 };
 use crate::quota::Quota;
-use endpoints::EndpointSet;
+use endpoints::{EndpointSet, Known};
 use guard::Class;
 use health::Watch;
+use limits::Limits;
 use tls::{TlsClients, TlsContext};
 
 /// One upstream, shared by every lane. Lanes read it; control alone adopts and publishes.
@@ -50,6 +53,8 @@ pub struct Upstream {
     pub pending: Arc<Quota>,
     addressing: ArcSwap<Addressing>,
     watch: Watch,
+    /// What its own limits count; there from the first policy on that has any.
+    limits: OnceLock<Arc<Limits>>,
     tls: Tls,
     /// Rung by `adopt` when the addressing changed and by `drop`; `endpoints::keep_fresh` waits on it.
     changed: Arc<Notify>,
@@ -92,12 +97,14 @@ impl Upstream {
             pending: Arc::default(),
             addressing: ArcSwap::from_pointee(spec.addressing.clone()),
             watch: Watch::new(spec.policy.outliers.as_deref()),
+            limits: OnceLock::new(),
             tls,
             changed: Arc::new(Notify::new()),
             retired: AtomicBool::new(false),
             warned_of_inside: AtomicBool::new(false),
             warned_of_plain_text: AtomicBool::new(false),
         };
+        upstream.count_what_is_limited();
         upstream.publish_written_addresses();
         Arc::new(upstream)
     }
@@ -111,12 +118,32 @@ impl Upstream {
         if *before != spec.policy {
             self.policy.store(Arc::new(spec.policy.clone()));
             self.watch.adopt(spec.policy.outliers.as_deref());
+            self.count_what_is_limited();
         }
         if **self.addressing.load() != spec.addressing || before.weights != spec.policy.weights {
             self.addressing.store(Arc::new(spec.addressing.clone()));
             self.publish_written_addresses();
             self.changed.notify_one();
         }
+    }
+
+    fn count_what_is_limited(&self) {
+        let policy = self.policy.load();
+        let UpstreamLimits { connections, requests, retries, .. } = policy.limits;
+        if connections.or(requests).or(retries).is_some() || policy.retry_budget.is_some() {
+            self.limits.get_or_init(Arc::default);
+        }
+    }
+
+    /// What its own limits count; `None`: it never had any.
+    pub fn limits(&self) -> Option<&Arc<Limits>> {
+        self.limits.get()
+    }
+
+    /// Requests under way to its endpoints.
+    pub fn requests_active(&self) -> u64 {
+        let Known::Ready(endpoints) = &**self.endpoints.load() else { return 0 };
+        endpoints.list.iter().map(|one| u64::from(one.active.load(Ordering::Relaxed))).sum()
     }
 
     /// Says that no configuration names it any more.
@@ -219,6 +246,9 @@ impl std::fmt::Debug for Upstream {
 impl Drop for Upstream {
     /// Lets `keep_fresh` notice that nobody needs it any more.
     fn drop(&mut self) {
+        if let Some(limits) = self.limits.get() {
+            limits.end();
+        }
         self.changed.notify_one();
     }
 }

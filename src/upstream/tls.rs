@@ -203,7 +203,7 @@ impl TlsClients {
             None => server_name(request_host).map_err(Failure::Certificate)?,
         };
         let connector = match want {
-            Want::Any => &self.negotiate,
+            Want::Any | Want::ClientsHttp2 => &self.negotiate,
             Want::Http1 | Want::ClientsHttp1 => &self.http1,
         };
         let stream = match connector.connect(name, tcp).await {
@@ -214,7 +214,7 @@ impl TlsClients {
         let alpn = match (session.alpn_protocol(), want, self.protocol) {
             (Some(b"h2"), ..) => Alpn::Http2,
             // An origin that negotiates nothing but is known to speak HTTP/2.
-            (None, Want::Any, Protocol::Http2 | Protocol::Client) => Alpn::Http2,
+            (None, Want::Any, Protocol::Http2) | (None, Want::ClientsHttp2, _) => Alpn::Http2,
             _ => Alpn::Http1,
         };
         let handshake = match session.handshake_kind() {

@@ -22,6 +22,7 @@ mod harness_itself;
 mod headers;
 mod lifecycle;
 mod limits;
+mod limits_upstream;
 mod listener;
 mod loops;
 mod observe;
