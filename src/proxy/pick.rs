@@ -49,7 +49,7 @@ pub fn pick(order: &mut Order<'_, '_>, endpoints: &Endpoints, tried: &Tried, lan
     if count < 2 {
         return 0;
     }
-    let upstream = Arc::clone(order.upstream);
+    let upstream = order.upstream;
     let policy = upstream.policy.load();
     let elsewhere = order.forward.retry.hosts != RetryHosts::Any;
     let was_tried = |index: usize| elsewhere && tried.has_been_at(endpoints.list[index].address);

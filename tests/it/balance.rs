@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::harness::article::Egress;
 use crate::harness::origin::Scripted::Status;
-use crate::harness::{Client, Gateway, Origin, Response, Setup};
+use crate::harness::{Client, Gateway, Origin, Response, Setup, Tls};
 
 const HOST: &str = "api.example.com";
 
@@ -130,14 +130,23 @@ fn a_retry_leaves_the_endpoint_that_the_hash_says() {
 fn with_the_clients_protocol_each_version_stays_what_it_is() {
     use crate::harness::H2Client;
     use crate::harness::client::h2_request;
-    let origin = Origin::plain();
-    let egress = Egress::plain(HOST).policy("connectionPool: {http: {useClientProtocol: true}}");
-    let gateway = Setup::new(&egress.yaml()).origin(HOST, 80, &origin).start();
-    assert_eq!(gateway.get(HOST, "/h1").status, 200);
-    let client = H2Client::connect(gateway.port(443));
-    let answered = client.request(h2_request("GET", HOST, "/h2", &[]), "");
-    assert_eq!(answered.status, 200);
-    let seen: Vec<bool> =
-        origin.requests().iter().map(|one| one.head.contains("/h2 HTTP/2")).collect();
-    assert_eq!(seen, [false, true], "{:?}", origin.requests());
+    let both = || Tls { alpn: &["h2", "http/1.1"], ..Tls::new(&[HOST]) };
+    for (egress, origin) in
+        [(Egress::plain(HOST), Origin::plain()), (Egress::tls(HOST), Origin::with(both()))]
+    {
+        let egress = egress.policy("connectionPool: {http: {useClientProtocol: true}}");
+        let gateway = Setup::new(&egress.yaml())
+            .origin(HOST, egress.port, &origin)
+            .flags(&["--workers", "1"])
+            .start();
+        let client = H2Client::connect(gateway.port(443));
+        for _ in 0..2 {
+            assert_eq!(gateway.get(HOST, "/h1").status, 200);
+            assert_eq!(client.request(h2_request("GET", HOST, "/h2", &[]), "").status, 200);
+        }
+        let seen: Vec<bool> =
+            origin.requests().iter().map(|one| one.head.contains("/h2 HTTP/2")).collect();
+        assert_eq!(seen, [false, true, false, true], "{:?}", origin.requests());
+        assert_eq!(origin.connections(), 2);
+    }
 }

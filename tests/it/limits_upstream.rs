@@ -1,5 +1,8 @@
 //! What an upstream may have at once: connections, waiting requests, requests, retries; and for how long.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
 use crate::harness::article::Egress;
 use crate::harness::client::h2_request;
 use crate::harness::origin::Scripted::Status;
@@ -194,4 +197,29 @@ fn no_more_than_so_many_retries_are_under_way() {
     assert_eq!(gateway.get(HOST, "/down").status, 503, "there is no budget at all");
     assert_eq!(gateway.get(HOST, "/down").status, 200);
     assert_eq!(origin.count("/down"), 2);
+}
+
+#[test]
+fn a_connection_that_leaves_a_ping_unanswered_is_ended() {
+    const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const PING: &[u8] = &[0, 0, 8, 6, 0, 0, 0, 0, 0];
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    let origin = std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().expect("a connection");
+        connection.write_all(SETTINGS).expect("sent");
+        let mut sent = Vec::new();
+        connection.read_to_end(&mut sent).expect("an orderly end");
+        sent
+    });
+    let egress = Egress { port, ..Egress::plain(HOST) }
+        .protocol("HTTP2")
+        .service("resolution: STATIC\nendpoints: [{address: 127.0.0.1}]")
+        .policy("connectionPool: {http: {http2KeepAlive: {interval: 0.1s, timeout: 0.2s}}}")
+        .rule("retries: {attempts: 0}");
+    let gateway = Setup::new(&egress.yaml()).start();
+    let response = gateway.get(HOST, "/");
+    assert_eq!(response.status, 503, "{}", response.text());
+    let sent = origin.join().expect("no panic");
+    assert!(sent.windows(PING.len()).any(|bytes| bytes == PING), "a PING was sent");
 }
