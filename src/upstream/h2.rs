@@ -22,7 +22,7 @@ use super::connect::Connected;
 use super::endpoints::Endpoint;
 use super::limits::Limits;
 use crate::model::Policy;
-use crate::transport::{Broken, Buffers, Frames, Metered, frames};
+use crate::transport::{Broken, Buffers, Frames, Metered, Offence, frames};
 use crate::wire::{Head, Refusal, Version};
 use pings::Pinger;
 
@@ -64,6 +64,8 @@ struct Life {
     served: Cell<u32>,
     /// Since when the sweeps of the pool have seen no request on it.
     quiet_since: Cell<Option<Instant>>,
+    /// What the origin did that ended it.
+    offence: Cell<Option<Offence>>,
     /// Who may be waiting for room on it.
     limits: Option<Arc<Limits>>,
     /// Streams that our side allows; 0: [`STREAMS_MAX`].
@@ -114,7 +116,10 @@ impl Shared {
                     Poll::Ready(Err(error)) => Poll::Ready(Some(error.to_string())),
                     // Dropped, it is closed, and its streams with it.
                     Poll::Pending => match (meter.offence(), &mut pinger) {
-                        (Some(offence), _) => Poll::Ready(Some(offence.to_string())),
+                        (Some(offence), _) => {
+                            ended.offence.set(Some(offence));
+                            Poll::Ready(Some(offence.to_string()))
+                        }
                         (None, Some(pinger)) => pinger
                             .poll_unanswered(cx)
                             .map(|()| Some("a PING was not answered in time".to_owned())),
@@ -173,6 +178,14 @@ impl Shared {
     /// Requests it has been used for.
     pub fn served(&self) -> u32 {
         self.life.served.get()
+    }
+
+    /// What an error of one of its streams means: the origin's fault, where the meter says so.
+    fn broken(&self, error: &h2::Error) -> Broken {
+        match (frames::broken(error), self.life.offence.get()) {
+            (Broken::Closed, Some(offence)) => Broken::Violated(offence.to_string()),
+            (broken, _) => broken,
+        }
     }
 
     /// Requests under way on it.
@@ -267,11 +280,11 @@ impl Stream {
         buffers: &Buffers,
     ) -> Poll<Result<Head, Broken>> {
         if let Poll::Ready(Some(interim)) = self.response.poll_informational(cx) {
-            let interim = interim.map_err(|error| frames::broken(&error))?;
+            let interim = interim.map_err(|error| self.shared.broken(&error))?;
             return Poll::Ready(Ok(head_of(&interim, buffers)));
         }
         let response = ready!(Pin::new(&mut self.response).poll(cx))
-            .map_err(|error| frames::broken(&error))?;
+            .map_err(|error| self.shared.broken(&error))?;
         let head = head_of(&response, buffers);
         let recv = response.into_body();
         self.frames.recv = (!recv.is_end_stream()).then_some(recv);
