@@ -88,7 +88,7 @@ async fn checkout(
             Some(Checkout::Share(shared)) => return Ok(Ready::H2(shared)),
             Some(Checkout::Connect(permit)) => Some(permit),
             Some(Checkout::Wait(opening)) => {
-                let _place = limits::wait_for(order.upstream, lane)?;
+                queue.count_as_waiting(lane)?;
                 // For all those before us together, not for longer than one of our own would be given.
                 let limit = order.upstream.policy.load().connect_timeout;
                 let until = *patient_until.get_or_insert_with(|| lane.clock() + limit);

@@ -107,14 +107,22 @@ impl<'u> Queue<'u> {
         Some(leave)
     }
 
+    /// Counts the request among those who wait, once, until it has a connection.
+    ///
+    /// Errors: `Overloaded`, when enough wait already.
+    pub fn count_as_waiting(&mut self, lane: &Lane) -> Result<(), Failure> {
+        if self.waiting.is_none() {
+            self.waiting = Some(limits::wait_for(self.upstream, lane)?);
+        }
+        Ok(())
+    }
+
     /// Waits until it may be our turn.
     ///
     /// Errors: `Overloaded`, when enough wait already, or after the longest that nothing may move.
     pub async fn wait(&mut self, lane: &Lane) -> Result<(), Failure> {
         let Some((limits, max)) = self.limits else { return Ok(()) };
-        if self.waiting.is_none() {
-            self.waiting = Some(limits::wait_for(self.upstream, lane)?);
-        }
+        self.count_as_waiting(lane)?;
         let ticket = self.ticket.get_or_insert_with(|| Limits::queue(limits));
         limits.want();
         let until = lane.clock() + lane.limits.stream_idle;
