@@ -27,7 +27,7 @@ pub fn text(balance: &Balance) -> &'static str {
 pub fn read(block: &LoadBalancer, path: &str, report: &mut Report<'_>) -> Balance {
     for (name, present) in [
         ("localityLbSetting", block.locality_lb_setting.is_some()),
-        ("zoneAwareLb", block.zone_aware_lb.is_some()),
+        ("zoneAwareLbSetting", block.zone_aware_lb_setting.is_some()),
         ("warmup", block.warmup.is_some()),
         ("warmupDurationSecs", block.warmup_duration_secs.is_some()),
     ] {
