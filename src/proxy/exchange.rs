@@ -15,6 +15,7 @@ use super::deadlines::Deadline;
 use super::discard;
 use super::flow::Flow;
 use super::lane::Lane;
+use super::mirror;
 use super::presence::while_here;
 use super::retry::{self, Tried};
 use crate::downstream::Client;
@@ -41,6 +42,8 @@ pub struct Order<'r, 's> {
     pub server_name: &'r str,
     /// Which version the connection may have.
     pub want: Want,
+    /// Who wants a copy of the body.
+    pub copy: Option<Box<mirror::Copy>>,
 }
 
 /// A response head is here; the bodies are still to be moved.
@@ -127,7 +130,7 @@ async fn attempts<'s>(
     lane: &Rc<Lane>,
     until: Option<Instant>,
 ) -> Result<(Head, Exchange<'s>), Failure> {
-    let mut upload = Flow::of(order.framing);
+    let mut upload = Flow::of(order.framing).copied_to(order.copy.take());
     let mut tried = Tried::default();
     loop {
         record.attempts += 1;

@@ -27,6 +27,9 @@ pub const TICK: Duration = Duration::from_millis(500);
 /// Requests that may always be tried again at once, however few are under way.
 const RETRIES_MIN: u64 = 3;
 
+/// Copies of requests that may be on their way to mirrors at once.
+const MIRRORING_MAX: u32 = 1024;
+
 /// Limits and times of a client's connection.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -89,6 +92,8 @@ pub struct Lane {
     phase: Cell<Phase>,
     /// Requests that are being tried again.
     retrying: Cell<u32>,
+    /// Copies of requests on their way.
+    mirroring: Cell<u32>,
     /// The generation whose upstreams the pools were last held against.
     swept: Cell<u64>,
     warned_of_loop: Cell<bool>,
@@ -121,6 +126,7 @@ impl Lane {
             phase_changed: Notify::new(),
             phase: Cell::new(Phase::Serving),
             retrying: Cell::new(0),
+            mirroring: Cell::new(0),
             swept: Cell::new(0),
             warned_of_loop: Cell::new(false),
             current: RefCell::new((current, snapshot)),
@@ -168,6 +174,15 @@ impl Lane {
         }
         self.retrying.set(self.retrying.get() + 1);
         Some(Retrying(Rc::clone(self)))
+    }
+
+    /// Leave to send a copy of a request; none when too many are on their way.
+    pub fn begin_mirror(self: &Rc<Self>) -> Option<Mirroring> {
+        if self.mirroring.get() >= MIRRORING_MAX {
+            return None;
+        }
+        self.mirroring.set(self.mirroring.get() + 1);
+        Some(Mirroring(Rc::clone(self)))
     }
 
     /// Says once what a request that has come around means.
@@ -273,5 +288,15 @@ pub struct Retrying(Rc<Lane>);
 impl Drop for Retrying {
     fn drop(&mut self) {
         self.0.retrying.set(self.0.retrying.get() - 1);
+    }
+}
+
+/// Counts a copy of a request while it is on its way.
+#[derive(Debug)]
+pub struct Mirroring(Rc<Lane>);
+
+impl Drop for Mirroring {
+    fn drop(&mut self) {
+        self.0.mirroring.set(self.0.mirroring.get() - 1);
     }
 }

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use super::account::Account;
 use super::exchange::{self, Order};
+use super::fault;
 use super::headers::{self, location, loops};
 use super::lane::Lane;
+use super::mirror;
 use super::relay;
 use super::{reply, rewrite};
 use crate::downstream::Client;
@@ -86,6 +88,9 @@ async fn start<'s>(
     }
     let rule = found.rule.ok_or(Failure::NoRoute)?;
     record.rule = Some(rule.plan.name.as_str()).filter(|name| !name.is_empty());
+    if let Some(fault) = &rule.plan.fault {
+        Box::pin(fault::inject(fault, client, record, lane)).await?;
+    }
     let upgrade = headers::upgrade(head, framing).map_err(Failure::Refused)?;
     let forward = match &rule.plan.action {
         Action::Forward(forward) => forward,
@@ -110,6 +115,11 @@ async fn start<'s>(
     }
     let peer = client.ends().peer.ip();
     headers::outbound(head, &lane.headers, peer, forward, share, &upstream.key, upgrade)?;
+    // What becomes of an upgraded connection is no request that could be copied.
+    let copy = match forward.mirrors.is_empty() || upgrade != headers::Upgrade::None {
+        true => None,
+        false => mirror::begin(head, framing, rule, lane),
+    };
     let order = Order {
         head,
         framing,
@@ -118,6 +128,7 @@ async fn start<'s>(
         upstream,
         server_name: onward.rewritten_host.as_ref().map_or(host, Host::as_str),
         want: if upgrade == headers::Upgrade::None { Want::Any } else { Want::Http1 },
+        copy,
     };
     let (mut response, exchange) = exchange::start(order, client, record, lane).await?;
     if lane.headers.location == Location::Rewrite {

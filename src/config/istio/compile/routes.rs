@@ -20,6 +20,7 @@ type Share = SmallVec<[usize; 2]>;
 /// Adds the routes of every listener to the plan.
 pub fn build(
     virtuals: &mut [Virtual<'_>],
+    delegates: &mut [Virtual<'_>],
     gateways: &Gateways,
     known: &Known,
     identity: &Identity,
@@ -43,7 +44,7 @@ pub fn build(
                     Some(share) => *share,
                     None => table.take(
                         key,
-                        one.rules_on(Site { server, known, identity }),
+                        one.rules_on(Site { server, known, identity }, delegates),
                         &mut compiled.provenance.skipped,
                     ),
                 };
