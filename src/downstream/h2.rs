@@ -1,147 +1,156 @@
-//! One client's HTTP/2 connection and its streams, over the h2 crate.
+//! One client's HTTP/2 connection, over the h2 crate and a meter that notices floods.
 //!
-//! A stream's head becomes a `Head` of lines like any other, so that the request path knows one form.
+//! It says what came and what is being waited for; how long that may last and what becomes of an
+//! offender is the connection loop's decision.
 
+mod stream;
+
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use h2::server::{self, SendResponse};
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use h2::{Reason, RecvStream};
+use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::Ends;
-use crate::transport::{Broken, Buffers, Frames, frames};
-use crate::wire::{Framing, Head, Version};
+use crate::settings::Limits;
+use crate::transport::meter::Sending;
+use crate::transport::{Meter, Metered, Offence};
 
-/// A stream's receive window, bytes: what one slow upload may hold.
-const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
-/// A connection's receive window, bytes.
+pub use stream::{Stream, Unfit};
+
+/// A stream's receive window, bytes: what one upload may hold whose origin does not read. Clients are
+/// near, so a small one is enough.
+const STREAM_WINDOW_BYTES: u32 = 128 * 1024;
+/// A connection's receive window, bytes: what all of its uploads may hold together.
 const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
-/// Streams a client may have open at once.
-const STREAMS_MAX: u32 = 256;
-/// Bytes of one request's header list, as for HTTP/1.1.
-const HEADER_LIST_BYTES_MAX: u32 = 60 * 1024;
+/// What may wait of one response while the client's socket is full, bytes.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
 /// A client's connection that speaks HTTP/2.
-pub type Connection<S> = server::Connection<S, Bytes>;
-
-/// Begins to speak HTTP/2 over an accepted stream.
-pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: S,
-) -> Result<Connection<S>, h2::Error> {
-    server::Builder::new()
-        .initial_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(HEADER_LIST_BYTES_MAX)
-        .handshake(stream)
-        .await
+pub struct Connection<'s, S> {
+    inner: server::Connection<&'s mut Metered<S>, Bytes>,
+    meter: Rc<Meter>,
 }
 
-/// One stream: a request and its reply.
+/// A request that has come, not looked at yet.
 #[derive(Debug)]
-pub struct Stream {
-    /// Who called.
-    pub ends: Ends,
-    /// The bodies.
-    pub frames: Frames,
+pub struct Arrival {
+    request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
 }
 
-impl Stream {
-    /// Takes a request over: its head as lines, and the stream for its bodies.
-    pub fn new(
-        request: Request<h2::RecvStream>,
-        respond: SendResponse<Bytes>,
-        ends: Ends,
-        buffers: &Buffers,
-    ) -> (Head, Self) {
-        let (parts, recv) = request.into_parts();
-        let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-        let mut head = Head::request(
-            buffers.lend_head(),
-            Version::Http2,
-            parts.method.as_str().as_bytes(),
-            target.as_bytes(),
-        );
-        if let Some(authority) = parts.uri.authority() {
-            head.append(b"host", authority.as_str().as_bytes());
-        }
-        let mut cookies = Vec::new();
-        for (name, value) in &parts.headers {
-            match name.as_str() {
-                // RFC 9113, section 8.3.1: :authority stands in for Host.
-                "host" if parts.uri.authority().is_some() => {}
-                // RFC 9113, section 8.2.3: pieces of a cookie are one line again for HTTP/1.1.
-                "cookie" => {
-                    if !cookies.is_empty() {
-                        cookies.extend_from_slice(b"; ");
-                    }
-                    cookies.extend_from_slice(value.as_bytes());
-                }
-                name => head.append(name.as_bytes(), value.as_bytes()),
+/// Why no further request comes.
+#[derive(Debug)]
+pub enum Stop {
+    /// The connection has ended as it should.
+    Ended,
+    /// It has ended after the client broke a rule, or the network failed.
+    Broken(h2::Error),
+    /// The client floods, or sends what cannot be a frame. It is not read any further.
+    Offence(Offence),
+}
+
+/// What a connection waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waits {
+    /// The rest of something that the client has begun to say.
+    Rest,
+    /// The end of a stream, which has limits of its own.
+    Stream,
+    /// A next request, which may never come.
+    Request,
+}
+
+/// With which words a connection is ended by us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goodbye {
+    /// It was idle for too long, or too slow.
+    Enough,
+    /// It was misused.
+    Accused(Offence),
+}
+
+impl<'s, S: AsyncRead + AsyncWrite + Unpin> Connection<'s, S> {
+    /// Begins to speak HTTP/2 over an accepted stream. What is larger or more than `limits` allow never
+    /// becomes a request: the h2 crate refuses it.
+    pub async fn accept(stream: &'s mut Metered<S>, limits: &Limits) -> Result<Self, h2::Error> {
+        let meter = stream.meter();
+        let inner = server::Builder::new()
+            .initial_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_send_buffer_size(SEND_BUFFER_BYTES)
+            .max_concurrent_streams(limits.streams)
+            .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+            .handshake(stream)
+            .await?;
+        Ok(Self { inner, meter })
+    }
+
+    /// Moves frames both ways until a request has come, or none will any more.
+    pub fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<Arrival, Stop>> {
+        let polled = self.inner.poll_accept(cx);
+        match (polled, self.meter.offence()) {
+            (Poll::Ready(Some(Ok((request, respond)))), _) => {
+                Poll::Ready(Ok(Arrival { request, respond }))
             }
-        }
-        if !cookies.is_empty() {
-            head.append(b"cookie", &cookies);
-        }
-        let recv = (!recv.is_end_stream()).then_some(recv);
-        let frames = Frames::new(recv, None);
-        (head, Self { ends, frames, respond })
-    }
-
-    /// Whether the request has a body at all.
-    pub fn has_body(&self) -> bool {
-        self.frames.recv.is_some()
-    }
-
-    /// Begins the final response.
-    pub fn reply(&mut self, head: &Head, framing: Framing) -> Result<(), Broken> {
-        let last = matches!(framing, Framing::Empty | Framing::Length(0));
-        let send = self
-            .respond
-            .send_response(response(head), last)
-            .map_err(|error| frames::broken(&error))?;
-        self.frames.send = (!last).then_some(send);
-        Ok(())
-    }
-
-    /// Passes on an interim response.
-    pub fn inform(&mut self, head: &Head) -> Result<(), Broken> {
-        self.respond.send_informational(response(head)).map_err(|error| frames::broken(&error))
-    }
-
-    /// Ends the stream with an error, so that a body cut short cannot look complete.
-    pub fn reset(&mut self) {
-        match &mut self.frames.send {
-            Some(send) => send.send_reset(h2::Reason::INTERNAL_ERROR),
-            None => self.respond.send_reset(h2::Reason::INTERNAL_ERROR),
+            (Poll::Ready(Some(Err(error))), _) => Poll::Ready(Err(Stop::Broken(error))),
+            (Poll::Ready(None), _) => Poll::Ready(Err(Stop::Ended)),
+            (Poll::Pending, Some(offence)) => Poll::Ready(Err(Stop::Offence(offence))),
+            (Poll::Pending, None) => Poll::Pending,
         }
     }
 
-    /// Ready when the client has reset the stream or left.
-    pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.frames.send {
-            Some(send) => send.poll_reset(cx).map(|_| ()),
-            None => self.respond.poll_reset(cx).map(|_| ()),
+    /// What it waits for.
+    pub fn waits(&self) -> Waits {
+        match self.meter.sending() {
+            Sending::Midway => Waits::Rest,
+            Sending::Whole if self.inner.has_streams() => Waits::Stream,
+            Sending::Whole => Waits::Request,
         }
+    }
+
+    /// Whether requests are under way or answers still wait to be taken.
+    pub fn has_streams(&self) -> bool {
+        self.inner.has_streams()
+    }
+
+    /// Takes no further request; those under way are finished. The client is told in two steps, so that
+    /// what it had sent before it heard is still answered (RFC 9113, section 6.8).
+    pub fn leave(&mut self) {
+        self.inner.graceful_shutdown();
+    }
+
+    /// Says goodbye and cuts off what is under way. [`Self::poll_request`] sends it.
+    pub fn end(&mut self, goodbye: Goodbye) {
+        self.inner.abrupt_shutdown(match goodbye {
+            Goodbye::Enough => Reason::NO_ERROR,
+            Goodbye::Accused(Offence::Flood(_)) => Reason::ENHANCE_YOUR_CALM,
+            Goodbye::Accused(Offence::FrameSize(_)) => Reason::FRAME_SIZE_ERROR,
+            Goodbye::Accused(Offence::NoSettings | Offence::PseudoInTrailers) => {
+                Reason::PROTOCOL_ERROR
+            }
+        });
     }
 }
 
-/// Lines that HTTP/2 has no place for (RFC 9113, section 8.2.2) are left out; the rest is copied.
-fn response(head: &Head) -> Response<()> {
-    let mut response = Response::new(());
-    *response.status_mut() = StatusCode::from_u16(head.status()).unwrap_or(StatusCode::BAD_GATEWAY);
-    for (name, value) in head.lines() {
-        if let (Ok(name), Ok(value)) =
-            (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
-            && !matches!(
-                name.as_str(),
-                "connection" | "keep-alive" | "transfer-encoding" | "upgrade"
-            )
-        {
-            response.headers_mut().append(name, value);
-        }
+/// What ended a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The client did more of something than the h2 crate takes.
+    Flood,
+    /// The client broke a rule.
+    Protocol,
+    /// The client said so, or the network failed.
+    Elsewhere,
+}
+
+/// Whose fault an error is.
+pub fn fault(error: &h2::Error) -> Fault {
+    match error.reason() {
+        Some(Reason::ENHANCE_YOUR_CALM) if error.is_library() => Fault::Flood,
+        Some(_) if error.is_library() => Fault::Protocol,
+        _ => Fault::Elsewhere,
     }
-    response
 }

@@ -6,7 +6,8 @@ use std::fmt::{Display, Write};
 
 use super::scraper::Collected;
 use super::stats::{OTHER_STATUS, Outcome, Stats};
-use super::{Handshake, Mirrored, Retried, UpstreamEvent};
+use super::{ClientEnd, Handshake, Mirrored, Retried, UpstreamEvent};
+use crate::model::Limit;
 
 /// What the page is served as.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -113,12 +114,28 @@ fn clients(page: &mut Page, stats: &Stats) {
         "Client connections open.",
         stats.clients_open(),
     );
+    page.family(
+        "egret_client_connections_ended_total",
+        COUNTER,
+        "HTTP/2 client connections that were ended for what the client did.",
+    );
+    for why in ClientEnd::ALL {
+        page.sample(&[("reason", why.as_str())], stats.clients_ended(why));
+    }
     page.single(
         "egret_tls_to_plain_port_total",
         COUNTER,
         "Clients that spoke TLS to a port for plain HTTP.",
         stats.tls_to_plain_port,
     );
+    page.family(
+        "egret_limit_reached_total",
+        COUNTER,
+        "How often each limit of the gateway was reached.",
+    );
+    for limit in Limit::ALL {
+        page.sample(&[("limit", limit.as_str())], stats.limits_reached(limit));
+    }
     page.single(
         "egret_log_lines_dropped_total",
         COUNTER,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-use crate::model::Flag;
+use crate::model::{Flag, Limit};
 
 /// Hosts a lane counts by name; requests of further ones are counted under [`OTHER_HOST`]. Hosts
 /// here are patterns of the configuration, so it takes a large one to get there.
@@ -33,6 +33,9 @@ pub struct Stats {
     failures: Vec<(&'static str, u64)>,
     handshakes: [u64; Handshake::ALL.len()],
     upstream_connections: [u64; UpstreamEvent::ALL.len()],
+    limits_reached: [u64; Limit::ALL.len()],
+    clients_ended: [u64; ClientEnd::ALL.len()],
+    clients_streaming: u64,
     clients_open: u64,
     requests_active: u64,
     /// Client connections accepted.
@@ -84,6 +87,11 @@ impl Stats {
         add(&mut self.failures, token, 1);
     }
 
+    /// A limit was reached.
+    pub fn limit_reached(&mut self, limit: Limit) {
+        self.limits_reached[limit as usize] += 1;
+    }
+
     /// A TLS handshake with an upstream was completed.
     pub fn handshake(&mut self, kind: Handshake) {
         self.handshakes[kind as usize] += 1;
@@ -121,6 +129,22 @@ impl Stats {
         self.clients_open = self.clients_open.saturating_sub(1);
     }
 
+    /// A client's connection was ended by us, for what the client did.
+    pub fn client_ended(&mut self, why: ClientEnd) {
+        self.clients_ended[why as usize] += 1;
+    }
+
+    /// A client's HTTP/2 connection has streams.
+    pub fn streams_began(&mut self) {
+        self.clients_streaming += 1;
+    }
+
+    /// It has none any more: every answer has been taken, or never will be.
+    pub fn streams_ended(&mut self) {
+        debug_assert!(self.clients_streaming > 0, "more ended than began");
+        self.clients_streaming = self.clients_streaming.saturating_sub(1);
+    }
+
     /// A request is under way.
     pub fn request_began(&mut self) {
         self.requests_active += 1;
@@ -148,6 +172,13 @@ impl Stats {
         for (sum, n) in self.upstream_connections.iter_mut().zip(other.upstream_connections) {
             *sum += n;
         }
+        for (sum, n) in self.limits_reached.iter_mut().zip(other.limits_reached) {
+            *sum += n;
+        }
+        for (sum, n) in self.clients_ended.iter_mut().zip(other.clients_ended) {
+            *sum += n;
+        }
+        self.clients_streaming += other.clients_streaming;
         self.clients_open += other.clients_open;
         self.requests_active += other.requests_active;
         self.clients_accepted += other.clients_accepted;
@@ -190,6 +221,11 @@ impl Stats {
         self.upstream_connections[event as usize]
     }
 
+    /// How often a limit was reached.
+    pub fn limits_reached(&self, limit: Limit) -> u64 {
+        self.limits_reached[limit as usize]
+    }
+
     /// Attempts made again for this reason.
     pub fn retries(&self, reason: Retried) -> u64 {
         self.retries[reason as usize]
@@ -203,6 +239,16 @@ impl Stats {
     /// Client connections open now.
     pub fn clients_open(&self) -> u64 {
         self.clients_open
+    }
+
+    /// Client connections that were ended for this reason.
+    pub fn clients_ended(&self, why: ClientEnd) -> u64 {
+        self.clients_ended[why as usize]
+    }
+
+    /// Client connections with HTTP/2 streams: under way, or with answers still to be taken.
+    pub fn clients_streaming(&self) -> u64 {
+        self.clients_streaming
     }
 
     /// Requests that have ended, over all hosts.
@@ -263,6 +309,31 @@ impl UpstreamEvent {
             Self::Reused => "reused",
             Self::Closed => "closed",
             Self::Failed => "failed",
+        }
+    }
+}
+
+/// Why a client's connection was ended by us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientEnd {
+    /// It sent frame upon frame that nobody has use for.
+    Flood,
+    /// It broke a rule of the protocol for which a connection must end.
+    Protocol,
+    /// What it had begun to say was not said in time.
+    HeadTimeout,
+}
+
+impl ClientEnd {
+    /// Every reason, in the order of their numbers.
+    pub const ALL: [Self; 3] = [Self::Flood, Self::Protocol, Self::HeadTimeout];
+
+    /// The `reason` label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Flood => "flood",
+            Self::Protocol => "protocol_error",
+            Self::HeadTimeout => "head_timeout",
         }
     }
 }
@@ -434,6 +505,7 @@ mod tests {
         one.failure("dns_error");
         one.handshake(Handshake::Resumed);
         one.upstream_connection(UpstreamEvent::Closed);
+        one.limit_reached(Limit::HeadTime);
         one.client_opened();
         one.request_began();
         one.tls_to_plain_port = 1;
@@ -463,6 +535,7 @@ mod tests {
         assert_eq!(sum.failures(), [("dns_error", 2), ("tls_certificate_error", 1)]);
         assert_eq!(sum.handshakes(Handshake::Resumed), 2);
         assert_eq!(sum.upstream_connections(UpstreamEvent::Closed), 2);
+        assert_eq!(sum.limits_reached(Limit::HeadTime), 2);
         assert_eq!((sum.clients_open(), sum.requests_active()), (1, 1));
         assert_eq!((sum.clients_accepted, sum.tls_to_plain_port), (2, 2));
         assert_eq!((sum.retries(Retried::Reset), sum.reuse_races), (2, 4));

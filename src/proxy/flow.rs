@@ -17,6 +17,8 @@ pub struct Flow {
     /// Pieces taken, an empty last one included.
     pieces: u32,
     stage: Stage,
+    /// Payload bytes that it may have; `None`: any number.
+    bytes_max: Option<u64>,
     /// What was taken, where it may have to be sent again.
     tape: Option<Box<Tape>>,
     /// Who wants a copy of what is taken.
@@ -43,6 +45,8 @@ pub enum Side {
     Sender(Broken),
     /// The one that receives.
     Receiver(Broken),
+    /// Neither, but the body is larger than it may be. What is too much was not passed on.
+    TooLarge,
 }
 
 impl Flow {
@@ -74,6 +78,11 @@ impl Flow {
     /// Whether anything was taken from the sender.
     pub fn has_taken(&self) -> bool {
         self.pieces > 0
+    }
+
+    /// Lets it have so many payload bytes at most.
+    pub fn allow(&mut self, bytes: u64) {
+        self.bytes_max = Some(bytes);
     }
 
     /// Keeps what is taken from now on, as far as a tape reaches. Only before anything was taken.
@@ -151,6 +160,9 @@ impl Flow {
                 Poll::Ready(piece) => {
                     self.pieces = self.pieces.saturating_add(1);
                     self.bytes += piece.bytes(&scratch).len() as u64;
+                    if self.bytes_max.is_some_and(|max| self.bytes > max) {
+                        return Poll::Ready(Err(Side::TooLarge));
+                    }
                     if let Some(copy) = &mut self.copy {
                         copy.take(&piece, &scratch);
                     }

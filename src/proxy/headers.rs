@@ -28,6 +28,10 @@ pub enum Upgrade {
 pub fn upgrade(head: &Head, framing: Framing) -> Result<Upgrade, Refused> {
     match fields::upgrade(head) {
         None => Ok(Upgrade::None),
+        // Several are a list, like one line with commas: there is one to be sure about, or none.
+        Some(_) if head.all(Name::Upgrade).nth(1).is_some() => {
+            Err(Refused { status: 403, details: "upgrade_failed" })
+        }
         Some(protocol)
             if protocol.eq_ignore_ascii_case(b"websocket") && framing != Framing::Empty =>
         {
@@ -83,6 +87,9 @@ pub fn outbound(
     }
     if let Some(name) = &policy.via {
         append_via(head, name);
+    }
+    if head.version() == Version::Http10 {
+        head.remove(b"expect"); // RFC 9110, section 10.1.1: what such a client says there is ignored
     }
     if upgrade == Upgrade::WebSocket {
         head.set(b"connection", b"upgrade");

@@ -231,7 +231,7 @@ fn poll_head(
     }
     let _ = carrier.peer().poll_drain(cx, &lane.buffers)?; // an answer may come before all is written
     loop {
-        let head = ready!(carrier.poll_response(cx, &lane.buffers))?;
+        let head = ready!(carrier.poll_response(cx, &lane.response_head, &lane.buffers))?;
         if head.status() >= 200 {
             return Poll::Ready(Ok(head));
         }

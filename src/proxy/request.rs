@@ -8,6 +8,7 @@ use super::exchange::{self, Order};
 use super::fault;
 use super::headers::{self, location, loops};
 use super::lane::Lane;
+use super::limits;
 use super::mirror;
 use super::relay;
 use super::{reply, rewrite};
@@ -17,7 +18,7 @@ use crate::model::{Action, Authority, Failure, Host, Security};
 use crate::observe::{self, Record, RequestFacts};
 use crate::snapshot::{Asked, Destination, Found, Snapshot};
 use crate::upstream::connect::Want;
-use crate::wire::{Framing, Head, Name, Refusal, Version, framing};
+use crate::wire::{Framing, Head, Name, Persistence, Refusal, Version, fields, framing};
 
 /// What becomes of the client's connection after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,14 +45,19 @@ pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) ->
 
     let mut target = None;
     let started = start(&mut head, &mut target, client, &snapshot, record, lane).await;
+    let asked = match limits::persistence(client, lane) {
+        Persistence::Keep => asked,
+        Persistence::Close => asked.closing(),
+    };
     let next = match started {
         Ok(Started::Exchange(exchange)) => relay::both(exchange, client, asked, record, lane).await,
         Ok(Started::Configured(answer)) => {
+            let asked = turned_down(asked, &head);
             reply::configured(client, asked, answer, record, lane).await
         }
         Err(failure) => {
             let host = target.as_ref().map(|target| target.authority.host());
-            let asked = asked.naming(host, head.find(Name::XRequestId));
+            let asked = turned_down(asked, &head).naming(host, head.find(Name::XRequestId));
             reply::local(client, asked, &failure, record, lane).await
         }
     };
@@ -78,6 +84,7 @@ async fn start<'s>(
     lane: &Rc<Lane>,
 ) -> Result<Started<'s>, Failure> {
     let framing = body_of(head, client)?;
+    limits::admit(head, framing, lane)?;
     let target = target.insert(take_target(head)?);
     let host = target.authority.host();
     let found = find(head, target, client, snapshot)?;
@@ -170,32 +177,61 @@ enum Scheme {
 }
 
 /// Reads who is asked for and leaves the target in origin-form (RFC 9112, section 3.2). The authority of
-/// an absolute-form target takes the place of Host, as section 3.2.2 demands.
+/// an absolute-form target takes the place of Host, as section 3.2.2 demands; Host must be right all the same.
 fn take_target(head: &mut Head) -> Result<Target, Failure> {
+    check_characters(head.target())?;
     if head.method() == b"CONNECT" || head.target() == b"*" {
-        return Err(Failure::NoRoute);
+        return Err(without_path(head));
     }
-    let mut hosts = head.all(Name::Host);
-    let host = hosts.next();
-    if hosts.next().is_some() {
-        return Err(Refusal::HostDuplicate.into());
-    }
-    drop(hosts);
     if head.target().first() == Some(&b'/') {
-        let host = host.ok_or(Refusal::HostMissing)?;
+        let host = sole_host(head)?.ok_or(Refusal::HostMissing)?;
         let authority = Authority::parse(host).ok_or(Refusal::HostInvalid)?;
         return Ok(Target { authority, scheme: Scheme::None });
     }
-    let (scheme, rest) = split_scheme(head.target()).ok_or(Refusal::BadRequestLine)?;
+    let (scheme, rest) = split_scheme(head.target()).ok_or(Refusal::BadTarget)?;
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
     let (name, path) = (rest[..end].to_vec(), rest[end..].to_vec());
     let authority = Authority::parse(&name).ok_or(Refusal::HostInvalid)?;
+    match sole_host(head)? {
+        None if head.version() == Version::Http11 => return Err(Refusal::HostMissing.into()),
+        Some(host) if !host.is_empty() && Authority::parse(host).is_none() => {
+            return Err(Refusal::HostInvalid.into());
+        }
+        _ => {}
+    }
     head.set(b"Host", &name);
     match path.first() {
         Some(b'/') => head.set_target(&path),
         _ => head.set_target(&[b"/", &path[..]].concat()),
     }
     Ok(Target { authority, scheme })
+}
+
+/// Refuses a fragment and what is not ASCII, neither of which a target has; other characters that RFC 3986
+/// would have encoded are passed on as they are, where the next hop can carry them.
+fn check_characters(target: &[u8]) -> Result<(), Refusal> {
+    match target.is_ascii() && memchr::memchr(b'#', target).is_none() {
+        true => Ok(()),
+        false => Err(Refusal::BadTarget),
+    }
+}
+
+/// What becomes of a request without a path: CONNECT in authority-form (RFC 9112, section 3.2.3) and OPTIONS in
+/// asterisk-form (section 3.2.4) have no route, and no other request has these forms.
+fn without_path(head: &Head) -> Failure {
+    let well_formed = match head.method() {
+        b"CONNECT" if head.version() == Version::Http2 => true, // it has no target there
+        b"CONNECT" => Authority::parse(head.target()).is_some_and(|asked| asked.port.is_some()),
+        method => method == b"OPTIONS",
+    };
+    if well_formed { Failure::NoRoute } else { Refusal::BadTarget.into() }
+}
+
+/// The value of Host, of which there is one at most.
+fn sole_host(head: &Head) -> Result<Option<&[u8]>, Refusal> {
+    let mut hosts = head.all(Name::Host);
+    let host = hosts.next();
+    if hosts.next().is_some() { Err(Refusal::HostDuplicate) } else { Ok(host) }
 }
 
 impl Scheme {
@@ -232,6 +268,14 @@ fn find<'s>(
         .ok_or(Failure::NoRoute)
 }
 
+/// How to answer without the switch to another protocol that a head may have asked for: what the client has sent
+/// behind it may be in that protocol already, so that nothing more of the connection may be read as a request.
+fn turned_down<'r>(asked: reply::Asked<'r>, head: &Head) -> reply::Asked<'r> {
+    let switches = head.method() == b"CONNECT"
+        || fields::upgrade(head).is_some_and(|protocol| !protocol.eq_ignore_ascii_case(b"h2c"));
+    if switches { asked.closing() } else { asked }
+}
+
 fn facts(head: &Head) -> RequestFacts<'_> {
     RequestFacts {
         method: head.method(),
@@ -256,6 +300,7 @@ pub async fn refuse(client: &mut Client<'_>, refusal: Refusal, lane: &Rc<Lane>) 
     let _under_way = lane.begin_request();
     let mut account = Account::open(client, RequestFacts::default, lane);
     let failure = Failure::from(refusal);
+    limits::client_refused(refusal, lane);
     tracing::debug!(client = %client.ends().peer, "a request is refused: {}", refusal.reason());
     reply::local(client, reply::Asked::default(), &failure, &mut account.record, lane).await;
     account.close();

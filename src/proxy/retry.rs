@@ -31,6 +31,8 @@ pub struct Tried {
     retries: u32,
     /// Attempts made again at once.
     stale: u32,
+    /// Whether only a connection that nobody has used will do.
+    fresh: bool,
     /// The addresses they went to.
     hosts: Vec<SocketAddr>,
     /// Counts the request as one that is being tried again, until that has come to something.
@@ -40,7 +42,7 @@ pub struct Tried {
 impl Tried {
     /// Whether a connection that was idle has turned out to be stale, so that only a fresh one will do.
     pub fn needs_fresh(&self) -> bool {
-        self.stale > 0
+        self.fresh
     }
 
     /// Whether an attempt went to this address.
@@ -67,6 +69,8 @@ impl Tried {
                 if !upload.can_begin_again() {
                     return None;
                 }
+                // Whoever was sent away by GOAWAY may share the next connection with others that were.
+                self.fresh = *reason == Retried::Stale || self.stale > 0;
                 self.stale += 1;
                 lane.stats.borrow_mut().retried(*reason);
                 return Some(Duration::ZERO);

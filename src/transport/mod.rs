@@ -8,6 +8,7 @@ pub mod buffered;
 pub mod buffers;
 pub mod frames;
 pub mod messages;
+pub mod meter;
 
 use std::ops::Range;
 use std::task::{Context, Poll};
@@ -19,6 +20,7 @@ pub use buffered::Buffered;
 pub use buffers::Buffers;
 pub use frames::Frames;
 pub use messages::{HeadError, Messages};
+pub use meter::{Meter, Metered, Offence};
 
 use crate::wire::{Refusal, Trailers};
 

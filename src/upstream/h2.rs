@@ -3,7 +3,9 @@
 //! A response's head becomes a `Head` of lines like any other.
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -12,19 +14,29 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::client::{self, ResponseFuture, SendRequest};
 use http::{HeaderName, HeaderValue, Request, Uri};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::connect::Connected;
 use super::endpoints::Endpoint;
-use crate::transport::{Broken, Buffers, Frames, frames};
-use crate::wire::{Head, Version};
+use crate::transport::{Broken, Buffers, Frames, Metered, frames};
+use crate::wire::{Head, Refusal, Version};
 
-/// A stream's receive window, bytes: what one slow client may make us hold.
-const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
-/// A connection's receive window, bytes.
-const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
-/// Bytes of one response's header list, as for HTTP/1.1.
-const HEADER_LIST_BYTES_MAX: u32 = 60 * 1024;
+/// A stream's receive window while few share the connection, bytes: a download over a long way needs it.
+const WIDE_WINDOW_BYTES: u32 = 1024 * 1024;
+/// The same while many do, and before anything large has come.
+const NARROW_WINDOW_BYTES: u32 = 64 * 1024;
+/// Streams that may have wide windows at once; with half as many they get them back.
+const WIDE_STREAMS_MAX: usize = 4;
+/// Streams of ours at once; for more there are further connections.
+const STREAMS_MAX: usize = 100;
+/// A connection's receive window, bytes. Room for all streams, so that clients that don't read never keep
+/// others from their answers, and the limit of what they make us hold.
+const CONNECTION_WINDOW_BYTES: u32 = WIDE_STREAMS_MAX as u32 * WIDE_WINDOW_BYTES
+    + (STREAMS_MAX - WIDE_STREAMS_MAX) as u32 * NARROW_WINDOW_BYTES;
+/// Bytes of bodies after which a connection is worth wide windows.
+const LARGE_BYTES: u64 = 128 * 1024;
+/// What may wait of one upload while the origin's socket is full, bytes.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
 /// A connection to an origin that speaks HTTP/2; clones share it.
 #[derive(Debug, Clone)]
@@ -50,32 +62,60 @@ struct Life {
 }
 
 impl Shared {
-    /// Begins to speak HTTP/2 over a fresh connection, driven by a task of its own on this lane.
-    pub async fn begin(connected: Connected, scheme: &'static str) -> Result<Self, Broken> {
-        let (send, connection) = client::Builder::new()
-            .initial_window_size(STREAM_WINDOW_BYTES)
+    /// Begins to speak HTTP/2 over a fresh connection, driven by a task of its own on this lane. A
+    /// response whose header list is longer than `head_bytes` is an error of its stream.
+    pub async fn begin(
+        connected: Connected,
+        scheme: &'static str,
+        head_bytes: u32,
+    ) -> Result<Self, Broken> {
+        let stream = Metered::to_origin(connected.stream);
+        let meter = stream.meter();
+        let (send, mut connection) = client::Builder::new()
+            .initial_window_size(NARROW_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .max_header_list_size(HEADER_LIST_BYTES_MAX)
+            .max_send_buffer_size(SEND_BUFFER_BYTES)
+            .max_header_list_size(head_bytes)
             .enable_push(false)
-            .handshake(connected.stream)
+            .handshake(stream)
             .await
             .map_err(|error| frames::broken(&error))?;
         let life = Rc::new(Life::default());
         let ended = Rc::clone(&life);
-        let open = connected.open;
+        let (open, address) = (connected.open, connected.endpoint.address);
         tokio::task::spawn_local(async move {
             let _open = open;
-            if let Err(error) = connection.await {
-                tracing::debug!("an HTTP/2 connection to an origin ended: {error}");
+            let mut window = NARROW_WINDOW_BYTES;
+            let end = poll_fn(|cx| {
+                let fitting = fitting_window(window, ended.streams.get(), meter.body_bytes());
+                // While an earlier change is not acknowledged, there can be no other.
+                if fitting != window && connection.set_initial_window_size(fitting).is_ok() {
+                    window = fitting;
+                }
+                match Pin::new(&mut connection).poll(cx) {
+                    Poll::Ready(Ok(())) => Poll::Ready(None),
+                    Poll::Ready(Err(error)) => Poll::Ready(Some(error.to_string())),
+                    // Dropped, it is closed, and its streams with it.
+                    Poll::Pending => match meter.offence() {
+                        Some(offence) => Poll::Ready(Some(offence.to_string())),
+                        None => Poll::Pending,
+                    },
+                }
+            });
+            if let Some(error) = end.await {
+                tracing::debug!("an HTTP/2 connection to {address} ended: {error}");
             }
             ended.over.set(true);
         });
+        // Lets the task above read what the origin may have sent already, its limit of streams above all.
+        tokio::task::yield_now().await;
         Ok(Self { endpoint: connected.endpoint, local: connected.local, scheme, send, life })
     }
 
     /// Whether another request may be sent on it now.
     pub fn has_room(&self) -> bool {
-        !self.life.over.get() && self.life.streams.get() < self.send.current_max_send_streams()
+        let room = self.send.current_max_send_streams().min(STREAMS_MAX);
+        !self.life.over.get() && self.life.streams.get() < room
     }
 
     /// Whether it has ended, or will take no further request: by our choice, or as the origin said.
@@ -111,9 +151,21 @@ impl Shared {
         self.life.streams.get()
     }
 
-    /// Sends a request's head. `Head` says what follows it.
-    pub async fn request(mut self, head: &Head, body: Body) -> Result<Stream, Broken> {
-        std::future::poll_fn(|cx| self.send.poll_ready(cx)).await.map_err(|error| {
+    /// Whether the origin allows no stream at all for now: it must be waited for, and another connection
+    /// would not help.
+    pub fn is_shut(&self) -> bool {
+        !self.life.over.get() && self.send.current_max_send_streams() == 0
+    }
+
+    /// Sends a request's head; `body` says whether something follows it. When the origin allows no
+    /// further stream, waits for so long that it does.
+    pub async fn request(
+        mut self,
+        head: &Head,
+        body: Body,
+        patience: Duration,
+    ) -> Result<Stream, Broken> {
+        poll_fn(|cx| self.send.poll_ready(cx)).await.map_err(|error| {
             self.retire();
             match frames::broken(&error) {
                 Broken::Reset(reason) => Broken::Unprocessed(reason),
@@ -130,7 +182,18 @@ impl Shared {
         self.life.streams.set(self.life.streams.get() + 1);
         self.life.quiet_since.set(None);
         let frames = Frames::new(None, (body == Body::Follows).then_some(send));
-        Ok(Stream { response, frames, shared: self })
+        let mut stream = Stream { response, frames, shared: self };
+        stream.opened(patience).await?;
+        Ok(stream)
+    }
+}
+
+/// The receive window of streams that fits their number.
+fn fitting_window(now: u32, streams: usize, body_bytes: u64) -> u32 {
+    match streams {
+        0..=WIDE_STREAMS_MAX if now == WIDE_WINDOW_BYTES => now,
+        _ if streams <= WIDE_STREAMS_MAX / 2 && body_bytes >= LARGE_BYTES => WIDE_WINDOW_BYTES,
+        _ => NARROW_WINDOW_BYTES,
     }
 }
 
@@ -152,6 +215,22 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// Waits until the origin's limit of streams has room for this one. Mostly it has.
+    async fn opened(&mut self, patience: Duration) -> Result<(), Broken> {
+        let send = &mut self.shared.send;
+        if poll_fn(|cx| Poll::Ready(send.poll_ready(cx).is_ready())).await {
+            return Ok(()); // or it has failed, as whoever waits for the response will hear
+        }
+        match timeout(patience, poll_fn(|cx| send.poll_ready(cx))).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Broken::Unprocessed("the connection has ended".into())),
+            Err(_) => Err(Broken::Unprocessed(format!(
+                "no room for a stream after {patience:?}: the origin allows {} at once",
+                send.current_max_send_streams()
+            ))),
+        }
+    }
+
     /// The next response head, interim ones included.
     pub fn poll_response(
         &mut self,
@@ -162,7 +241,7 @@ impl Stream {
             let interim = interim.map_err(|error| frames::broken(&error))?;
             return Poll::Ready(Ok(head_of(&interim, buffers)));
         }
-        let response = ready!(std::pin::Pin::new(&mut self.response).poll(cx))
+        let response = ready!(Pin::new(&mut self.response).poll(cx))
             .map_err(|error| frames::broken(&error))?;
         let head = head_of(&response, buffers);
         let recv = response.into_body();
@@ -189,25 +268,27 @@ fn head_of<B>(response: &http::Response<B>, buffers: &Buffers) -> Head {
     head
 }
 
-/// RFC 9113, section 8.3.1: the Host line becomes `:authority`.
+/// RFC 9113, section 8.3.1: the Host line becomes `:authority`. What HTTP/2 cannot carry is the client's fault:
+/// nothing was sent.
 fn request(head: &Head, scheme: &'static str) -> Result<Request<()>, Broken> {
-    let unfit = |what: &str| Broken::Reset(format!("the request's {what} does not fit HTTP/2"));
     let host = head.find(crate::wire::Name::Host).unwrap_or_default();
     let uri = Uri::builder()
         .scheme(scheme)
         .authority(host)
         .path_and_query(head.target())
         .build()
-        .map_err(|_| unfit("target"))?;
+        .map_err(|_| Broken::Malformed(Refusal::BadTarget))?;
     let mut request = Request::new(());
     *request.uri_mut() = uri;
-    *request.method_mut() = http::Method::from_bytes(head.method()).map_err(|_| unfit("method"))?;
+    *request.method_mut() = http::Method::from_bytes(head.method())
+        .map_err(|_| Broken::Malformed(Refusal::BadRequestLine))?;
     for (name, value) in head.lines() {
-        let name = HeaderName::from_bytes(name).map_err(|_| unfit("field name"))?;
+        let name = HeaderName::from_bytes(name).map_err(|_| Broken::Malformed(Refusal::BadName))?;
         if name == http::header::HOST {
             continue;
         }
-        let value = HeaderValue::from_bytes(value).map_err(|_| unfit("field value"))?;
+        let value = HeaderValue::from_bytes(value)
+            .map_err(|_| Broken::Malformed(Refusal::ControlCharacter))?;
         request.headers_mut().append(name, value);
     }
     Ok(request)

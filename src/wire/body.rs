@@ -4,9 +4,9 @@
 
 use std::ops::Range;
 
-use super::Refusal;
-use super::chunked::{self, Decoder, Event, Trailers};
+use super::chunked::{self, Decoder, Event};
 use super::framing::Framing;
+use super::{Refusal, Trailers};
 
 /// Reads a body out of the bytes that carry it.
 #[derive(Debug)]

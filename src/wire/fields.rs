@@ -95,6 +95,10 @@ fn nominated(head: &Head) -> Result<SmallVec<[SmallVec<[u8; 24]>; 2]>, Refusal> 
             name if is_essential(name) && head.is_request() => {
                 return Err(Refusal::ConnectionNamesEssential);
             }
+            // HTTP/2's own fields have no place here, and who routes by them must not lose them.
+            _ if option.starts_with(b":") && head.is_request() => {
+                return Err(Refusal::ConnectionNamesEssential);
+            }
             name if is_essential(name) || is_hop_by_hop(name) => {}
             Name::Te => {} // must be named here when it is sent; its value decides
             _ => names.push(SmallVec::from_slice(option)),
@@ -182,9 +186,14 @@ mod tests {
 
     #[test]
     fn a_request_cannot_take_away_what_must_arrive() {
-        for option in
-            ["host", "Content-Length", "transfer-encoding", "x-forwarded-for", "X-Forwarded-Proto"]
-        {
+        for option in [
+            "host",
+            "Content-Length",
+            "transfer-encoding",
+            "x-forwarded-for",
+            "X-Forwarded-Proto",
+            ":authority",
+        ] {
             let mut head = request(Version::Http11, &[("Host", "a"), ("Connection", option)]);
             let stripped = strip_hop_by_hop(&mut head);
             assert_eq!(stripped, Err(Refusal::ConnectionNamesEssential), "{option}");

@@ -14,11 +14,12 @@ pub mod parse;
 pub mod refusal;
 #[cfg(test)]
 mod tests;
+pub mod trailers;
 
-pub use chunked::Trailers;
 pub use fields::Persistence;
 pub use framing::Framing;
 pub use head::{Head, HeadMemory, Version};
 pub use name::{Name, Names};
 pub use parse::{HeadLimits, Parsed};
 pub use refusal::Refusal;
+pub use trailers::Trailers;

@@ -20,6 +20,8 @@ pub enum Refusal {
     BadTarget,
     /// A field name is not a token, or a blank stands before the colon (RFC 9112, section 5.1).
     BadName,
+    /// A field value begins or ends with a blank (RFC 9113, section 8.2.1).
+    BlankAtEdge,
     /// A field value goes on in the next line (RFC 9112, section 5.2).
     ObsFold,
     /// NUL, DEL, another control character, or a CR that ends no line (RFC 9110, section 5.5).
@@ -46,6 +48,8 @@ pub enum Refusal {
     HostDuplicate,
     /// A Host that is no authority.
     HostInvalid,
+    /// Host and `:authority` differ (RFC 9113, section 8.3.1).
+    HostMismatch,
     /// A request's Connection names a field that must reach the origin, such as Host.
     ConnectionNamesEssential,
     /// Connection has more than [`super::fields::CONNECTION_OPTIONS_MAX`] options.
@@ -73,7 +77,9 @@ impl Refusal {
             Self::BodyNotAllowed => (400, "http1.body_disallowed"),
             Self::BadTarget => (400, "http1.invalid_url"),
             Self::HostMissing => (400, "missing_host_header"),
-            Self::HostDuplicate | Self::HostInvalid => (400, "http.invalid_authority"),
+            Self::HostDuplicate | Self::HostInvalid | Self::HostMismatch => {
+                (400, "http.invalid_authority")
+            }
             Self::ConnectionNamesEssential | Self::TooManyConnectionOptions => {
                 (400, "http1.connection_header_rejected")
             }
@@ -81,6 +87,7 @@ impl Refusal {
             | Self::BadStatusLine
             | Self::UnsupportedVersion
             | Self::BadName
+            | Self::BlankAtEdge
             | Self::ObsFold
             | Self::ControlCharacter
             | Self::DuplicateLength
@@ -102,6 +109,7 @@ impl Refusal {
             Self::HeadTimeout => "the head did not come in time",
             Self::BadTarget => "the target has a form that this method cannot have",
             Self::BadName => "a field name is not a token, or a blank stands before its colon",
+            Self::BlankAtEdge => "a field value begins or ends with a blank",
             Self::ObsFold => "a field value is folded onto the next line",
             Self::ControlCharacter => "a control character or a stray CR stands in the head",
             Self::TooLarge => "the head is too large",
@@ -115,6 +123,7 @@ impl Refusal {
             Self::HostMissing => "Host is missing",
             Self::HostDuplicate => "Host is given more than once",
             Self::HostInvalid => "Host is not a valid authority",
+            Self::HostMismatch => "Host and :authority differ",
             Self::ConnectionNamesEssential => "Connection names a field that must be passed on",
             Self::TooManyConnectionOptions => "Connection has too many options",
             Self::BadChunk => "the chunk framing is malformed",

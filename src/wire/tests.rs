@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 
-use super::chunked::{self, Decoder, Event, Trailers};
+use super::chunked::{self, Decoder, Event};
 use super::*;
 
 fn request(text: &[u8]) -> Result<Parsed, Refusal> {

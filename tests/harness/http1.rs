@@ -17,11 +17,17 @@
 //! | `/hints` | 103, then 200 |
 //! | `/refuse` | 417 before the body was asked for |
 //! | `/status/N` | status N without a body |
+//! | `/huge` | 200 with 100 MB |
 //! | `/ws` | 101, then an echo of all that comes |
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::origin::{Io, Request, Scripted, Shared};
+
+/// Bytes of the body of `/huge`.
+pub const HUGE: usize = 100 << 20;
+/// In pieces of so many.
+pub const HUGE_PIECE: usize = 64 << 10;
 
 /// Serves one connection until either side ends it.
 pub async fn serve(stream: impl Io, connection: usize, shared: &Shared) {
@@ -143,6 +149,15 @@ impl Exchange<'_> {
                     .await?;
                 released(self.shared).await;
                 wire.write(b"4\r\nlast\r\n0\r\n\r\n").await
+            }
+            "/huge" => {
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {HUGE}\r\n\r\n");
+                wire.write(head.as_bytes()).await?;
+                let piece = vec![b'x'; HUGE_PIECE];
+                for _ in 0..HUGE / HUGE_PIECE {
+                    wire.write(&piece).await?;
+                }
+                Some(())
             }
             "/hints" => {
                 wire.write(b"HTTP/1.1 103 Early Hints\r\nlink: </style.css>\r\n\r\n").await?;

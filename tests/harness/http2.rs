@@ -3,16 +3,16 @@
 //! `application/grpc` requests get every message back as soon as it has come, and `grpc-status: 0` after
 //! the last; `/hold` waits for the test's `release`; `/reset` resets the stream; `/early` answers without
 //! reading a body and refuses it; `/goaway` answers on a connection that takes no further request;
-//! `/trailers` has some; all others get 200 and, as body, what they sent or `politics`.
+//! `/hints` has a 103 first; `/huge` has 100 MB; `/silent` neither reads a body nor answers; `/trailers` has some; all others get 200 and, as body, what they sent or `politics`.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
-use h2::{Reason, RecvStream};
+use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
 
-use super::http1::{next_of_script, released};
+use super::http1::{HUGE, HUGE_PIECE, next_of_script, released};
 use super::origin::{Io, Request as Seen, Scripted, Shared};
 
 /// Serves one connection until either side ends it.
@@ -66,21 +66,21 @@ async fn answer(
     }
     if let Some(scripted) = next_of_script(shared, &path) {
         while next(&mut body, index, shared).await?.is_some() {}
-        match scripted {
-            Scripted::Refused => respond.send_reset(Reason::REFUSED_STREAM),
-            Scripted::Grpc(status) => {
-                let head = Response::builder()
-                    .header("content-type", "application/grpc")
-                    .header("grpc-status", status);
-                respond.send_response(head.body(()).expect("a valid head"), true)?;
-            }
-            _ => respond.send_reset(Reason::INTERNAL_ERROR),
-        }
-        return Ok(());
+        return by_script(scripted, &mut respond);
     }
     if path == "/early" {
         let mut send = respond.send_response(Response::new(()), false)?;
         return send.send_data(Bytes::from_static(b"early"), true); // the dropped body is refused
+    }
+    if path == "/silent" {
+        std::future::pending::<()>().await;
+    }
+    if path == "/hints" {
+        let hints = Response::builder().status(103).header("link", "</style.css>").body(());
+        respond.send_informational(hints.expect("a valid head"))?;
+    }
+    if path == "/huge" {
+        return huge(&mut respond.send_response(Response::new(()), false)?).await;
     }
     if path == "/hold" {
         released(shared).await;
@@ -114,6 +114,39 @@ async fn answer(
         }
         _ => send.send_data(whole.into(), true),
     }
+}
+
+fn by_script(scripted: Scripted, respond: &mut SendResponse<Bytes>) -> Result<(), h2::Error> {
+    match scripted {
+        Scripted::Refused => respond.send_reset(Reason::REFUSED_STREAM),
+        Scripted::Grpc(status) => {
+            let head = Response::builder()
+                .header("content-type", "application/grpc")
+                .header("grpc-status", status);
+            respond.send_response(head.body(()).expect("a valid head"), true)?;
+        }
+        _ => respond.send_reset(Reason::INTERNAL_ERROR),
+    }
+    Ok(())
+}
+
+async fn huge(send: &mut SendStream<Bytes>) -> Result<(), h2::Error> {
+    for _ in 0..HUGE / HUGE_PIECE {
+        send_whole(send, Bytes::from_static(&[b'x'; HUGE_PIECE])).await?;
+    }
+    send.send_data(Bytes::new(), true)
+}
+
+/// Sends as the window lets it, so that nothing waits here.
+async fn send_whole(send: &mut SendStream<Bytes>, mut bytes: Bytes) -> Result<(), h2::Error> {
+    while !bytes.is_empty() {
+        send.reserve_capacity(bytes.len());
+        match std::future::poll_fn(|cx| send.poll_capacity(cx)).await.transpose()? {
+            Some(room) => send.send_data(bytes.split_to(room.min(bytes.len())), false)?,
+            None => return Ok(()), // reset, as the next call says
+        }
+    }
+    Ok(())
 }
 
 async fn next(

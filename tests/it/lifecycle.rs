@@ -2,6 +2,9 @@
 
 use crate::harness::article::{Egress, SERVICE_ENTRY};
 use crate::harness::client::h2_request;
+use crate::harness::frames::{
+    ACK, DATA, END_STREAM, GOAWAY, HEADERS, PING, Raw, frame, headers, window,
+};
 use crate::harness::{Client, Gateway, H2Client, Origin, Setup, until};
 
 const HOST: &str = "api.example.com";
@@ -70,6 +73,59 @@ fn http2_clients_are_told_to_go_away_and_finish_their_streams() {
     origin.release();
     assert_eq!(stream.head().0.status, 200);
     client.wait_ended();
+    assert_eq!(gateway.wait_exit(), 0);
+}
+
+#[test]
+fn http2_clients_are_told_in_two_steps_and_what_they_sent_between_is_answered() {
+    let origin = Origin::plain();
+    let mut gateway = Setup::new(&Egress::plain(HOST).yaml()).origin(HOST, 80, &origin).start();
+    let mut client = Raw::connect(gateway.port(443), &[]);
+    let ask =
+        |path| [(":method", "GET"), (":scheme", "http"), (":path", path), (":authority", HOST)];
+    client.send(headers(1, END_STREAM, &ask("/hold")));
+    origin.wait("the request", |seen| (!seen.requests.is_empty()).then_some(()));
+    gateway.signal("TERM");
+    assert_eq!(client.until(GOAWAY).payload, [0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
+    let ping = client.until(PING);
+    client.send(headers(3, END_STREAM, &ask("/politics")));
+    assert_eq!(client.until(HEADERS).stream, 3);
+    client.send(frame(PING, ACK, 0, &ping.payload));
+    assert_eq!(client.until(GOAWAY).payload, [0, 0, 0, 3, 0, 0, 0, 0]);
+    origin.release();
+    assert_eq!(client.until(HEADERS).stream, 1);
+    client.wait_ended();
+    assert_eq!(gateway.wait_exit(), 0);
+}
+
+#[test]
+fn answers_that_wait_to_be_taken_are_not_cut_by_the_end() {
+    const LENGTH: usize = 60_000; // less than may wait of one answer
+    let origin = Origin::plain();
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {LENGTH}\r\n\r\n");
+    origin.raw("/large", &[head.as_bytes(), &vec![b'x'; LENGTH]].concat());
+    let mut gateway = Setup::new(&Egress::plain(HOST).yaml()).origin(HOST, 80, &origin).start();
+    let at = gateway.port(443);
+    let mut client = Raw::connect(at, &[(4, i32::MAX as u32)]);
+    client.send(window(0, i32::MAX as u32 - 65_535));
+    let ask = [(":method", "GET"), (":scheme", "http"), (":path", "/large"), (":authority", HOST)];
+    (0..150).for_each(|number| client.send(headers(number * 2 + 1, END_STREAM, &ask)));
+    // For the gateway each request has ended, though nobody has read anything yet.
+    until("all requests to have ended", || {
+        (gateway.metric("egret_requests_total", &["code=\"200\""]) == 150.0).then_some(())
+    });
+    gateway.signal("INT");
+    until("the listener to be closed", || std::net::TcpStream::connect(at).is_err().then_some(()));
+    let (mut bytes, mut ended) = (0, 0);
+    while let Some(came) = client.next() {
+        if came.kind == PING && !came.has(ACK) {
+            client.send(frame(PING, ACK, 0, &came.payload));
+        } else if came.kind == DATA {
+            bytes += came.payload.len();
+            ended += usize::from(came.has(END_STREAM));
+        }
+    }
+    assert_eq!((ended, bytes), (150, 150 * LENGTH));
     assert_eq!(gateway.wait_exit(), 0);
 }
 

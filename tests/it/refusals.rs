@@ -1,7 +1,8 @@
 //! What the listener refuses, what it puts up with, and what it says when it cannot listen.
 
 use crate::harness::article::Egress;
-use crate::harness::{Gateway, Origin, Setup};
+use crate::harness::client::h2_request;
+use crate::harness::{Gateway, H2Client, Origin, Setup, Tls};
 
 const HOST: &str = "api.example.com";
 
@@ -80,6 +81,36 @@ fn a_broken_chunk_ends_the_upload_without_completing_it() {
     let response = client.head();
     assert_eq!(response.status, 400);
     origin.wait("the end of that connection", |seen| (seen.ended == 1).then_some(()));
+}
+
+#[test]
+fn a_target_goes_out_as_it_came_where_the_next_hop_can_carry_it() {
+    for (alpn, status) in [(&["http/1.1"], 200), (&["h2"], 400)] {
+        let origin = Origin::with(Tls { alpn, ..Tls::new(&[HOST]) });
+        let setup = Setup::new(&Egress::tls(HOST).yaml()).origin(HOST, 443, &origin);
+        let gateway = setup.flags(&["--workers", "1"]).start();
+        assert_eq!(gateway.get(HOST, "/a%3C?b=|'c'&[d]").status, 200, "{alpn:?} carries it");
+        for target in ["/a<b>", "/`a`", "/?a=<b>"] {
+            let response = gateway.get(HOST, target);
+            assert_eq!(response.status, status, "{target} over {alpn:?}");
+            let expected = if status == 400 { "http_request_error" } else { "" };
+            assert_eq!(response.token(), expected, "{target} over {alpn:?}");
+        }
+        assert_eq!(origin.connections(), 1, "the connection to the origin is as good as before");
+    }
+}
+
+#[test]
+fn over_http2_the_same_targets_are_refused() {
+    let (gateway, origin) = plain();
+    let client = H2Client::connect(gateway.port(443));
+    let status = |request| client.request(request, "").status;
+    assert_eq!(status(h2_request("GET", HOST, "/caf\u{e9}", &[])), 400);
+    assert_eq!(status(h2_request("GET", HOST, "/?q=caf\u{e9}", &[])), 400);
+    let connect = http::Request::builder().method("CONNECT").uri("api.example.com:443");
+    assert_eq!(status(connect.body(()).expect("a valid request")), 404);
+    assert!(origin.requests().is_empty());
+    assert_eq!(status(h2_request("GET", HOST, "/", &[])), 200, "and the connection goes on");
 }
 
 #[test]

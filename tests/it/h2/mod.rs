@@ -1,5 +1,11 @@
 //! HTTP/2 on both sides: gRPC end to end, trailers, errors as gRPC wants them, and streams that don't wait for each other.
 
+mod conformance;
+mod floods;
+mod limits;
+mod memory;
+mod origins;
+
 use bytes::Bytes;
 
 use crate::harness::article::Egress;
