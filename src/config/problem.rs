@@ -153,4 +153,5 @@ pub const CODES: &[(&str, &str)] = &[
     ("EG093", "a route's destination is not usable"),
     ("EG095", "a delegate that does not exist or is not visible"),
     ("EG096", "a delegated rule that takes more than is delegated"),
+    ("EG097", "clients are sent to https, which this gateway does not serve"),
 ];

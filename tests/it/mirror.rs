@@ -39,6 +39,7 @@ fn a_mirror_gets_the_request_as_it_is_sent_and_is_told_that_it_is_a_copy() {
     let mut client = gateway.client();
     let response = client.post(HOST, "/a?q", "some words");
     assert_eq!((response.status, response.field("x-own")), (200, Some("yes")));
+    wait_for(&gateway, "answered", 1.0);
     assert_eq!(client.get(HOST, "/b").status, 200, "its connection goes on");
     wait_for(&gateway, "answered", 2.0);
     let copies = mirror.requests();

@@ -422,7 +422,8 @@ impl Virtual<'_> {
         }
     }
 
-    fn skipped(&self, field: &str, server: &OpenServer, reason: String) -> Skipped {
+    /// A part of it that was not taken on a server.
+    pub fn skipped(&self, field: &str, server: &OpenServer, reason: String) -> Skipped {
         let origin = self.object.report.origin(field);
         Skipped { origin, hosts: self.hosts.clone(), port: Some(server.port), reason }
     }
