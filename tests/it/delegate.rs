@@ -113,7 +113,7 @@ fn a_delegate_that_is_used_is_applied_and_its_rules_name_both() {
     let file = file.to_str().expect("UTF-8");
     let explained = egret(&["explain", "http://api.example.com/x", "-c", file]);
     assert!(
-        explained.out.contains("VirtualService/leaf spec.http[0].match[0]"),
+        explained.out.contains("VirtualService/leaf in team spec.http[0].match[0]"),
         "{}",
         explained.out
     );

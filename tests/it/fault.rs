@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+
 use crate::harness::article::Egress;
 use crate::harness::client::h2_request;
-use crate::harness::{Gateway, H2Client, Origin, Setup};
+use crate::harness::{Gateway, H2Client, Origin, Setup, egret};
 
 const HOST: &str = "api.example.com";
 
@@ -85,4 +87,42 @@ fn faults_meet_redirects_too_and_only_their_own_rule() {
     let gateway = Setup::new(&config).origin(HOST, 80, &origin).start();
     assert_eq!(gateway.get(HOST, "/old").status, 418);
     assert_eq!(gateway.get(HOST, "/").status, 200);
+}
+
+#[test]
+fn faults_and_mirrors_are_shown_as_istiod_writes_them() {
+    let lines = "fault: {delay: {fixedDelay: 1.5s, percentage: {value: 0.1}}, abort: {grpcStatus: UNAVAILABLE, percentage: {value: 100}}}\n\
+        mirrors: [{destination: {host: api.example.com, port: {number: 80}}}, {destination: {host: api.example.com, port: {number: 80}}, percentage: {value: 12.5}}]";
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let file = directory.path().join("egret.yaml");
+    std::fs::write(&file, Egress::plain(HOST).rule(lines).yaml()).expect("written");
+    let file = file.to_str().expect("UTF-8");
+    let shown = egret(&["show", "routes", "-o", "json", "-c", file]);
+    let shown: Value = serde_json::from_str(&shown.out).expect("JSON");
+    let route = &shown[0]["virtualHosts"][0]["routes"][0];
+    // pilot/pkg/networking/core/route/route.go: TranslateFault, TranslateRequestMirrorPolicy.
+    assert_eq!(
+        route["typedPerFilterConfig"]["envoy.filters.http.fault"],
+        json!({
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
+            "delay": { "fixedDelay": "1.500s", "percentage": { "numerator": 1000, "denominator": "MILLION" } },
+            "abort": { "grpcStatus": 14, "percentage": { "numerator": 1_000_000, "denominator": "MILLION" } },
+        })
+    );
+    let cluster = "outbound|80||api.example.com";
+    assert_eq!(
+        route["route"]["requestMirrorPolicies"],
+        json!([
+            { "cluster": cluster, "runtimeFraction": { "defaultValue": { "numerator": 100 } } },
+            { "cluster": cluster, "runtimeFraction": { "defaultValue": { "numerator": 125_000, "denominator": "MILLION" } } },
+        ])
+    );
+    let explained = egret(&["explain", "http://api.example.com/", "-c", file]).out;
+    for line in [
+        "fault: 0.1 % of the requests wait 1.5s first",
+        "fault: 100 % of the requests are answered 503 here",
+        "mirror: outbound|80||api.example.com gets a copy of 12.5 % of the requests",
+    ] {
+        assert!(explained.contains(line), "{line} is missing in {explained}");
+    }
 }

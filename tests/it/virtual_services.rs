@@ -147,3 +147,32 @@ fn a_value_with_a_command_of_envoys_is_never_sent_half_evaluated() {
     gateway.wait_for_log("spec.http[0].headers.request.set.x-command");
     gateway.wait_for_log("spec.http[0].headers.request.set.x-alone");
 }
+
+#[test]
+fn a_host_is_asked_about_its_own_rules_alone_however_many_objects_there_are() {
+    let mut config = ANY_HOST.to_owned();
+    for number in 0..1000 {
+        let rules: String = (0..10)
+            .map(|rule| {
+                let condition = match rule {
+                    9 => "{regex: '/v[0-9]+/x'}".to_owned(),
+                    _ => format!("{{prefix: /{rule}/}}"),
+                };
+                format!(
+                    "  - {{match: [{{uri: {condition}}}], directResponse: {{status: {}}}}}\n",
+                    200 + number % 300
+                )
+            })
+            .collect();
+        config += &format!(
+            "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: v{number}}}\nspec:\n  hosts: [h{number}.example.com]\n  gateways: [egress]\n  http:\n{rules}"
+        );
+    }
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let file = directory.path().join("egret.yaml");
+    std::fs::write(&file, &config).expect("written");
+    let file = file.to_str().expect("UTF-8");
+    let explained = egret(&["explain", "http://h999.example.com/v7/x", "-c", file]).out;
+    assert!(explained.contains("10 of 10: "), "{explained}");
+    assert!(explained.contains("VirtualService/v999 spec.http[9].match[0]"), "{explained}");
+}

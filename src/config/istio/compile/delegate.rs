@@ -196,10 +196,13 @@ fn merge(outer: &HttpRoute, inner: HttpRoute, field: &str, delegate: usize) -> E
             }
         )*};
     }
-    inherit!(rewrite direct_response timeout retries fault mirror mirror_percent mirror_percentage);
-    inherit!(cors_policy headers);
-    if route.mirrors.is_empty() {
-        route.mirrors.clone_from(&outer.mirrors);
+    inherit!(direct_response timeout retries fault cors_policy headers);
+    // An answer of its own forwards nothing, and what is handed down to it for that is no mistake.
+    if route.redirect.is_none() && route.direct_response.is_none() {
+        inherit!(rewrite mirror mirror_percent mirror_percentage);
+        if route.mirrors.is_empty() {
+            route.mirrors.clone_from(&outer.mirrors);
+        }
     }
     entry
 }

@@ -343,11 +343,13 @@ impl Virtual<'_> {
     /// The rules of one entry: one for each of its conditions that applies here.
     fn rules_of(&mut self, entry: &Entry, site: Site<'_>, rules: &mut Rules) {
         let Entry { route, field, conditions, refused, .. } = entry;
-        let not_understood = || format!("{field}.match cannot be understood");
-        let faulty = self.object.faulty_at(&format!("{field}.match")).then(not_understood);
-        if let Some(reason) = refused.clone().or(faulty) {
+        if let Some(reason) = refused {
             rules.left_out += 1;
-            let reason = format!("{reason}, so its rules are left out");
+            return rules.skipped.push(self.skipped(field, site.server, reason.clone()));
+        }
+        if self.object.faulty_at(&format!("{field}.match")) {
+            rules.left_out += 1;
+            let reason = format!("{field}.match cannot be understood, so its rules are left out");
             self.object.report.reason(reason.clone());
             return rules.skipped.push(self.skipped(field, site.server, reason));
         }
