@@ -85,8 +85,8 @@
 //!   below an HTTP/1.1 connection: plain TCP towards clients, TLS or TCP towards origins.
 //! - No global registry and no environment variable read outside `cli`; the one counter that is static
 //!   numbers upstreams.
-//! - No task for an HTTP/1 request, no channel between a request and its connection, no header map on
-//!   that path: a message is its lines, and case and order survive.
+//! - No task for an HTTP/1 request (a mirror's copy has one), no channel between a request and its
+//!   connection, no header map on that path: a message is its lines, and case and order survive.
 //! - No unbounded queue, map or buffer.
 //! - No cache of negative results without an expiry; no retry without a limit.
 //! - No `unsafe`.

@@ -119,7 +119,7 @@ fn faults_and_mirrors_are_shown_as_istiod_writes_them() {
     );
     let explained = egret(&["explain", "http://api.example.com/", "-c", file]).out;
     for line in [
-        "fault: 0.1 % of the requests wait 1.5s first",
+        "fault: 0.1 % of the requests wait 1s500ms first",
         "fault: 100 % of the requests are answered 503 here",
         "mirror: outbound|80||api.example.com gets a copy of 12.5 % of the requests",
     ] {
