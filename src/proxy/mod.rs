@@ -12,6 +12,7 @@ pub mod exchange;
 pub mod fault;
 pub mod flow;
 pub mod headers;
+pub mod interim;
 pub mod lane;
 pub mod limits;
 pub mod mirror;
