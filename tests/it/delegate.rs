@@ -86,6 +86,11 @@ fn what_is_wrong_with_a_delegation_is_said_of_the_object_that_is_wrong() {
             ["EG096", "spec.http[0]: match[0] is no part of what is delegated: uri conflicts"],
         ),
         (&to_leaf, nested, ["EG073", "a delegate cannot delegate"]),
+        (
+            &to_leaf.replace("default/egress", "mesh"),
+            &leaf,
+            ["EG013", "only objects that do not apply here delegate to it"],
+        ),
         (&to_leaf, &bound, ["EG073", "is bound to no gateway"]),
         (&format!("{ROOT}- {TO}\n"), &leaf, ["EG082", "no route delegates to it"]),
         (

@@ -3,12 +3,12 @@
 //!
 //! It compiles no entry. Source: istio `model/virtualservice.go:mergeVirtualServicesIfNeeded`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::names::{self, Visibility};
 use super::virtual_service::Virtual;
-use crate::config::Severity;
 use crate::config::istio::virtual_service::{Delegate, HttpRoute};
+use crate::config::{Document, Severity};
 
 mod narrow;
 
@@ -54,13 +54,20 @@ pub fn resolve<'a>(virtuals: Vec<Virtual<'a>>) -> (Vec<Virtual<'a>>, Vec<Virtual
     (resolved, delegates)
 }
 
-/// Says which delegates nobody asked, or in vain.
-pub fn report_unused(delegates: &mut [Virtual<'_>]) {
+/// Says which delegates nobody asked, or in vain; `documents` are all objects, in force or not.
+pub fn report_unused(delegates: &mut [Virtual<'_>], documents: &[&Document]) {
+    let named = named(documents);
     for one in delegates.iter_mut().filter(|one| !one.made_rules) {
-        let asked = one.is_asked;
+        let (asked, name) = (one.is_asked, format!("{}/{}", one.namespace(), one.name()));
         let report = &mut one.object.report;
         if asked {
             report.ignore("none of its rules applies on this gateway");
+            continue;
+        }
+        if named.contains(&name) {
+            let message = "only objects that do not apply here delegate to it";
+            report.tell("EG013", Severity::Info, "", message, "");
+            report.ignore(message);
             continue;
         }
         let message = "it has no hosts, so it is a delegate, and no route delegates to it";
@@ -68,6 +75,21 @@ pub fn report_unused(delegates: &mut [Virtual<'_>]) {
         report.fault("EG082", Severity::Warning, "spec.hosts", message, fix);
         report.ignore(message);
     }
+}
+
+/// Every delegate that some object names, whether that object applies here or not.
+fn named(documents: &[&Document]) -> HashSet<String> {
+    let mut named = HashSet::new();
+    for document in documents {
+        let http = document.body.get("spec").and_then(|spec| spec.get("http")?.as_array());
+        for delegate in http.into_iter().flatten().filter_map(|entry| entry.get("delegate")) {
+            let text = |field: &str| delegate.get(field).and_then(|value| value.as_str());
+            let namespace = text("namespace").filter(|namespace| !namespace.is_empty());
+            let namespace = namespace.unwrap_or(&document.namespace);
+            named.insert(format!("{namespace}/{}", text("name").unwrap_or_default()));
+        }
+    }
+    named
 }
 
 fn expand(

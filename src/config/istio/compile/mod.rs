@@ -67,7 +67,7 @@ pub fn compile(
     for one in &mut virtuals {
         one.report_hosts(&gateways);
     }
-    delegate::report_unused(&mut delegates);
+    delegate::report_unused(&mut delegates, &documents);
     virtuals.append(&mut delegates);
 
     let world = lint::World { services: &services, known: &known, compiled, identity };
