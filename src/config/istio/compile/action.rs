@@ -141,7 +141,7 @@ fn rewrite_path(
     None
 }
 
-/// Reports fields that no longer exist and those that are not acted on yet.
+/// Reports fields that no longer exist and those that are not implemented.
 fn removed(route: &HttpRoute, field: &str, report: &mut Report<'_>) {
     for (name, present, instead) in [
         (
@@ -177,7 +177,13 @@ fn removed(route: &HttpRoute, field: &str, report: &mut Report<'_>) {
 
 fn timeout(route: &HttpRoute, field: &str, report: &mut Report<'_>) -> Option<Duration> {
     match duration::parse(route.timeout.as_deref()?) {
-        Ok(time) => Some(time).filter(|time| !time.is_zero()), // zero is Istio's word for none
+        Ok(time) => {
+            if !time.is_zero() && time < Duration::from_millis(1) {
+                let what = "a time below 1 ms";
+                report.refused_by_istio(&format!("{field}.timeout"), what, "write at least 1ms");
+            }
+            Some(time).filter(|time| !time.is_zero()) // zero is Istio's word for none
+        }
         Err(why) => {
             report.fault(
                 "EG081",

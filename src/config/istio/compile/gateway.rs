@@ -14,6 +14,8 @@ use crate::config::provenance::Origin;
 use crate::config::{Compiled, Document, Identity, Severity, nearest};
 use crate::model::{HostPattern, Listener};
 
+mod remarks;
+
 /// The gateways of a set of documents.
 #[derive(Default)]
 pub struct Gateways {
@@ -117,6 +119,7 @@ impl Gateways {
             return object.report;
         }
         self.known.insert(name.clone(), Selected::ThisGateway);
+        remarks::tell(&object.spec, &mut object.report);
         if object.spec.servers.is_empty() && !object.faulty_at("spec.servers") {
             object.report.fault(
                 "EG082",
