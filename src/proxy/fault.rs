@@ -2,6 +2,7 @@
 //!
 //! Before anything else is done with the request, as Envoy's fault filter; whom they meet is chance.
 
+use std::pin::pin;
 use std::rc::Rc;
 
 use super::lane::Lane;
@@ -24,7 +25,7 @@ pub async fn inject(
         && is_meant(delay.fraction)
     {
         record.delayed = true;
-        while_here(client, lane, tokio::time::sleep(delay.time)).await?;
+        while_here(client, lane, pin!(tokio::time::sleep(delay.time))).await?;
     }
     match &fault.abort {
         Some(abort) if is_meant(abort.fraction) => Err(Failure::Injected(abort.answer)),
