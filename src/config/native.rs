@@ -6,7 +6,9 @@
 
 mod answers;
 mod condition;
+mod faults;
 mod listeners;
+mod mirrors;
 mod render;
 mod report;
 mod retries;

@@ -172,4 +172,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("EG091", "settings given more than once"),
     ("EG092", "a file or directory cannot be read"),
     ("EG093", "a route's destination is not usable"),
+    ("EG095", "a delegate that does not exist or is not visible"),
+    ("EG096", "a delegated rule that takes more than is delegated"),
+    ("EG097", "clients are sent to https, which this gateway does not serve"),
 ];

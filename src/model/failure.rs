@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use super::fault::Aborted;
+
 /// Why a request was not answered by its origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
@@ -72,6 +74,8 @@ pub enum Failure {
     BodyTooLarge,
     /// The request's body outgrew what is kept for another attempt while one was due.
     ReplayTooLarge,
+    /// The rule says that requests fail, to see what comes of it.
+    Injected(Aborted),
     /// The request has come through this gateway before (RFC 8586).
     Looped,
     /// The client went away.
@@ -115,6 +119,8 @@ pub enum Flag {
     DownstreamProtocol,
     /// `DT`: the exchange took longer than any may.
     DurationTimeout,
+    /// `FI`: it failed on purpose.
+    FaultInjected,
     /// `NC`: no such cluster.
     NoCluster,
     /// `NR`: no route.
@@ -145,6 +151,7 @@ impl Flag {
             Self::DownstreamClosed => "DC",
             Self::DownstreamProtocol => "DPE",
             Self::DurationTimeout => "DT",
+            Self::FaultInjected => "FI",
             Self::NoCluster => "NC",
             Self::NoRoute => "NR",
             Self::StreamIdle => "SI",
@@ -245,6 +252,7 @@ impl Failure {
             Self::BodyTooLarge => row(413, "Payload Too Large", Flag::None, "request_payload_too_large", "http_request_error"),
             Self::ReplayTooLarge => row(507, "exceeded request buffer limit while retrying upstream", Flag::None,
                 "request_payload_exceeded_retry_buffer_limit", "http_request_error"),
+            Self::Injected(answer) => row(answer.http_status(), "fault filter abort", Flag::FaultInjected, "fault_filter_abort", "proxy_internal_response"),
             Self::Looped => row(508, "", Flag::None, "cdn_loop_detected", "proxy_loop_detected"),
             Self::ClientGone => row(0, "", Flag::DownstreamClosed, "downstream_remote_disconnect", "http_request_error"),
             // As Envoy logs a request whose connection it closes itself.

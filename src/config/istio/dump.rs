@@ -14,9 +14,10 @@ use crate::config::{Compiled, Provenance};
 use crate::model::retry::RetryHosts;
 use crate::model::upstream::{Roots, Target};
 use crate::model::{
-    Action, Addressing, Balance, Condition, Destination, FieldMatch, Forward, HeaderEdit,
-    HeaderEdits, Listener, PathMatch, PathRewrite, Plan, Protocol, QueryMatch, Redirect, Retry,
-    Route, Rule, Security, Share, TextMatch, TlsSpec, UpstreamSpec,
+    Abort, Aborted, Action, Addressing, Balance, Condition, Delay, Destination, Fault, FieldMatch,
+    Forward, Fraction, HeaderEdit, HeaderEdits, Listener, Mirror, PathMatch, PathRewrite, Plan,
+    Protocol, QueryMatch, Redirect, Retry, Route, Rule, Security, Share, TextMatch, TlsSpec,
+    UpstreamSpec,
 };
 
 const TYPE: &str = "type.googleapis.com/envoy.extensions";
@@ -121,6 +122,10 @@ fn rule(rule: &Rule, origin: Option<&Origin>, listener: &Listener, plan: &Plan) 
             headers(&mut printed, "response", &respond.response);
         }
     }
+    if let Some(fault) = &rule.fault {
+        let filter = json!({ "envoy.filters.http.fault": injected(fault) });
+        printed.insert("typedPerFilterConfig".to_owned(), filter);
+    }
     if let Some(origin) = origin.filter(|origin| !origin.resource.is_empty()) {
         printed.insert(
             "metadata".to_owned(),
@@ -130,6 +135,37 @@ fn rule(rule: &Rule, origin: Option<&Origin>, listener: &Listener, plan: &Plan) 
     let operation = operation(rule, origin, listener, plan);
     printed.insert("decorator".to_owned(), json!({ "operation": operation }));
     Value::Object(printed)
+}
+
+fn injected(fault: &Fault) -> Value {
+    let mut printed = json!({ "@type": format!("{TYPE}.filters.http.fault.v3.HTTPFault") });
+    if let Some(Delay { time, fraction }) = &fault.delay {
+        printed["delay"] =
+            json!({ "fixedDelay": seconds(*time), "percentage": percentage(*fraction) });
+    }
+    if let Some(Abort { answer, fraction }) = &fault.abort {
+        printed["abort"] = match answer {
+            Aborted::Http(status) => json!({ "httpStatus": status }),
+            Aborted::Grpc(status) => json!({ "grpcStatus": status }),
+        };
+        printed["abort"]["percentage"] = percentage(*fraction);
+    }
+    printed
+}
+
+fn percentage(fraction: Fraction) -> Value {
+    json!({ "numerator": fraction.millionths(), "denominator": "MILLION" })
+}
+
+fn mirror(mirror: &Mirror, plan: &Plan) -> Value {
+    let fraction = match mirror.fraction {
+        Fraction::ALL => json!({ "numerator": 100 }), // what istiod writes when nothing is said
+        fraction => percentage(fraction),
+    };
+    json!({
+        "cluster": cluster_name(&mirror.to, plan),
+        "runtimeFraction": { "defaultValue": fraction },
+    })
 }
 
 fn condition(condition: &Condition, origin: Option<&Origin>) -> Value {
@@ -241,6 +277,10 @@ fn action(forward: &Forward, plan: &Plan) -> Value {
     if !hashes.is_empty() {
         printed["hashPolicy"] = hashes.into();
     }
+    if !forward.mirrors.is_empty() {
+        printed["requestMirrorPolicies"] =
+            forward.mirrors.iter().map(|one| mirror(one, plan)).collect();
+    }
     printed
 }
 
@@ -301,12 +341,17 @@ fn operation(rule: &Rule, origin: Option<&Origin>, listener: &Listener, plan: &P
         };
         return format!("{host}:{port}{path}");
     }
-    let name = origin.and_then(|origin| origin.object.rsplit('/').next()).unwrap_or_default();
+    let from = |origin: &Origin| {
+        let named = if origin.resource.is_empty() { &origin.object } else { &origin.resource };
+        named.rsplit('/').next().unwrap_or_default().to_owned()
+    };
+    let name = origin.map(from).unwrap_or_default();
     format!("{name}:{}/*", listener.port)
 }
 
 fn headers(printed: &mut Map<String, Value>, side: &str, edits: &HeaderEdits) {
-    let line = |edit: &HeaderEdit| json!({ "header": { "key": edit.name, "value": edit.value } });
+    // A % begins a command in Envoy's values, and two stand for one.
+    let line = |edit: &HeaderEdit| json!({ "header": { "key": edit.name, "value": edit.value.replace('%', "%%") } });
     let mut lines: Vec<Value> = edits.add.iter().map(line).collect();
     for edit in &edits.set {
         let mut line = line(edit);

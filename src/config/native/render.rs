@@ -48,12 +48,14 @@ impl Inline {
         let forwards = rules.filter_map(|rule| rule.action.forward());
         let (mut used, mut shared) = (HashSet::new(), HashSet::new());
         for forward in forwards {
-            let indices = forward.to.iter().filter_map(|share| match share.to {
-                Destination::Upstream(index) => Some(index),
-                Destination::Missing(_) => None,
-            });
+            let indices = forward.to.iter().filter_map(|share| index_of(&share.to));
             // Several destinations have in common what stands beside them, so each goes by its name.
-            if rules::is_alone(&forward.to) { used.extend(indices) } else { shared.extend(indices) }
+            if rules::is_alone(&forward.to) {
+                used.extend(indices)
+            } else {
+                shared.extend(indices)
+            }
+            shared.extend(forward.mirrors.iter().filter_map(|mirror| index_of(&mirror.to)));
         }
         used.retain(|index| {
             let key = &plan.upstreams[*index].key;
@@ -61,6 +63,13 @@ impl Inline {
                 && key.name == cluster_name(&Target { host: key.host.clone(), port: key.port }, "")
         });
         Self(used)
+    }
+}
+
+fn index_of(destination: &Destination) -> Option<usize> {
+    match destination {
+        Destination::Upstream(index) => Some(*index),
+        Destination::Missing(_) => None,
     }
 }
 
@@ -94,7 +103,7 @@ fn route(route: &Route, plan: &Plan, inline: &Inline) -> Node {
     fields.extend(served_on(route, plan));
     match route.rules.as_slice() {
         [only] if only.name.is_empty() && only.condition == Condition::default() => {
-            fields.extend(rules::action(&only.action, plan, inline));
+            fields.extend(rules::doing(only, plan, inline));
         }
         several => {
             let several = several.iter().map(|one| rules::rule(one, plan, inline)).collect();
