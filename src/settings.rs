@@ -18,7 +18,7 @@ use std::time::Duration;
 
 pub use values::{AccessLog, ConnectTo, Resolve};
 
-use crate::model::{HeaderPolicy, headers::loop_mark};
+use crate::model::{GuardPolicy, HeaderPolicy, headers::loop_mark};
 
 /// Everything about this process that is not routing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,10 +55,12 @@ pub struct Settings {
     pub root_namespace: String,
     /// What heads tell of clients and of this gateway.
     pub headers: HeaderPolicy,
+    /// Which addresses may be dialled.
+    pub guard: GuardPolicy,
 }
 
 /// The names of all knobs, as flags without their dashes.
-pub const NAMES: [&str; 21] = [
+pub const NAMES: [&str; 24] = [
     "port-map",
     "bind",
     "admin",
@@ -69,6 +71,9 @@ pub const NAMES: [&str; 21] = [
     "resolve",
     "connect-to",
     "cacert",
+    "guard",
+    "guard-allow",
+    "guard-deny",
     "access-log",
     "log",
     "labels",
@@ -83,7 +88,16 @@ pub const NAMES: [&str; 21] = [
 ];
 
 /// The knobs that take several values, separated by commas where they are one text.
-const LISTS: [&str; 6] = ["port-map", "dns-server", "resolve", "connect-to", "cacert", "labels"];
+const LISTS: [&str; 8] = [
+    "port-map",
+    "dns-server",
+    "resolve",
+    "connect-to",
+    "cacert",
+    "guard-allow",
+    "guard-deny",
+    "labels",
+];
 
 /// What one source gives, by the knob's name.
 pub type Layer = BTreeMap<&'static str, Given>;
@@ -182,6 +196,11 @@ impl Settings {
             dns_server: reader.list("dns-server", values::dns_servers).unwrap_or_default(),
             resolve: reader.list("resolve", values::resolve).unwrap_or_default(),
             connect_to: reader.list("connect-to", values::connect_to).unwrap_or_default(),
+            guard: GuardPolicy {
+                mode: reader.one("guard", values::guard_mode).unwrap_or_default(),
+                allow: reader.list("guard-allow", values::networks).unwrap_or_default(),
+                deny: reader.list("guard-deny", values::networks).unwrap_or_default(),
+            },
             cacert: reader.list("cacert", values::paths).unwrap_or_default(),
             access_log: reader.one("access-log", values::access_log).unwrap_or(AccessLog::Text),
             log: reader.one("log", values::log_filter).unwrap_or_else(|| "info".to_owned()),

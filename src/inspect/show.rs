@@ -200,6 +200,7 @@ pub(super) fn kind(addressing: &Addressing) -> &'static str {
         Addressing::Dns(_) => "STRICT_DNS",
         Addressing::LogicalDns(_) => "LOGICAL_DNS",
         Addressing::Static(_) => "STATIC",
+        Addressing::Dynamic(_) => "DYNAMIC_DNS",
         Addressing::Nowhere(_) => "NONE",
     }
 }
@@ -261,12 +262,13 @@ fn rows(upstream: &UpstreamSpec, view: &View<'_>) -> Vec<Row> {
     let live = view.snapshot.and_then(|snapshot| snapshot.upstreams.get(&upstream.key));
     let written = |status: String| {
         let row = |endpoint| Row { endpoint, status: status.clone(), active: None };
-        names(&upstream.addressing).into_iter().map(row).collect()
+        names(upstream).into_iter().map(row).collect()
     };
     let Some(live) = live else {
         return match &upstream.addressing {
             Addressing::Nowhere(why) => written(format!("none: {why}")),
             Addressing::Static(_) => written("as written".to_owned()),
+            Addressing::Dynamic(_) => written("looked up when asked for".to_owned()),
             Addressing::Dns(_) | Addressing::LogicalDns(_) => written("to be resolved".to_owned()),
         };
     };
@@ -286,11 +288,12 @@ fn rows(upstream: &UpstreamSpec, view: &View<'_>) -> Vec<Row> {
 }
 
 /// Names and addresses as they are written; `-` where there are none.
-fn names(addressing: &Addressing) -> Vec<String> {
-    let names: Vec<String> = match addressing {
+fn names(upstream: &UpstreamSpec) -> Vec<String> {
+    let names: Vec<String> = match &upstream.addressing {
         Addressing::Dns(targets) => targets.iter().map(target_text).collect(),
         Addressing::LogicalDns(target) => vec![target_text(target)],
         Addressing::Static(addresses) => addresses.iter().map(ToString::to_string).collect(),
+        Addressing::Dynamic(port) => vec![format!("*.{}:{port}", upstream.key.host)],
         Addressing::Nowhere(_) => Vec::new(),
     };
     if names.is_empty() { vec!["-".to_owned()] } else { names }

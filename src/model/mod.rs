@@ -9,6 +9,7 @@ pub mod failure;
 pub mod headers;
 pub mod host;
 pub mod listener;
+pub mod network;
 pub mod pattern;
 pub mod retry;
 pub mod route;
@@ -19,6 +20,7 @@ pub use failure::{Failure, Flag, Refused};
 pub use headers::HeaderPolicy;
 pub use host::{Authority, Host, HostPattern};
 pub use listener::Listener;
+pub use network::{GuardMode, GuardPolicy, Network};
 pub use pattern::{Pattern, Substitution};
 pub use retry::Retry;
 pub use route::{

@@ -45,7 +45,7 @@ pub async fn send<'s>(
     if let Some(reason) = order.upstream.broken() {
         return Err(Failure::Misconfigured(reason.to_owned()));
     }
-    let endpoints = endpoints(order).await?;
+    let endpoints = endpoints(order, lane).await?;
     let first = pick(order, &endpoints, tried, lane);
     let ready = match tried.needs_fresh() {
         false => checkout(order, &endpoints, first, lane).await?,
@@ -67,7 +67,10 @@ pub async fn send<'s>(
 }
 
 /// The endpoints, waiting for the first answer of the name server if need be.
-async fn endpoints(order: &Order<'_, '_>) -> Result<Arc<Endpoints>, Failure> {
+async fn endpoints(order: &Order<'_, '_>, lane: &Lane) -> Result<Arc<Endpoints>, Failure> {
+    if order.upstream.names.is_some() {
+        return Box::pin(endpoints_of_name(order, lane)).await;
+    }
     match &**order.upstream.endpoints.load() {
         Known::Ready(endpoints) => return Ok(Arc::clone(endpoints)),
         Known::Failed(failure) => return Err(failure.clone()),
@@ -77,6 +80,20 @@ async fn endpoints(order: &Order<'_, '_>) -> Result<Arc<Endpoints>, Failure> {
     timeout(limit, order.upstream.endpoints.ready()).await.unwrap_or_else(|_| {
         let host = &order.upstream.key.host;
         Err(Failure::ResolveTimeout(format!("{host} does not resolve: no answer after {limit:?}")))
+    })
+}
+
+/// The endpoints of the request's own host, waiting for the first answer if need be.
+async fn endpoints_of_name(order: &Order<'_, '_>, lane: &Lane) -> Result<Arc<Endpoints>, Failure> {
+    let host = order.server_name;
+    let names = order.upstream.names.as_ref();
+    let Some(entry) = names.map(|names| names.find(host, lane.deadlines.now())) else {
+        return order.upstream.endpoints.ready().await;
+    };
+    let limit = order.upstream.policy.load().connect_timeout;
+    timeout(limit, entry?.endpoints.ready()).await.unwrap_or_else(|_| {
+        let why = format!("{host} does not resolve: no answer after {limit:?}");
+        Err(Failure::DynamicResolveTimeout(why))
     })
 }
 

@@ -262,6 +262,11 @@ impl Lane {
         let snapshot = self.snapshot();
         let mut pools = self.pools.borrow_mut();
         pools.sweep(now, |connection| connection.is_alive(&self.buffers));
+        for upstream in &snapshot.dynamic {
+            if let Some(names) = &upstream.names {
+                pools.retain_names(upstream.id, |host| names.knows(host));
+            }
+        }
         if self.swept.replace(snapshot.generation) != snapshot.generation {
             let live: HashSet<u32> =
                 snapshot.upstreams.values().map(|upstream| upstream.id).collect();

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::endpoints::{Endpoint, Endpoints};
-use super::guard::Guard;
+use super::guard::{Chosen, Guard};
 use super::tls::{Alpn, Handshake, Stream};
 use super::{Tls, Upstream, dial};
 use crate::model::{Failure, Protocol};
@@ -75,7 +75,7 @@ pub struct Connected {
 /// `request_host` is the host of the request after any rewrite: the SNI and the name to verify where
 /// the TLS settings give none.
 ///
-/// Errors: `Misconfigured`, `Loop`, `Connect`, `Unroutable`, `ConnectTimeout`, `Certificate` or `Handshake`.
+/// Errors: `Misconfigured`, `Prohibited`, `Loop`, `Connect`, `Unroutable`, `ConnectTimeout`, `Certificate` or `Handshake`.
 pub async fn open(
     upstream: &Upstream,
     endpoints: &Endpoints,
@@ -91,7 +91,8 @@ pub async fn open(
     let limit = upstream.policy.load().connect_timeout;
     let deadline = started + limit;
 
-    let order = allowed(dial::order(&endpoints.list, first), &connector.guard)?;
+    let order = dial::order(&endpoints.list, first);
+    let order = allowed(order, &connector.guard, upstream.chosen())?;
     let mut errors = Vec::new();
     let (tcp, endpoint) = match timeout_at(deadline, dial::race(&order, &mut errors)).await {
         Ok(Some(won)) => won,
@@ -123,12 +124,16 @@ pub async fn open(
     Ok(Connected { stream, alpn, endpoint, local, handshake, took, open })
 }
 
-/// Leaves out the addresses that lead back to us; fails when none is left.
-fn allowed(order: Vec<Arc<Endpoint>>, guard: &Guard) -> Result<Vec<Arc<Endpoint>>, Failure> {
+/// Leaves out the addresses that may not be dialled; fails when none is left.
+fn allowed(
+    order: Vec<Arc<Endpoint>>,
+    guard: &Guard,
+    chosen: Chosen,
+) -> Result<Vec<Arc<Endpoint>>, Failure> {
     let mut refused = None;
     let mut allowed = Vec::with_capacity(order.len());
     for endpoint in order {
-        match guard.check(endpoint.address) {
+        match guard.check(endpoint.address, chosen) {
             Ok(()) => allowed.push(endpoint),
             Err(failure) => refused = Some(failure),
         }

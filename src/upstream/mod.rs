@@ -7,6 +7,7 @@ pub mod balance;
 pub mod connect;
 pub mod dial;
 pub mod dns;
+pub mod dynamic;
 pub mod endpoints;
 pub mod freshness;
 pub mod guard;
@@ -18,14 +19,15 @@ pub mod tls;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
-use crate::model::{Addressing, Failure, Policy, Security, UpstreamKey, UpstreamSpec};
+use crate::model::{Addressing, Failure, GuardMode, Policy, Security, UpstreamKey, UpstreamSpec};
 use endpoints::EndpointSet;
-use guard::Class;
+use dynamic::Names;
+use guard::{Chosen, Guard};
 use tls::{TlsClients, TlsContext};
 
 /// One upstream, shared by every lane. Lanes read it; control alone adopts and publishes.
@@ -40,13 +42,18 @@ pub struct Upstream {
     pub turn: AtomicUsize,
     /// The addresses that can be dialled now.
     pub endpoints: EndpointSet,
+    /// Its names with the addresses of each, where the destination is the request's own host; it stays
+    /// so as long as the upstream lives.
+    pub names: Option<Names>,
     addressing: ArcSwap<Addressing>,
     tls: Tls,
     /// Rung by `adopt` when the addressing changed and by `drop`; `endpoints::keep_fresh` waits on it.
     changed: Arc<Notify>,
     /// Set when no configuration names it any more: what is under way goes on, nothing is kept.
     retired: AtomicBool,
-    warned_of_inside: AtomicBool,
+    /// A bit for each kind of network that a warning was given for.
+    warned_of_inside: AtomicU16,
+    warned_of_refusal: AtomicBool,
     warned_of_plain_text: AtomicBool,
 }
 
@@ -74,28 +81,47 @@ impl Upstream {
                 Err(reason) => Tls::Broken(reason),
             },
         };
+        let changed = Arc::new(Notify::new());
+        let names = match spec.addressing {
+            Addressing::Dynamic(port) => {
+                Some(Names::new(spec.key.host.clone(), port, Arc::clone(&changed)))
+            }
+            _ => None,
+        };
         let upstream = Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             key: spec.key.clone(),
             policy: ArcSwap::from_pointee(spec.policy.clone()),
             turn: AtomicUsize::new(0),
             endpoints: EndpointSet::pending(),
+            names,
             addressing: ArcSwap::from_pointee(spec.addressing.clone()),
             tls,
-            changed: Arc::new(Notify::new()),
+            changed,
             retired: AtomicBool::new(false),
-            warned_of_inside: AtomicBool::new(false),
+            warned_of_inside: AtomicU16::new(0),
+            warned_of_refusal: AtomicBool::new(false),
             warned_of_plain_text: AtomicBool::new(false),
         };
         upstream.publish_written_addresses();
         Arc::new(upstream)
     }
 
-    /// Takes the policy and the addressing of a spec with the same key; connections live on.
+    /// Whether it can become what a spec with the same key says: who is called on behalf of requests and
+    /// who is called by name have no connection in common.
+    pub fn can_adopt(&self, spec: &UpstreamSpec) -> bool {
+        match (&**self.addressing.load(), &spec.addressing) {
+            (Addressing::Dynamic(now), Addressing::Dynamic(then)) => now == then,
+            (Addressing::Dynamic(_), _) | (_, Addressing::Dynamic(_)) => false,
+            _ => true,
+        }
+    }
+
+    /// Takes the policy and the addressing of a spec that it can adopt; connections live on.
     ///
     /// Endpoints that were known stay until the new addressing has its first answer.
     pub fn adopt(&self, spec: &UpstreamSpec) {
-        debug_assert_eq!(self.key, spec.key);
+        debug_assert!(self.key == spec.key && self.can_adopt(spec));
         if **self.policy.load() != spec.policy {
             self.policy.store(Arc::new(spec.policy.clone()));
         }
@@ -133,9 +159,11 @@ impl Upstream {
     ///
     /// `None`: connections fit every request, as plain text does and TLS with a fixed `sni` (both
     /// the SNI and the name that is checked are then the same for all). Else the SNI is the
-    /// request's host, and so is the name checked unless names are listed.
+    /// request's host, and so is the name checked unless names are listed; and where the destination is
+    /// the request's host, connections are of that host alone.
     pub fn server_name<'a>(&self, request_host: &'a str) -> Option<&'a str> {
         match &self.key.security {
+            _ if self.names.is_some() => Some(request_host),
             Security::Tls(tls) if tls.sni.is_none() => Some(request_host),
             _ => None,
         }
@@ -158,6 +186,11 @@ impl Upstream {
         }
     }
 
+    /// Who says where its connections lead.
+    pub fn chosen(&self) -> Chosen {
+        if self.names.is_some() { Chosen::ByRequest } else { Chosen::ByConfiguration }
+    }
+
     /// Publishes what the addressing itself says, when no lookup is needed.
     fn publish_written_addresses(&self) {
         match &**self.addressing.load() {
@@ -167,7 +200,7 @@ impl Upstream {
                 self.publish_no_endpoint("the list of names is empty");
             }
             Addressing::Nowhere(why) => self.publish_no_endpoint(why),
-            Addressing::Dns(_) | Addressing::LogicalDns(_) => {}
+            Addressing::Dns(_) | Addressing::LogicalDns(_) | Addressing::Dynamic(_) => {}
         }
     }
 
@@ -176,15 +209,28 @@ impl Upstream {
         self.endpoints.publish_failure(Failure::NoEndpoint(reason));
     }
 
-    /// Says once that a name answers with an address that is not on the public internet.
-    fn warn_of_inside_addresses(&self, addresses: &[SocketAddr]) {
-        let inside =
-            addresses.iter().find(|address| guard::classify(address.ip()) != Class::Public);
-        if let Some(address) = inside
-            && !self.warned_of_inside.swap(true, Ordering::Relaxed)
-        {
-            let class = guard::classify(address.ip());
-            tracing::warn!(upstream = %self.key.name, %address, "the name resolves to a {class} address");
+    /// Says once for each kind of network that a name answers with an address inside it.
+    fn warn_of_inside_addresses(&self, addresses: &[SocketAddr], guard: &Guard) {
+        for address in addresses {
+            let Some(class) = guard.concern(address.ip()) else { continue };
+            let bit = 1 << class as u16;
+            if self.warned_of_inside.fetch_or(bit, Ordering::Relaxed) & bit != 0 {
+                continue;
+            }
+            let what = match guard.mode() {
+                GuardMode::Enforce => "and is not dialled (--guard enforce)",
+                GuardMode::Warn | GuardMode::Off => "and is dialled; --guard enforce would refuse it",
+            };
+            let host = &self.key.host;
+            tracing::warn!("{host} resolves to {address}, which is {class}, {what} [EG053]");
+        }
+    }
+
+    /// Says once that a name that a request asked for leads where it may not.
+    fn warn_of_refusal(&self, reason: &str) {
+        if !self.warned_of_refusal.swap(true, Ordering::Relaxed) {
+            let name = &self.key.name;
+            tracing::warn!("{name}: {reason}; requests get 403 [EG053]");
         }
     }
 }

@@ -164,6 +164,13 @@ impl Pools {
         self.upstreams.retain(|_, names| !names.is_empty());
     }
 
+    /// Drops the pools of those names of an upstream that are not known any more.
+    pub fn retain_names(&mut self, upstream: u32, mut knows: impl FnMut(&str) -> bool) {
+        if let Some(names) = self.upstreams.get_mut(&upstream) {
+            names.retain(|name, _| knows(name));
+        }
+    }
+
     /// Drops the pools of upstreams that are no more. HTTP/2 streams under way go on.
     pub fn retain(&mut self, mut lives: impl FnMut(u32) -> bool) {
         self.upstreams.retain(|upstream, _| lives(*upstream));

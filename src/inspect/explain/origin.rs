@@ -29,7 +29,7 @@ pub(super) fn upstream(
         .lines(share.map(str::to_owned))
         .lines(service);
     policy(made, &upstream.policy.load(), story);
-    let no_endpoint = endpoints(upstream, story);
+    let no_endpoint = endpoints(upstream, server_name, story);
     let no_tls = security(upstream, server_name, story);
     // In the order of the request path: a connection is only tried where there is an endpoint.
     no_endpoint.or(no_tls)
@@ -70,7 +70,7 @@ fn policy(made: Option<&UpstreamOrigin>, policy: &Policy, story: &mut Story) {
     story.step("policy").lines(lines);
 }
 
-fn endpoints(upstream: &Upstream, story: &mut Story) -> Option<Failure> {
+fn endpoints(upstream: &Upstream, server_name: &str, story: &mut Story) -> Option<Failure> {
     let addressing = upstream.addressing();
     let step = story.step("endpoints");
     match &*addressing {
@@ -88,9 +88,16 @@ fn endpoints(upstream: &Upstream, story: &mut Story) -> Option<Failure> {
             });
             step.line(format!("{}: {}", kind(&addressing), texts.collect::<Vec<_>>().join(", ")));
         }
+        Addressing::Dynamic(port) => {
+            let line = format!("{}: {server_name}:{port}, looked up when it is asked for", kind(&addressing));
+            step.line(line).line("addresses inside the network are refused");
+        }
         Addressing::Nowhere(why) => {
             step.line(format!("none: {why}"));
         }
+    }
+    if let Some(names) = &upstream.names {
+        return names.admit(server_name).err();
     }
     match &**upstream.endpoints.load() {
         Known::Failed(failure) => Some(failure.clone()),
