@@ -1,5 +1,6 @@
 use super::*;
 use crate::model::headers::{ForwardedProto, Location, RequestId, Xff};
+use crate::model::{GuardMode, Network};
 
 fn layer(source: fn(&str) -> String, pairs: &[(&'static str, &str)]) -> Layer {
     let given =
@@ -73,6 +74,9 @@ fn every_variable_is_read_and_lists_are_split_at_commas() {
         ("EGRET_RESOLVE", "a.com:443:10.0.0.1,[::1],b.com:80:10.0.0.2"),
         ("EGRET_CONNECT_TO", "a.com:443::8443,::1.2.3.4:,[::1]:443:[::2]:1"),
         ("EGRET_CACERT", "/a.pem,/b.pem"),
+        ("EGRET_GUARD", "enforce"),
+        ("EGRET_GUARD_ALLOW", "10.1.0.0/16, ::1"),
+        ("EGRET_GUARD_DENY", "10.1.2.0/24"),
         ("EGRET_ACCESS_LOG", "json"),
         ("EGRET_LOG", "warn,egret=debug"),
         ("EGRET_LABELS", "a=b,c="),
@@ -97,6 +101,7 @@ fn every_variable_is_read_and_lists_are_split_at_commas() {
         to_host: to.map(host),
         to_port,
     };
+    let network = |text: &str| Network::parse(text).expect("valid");
     let labels =
         BTreeMap::from([("a".to_owned(), "b".to_owned()), ("c".to_owned(), String::new())]);
     let expected = Settings {
@@ -120,6 +125,11 @@ fn every_variable_is_read_and_lists_are_split_at_commas() {
             connect_to(Some("::1"), Some(443), Some("::2"), Some(1)),
         ],
         cacert: vec!["/a.pem".into(), "/b.pem".into()],
+        guard: GuardPolicy {
+            mode: GuardMode::Enforce,
+            allow: ["10.1.0.0/16", "::1"].map(network).to_vec(),
+            deny: vec![network("10.1.2.0/24")],
+        },
         access_log: AccessLog::Json,
         log: "warn,egret=debug".to_owned(),
         namespace: "egress".to_owned(),
@@ -146,6 +156,9 @@ fn every_header_setting() -> HeaderPolicy {
 #[test]
 fn every_wrong_value_names_itself_and_the_fix() {
     for (name, value, told) in [
+        ("guard", "on", "\"on\" is unknown; write warn, enforce or off"),
+        ("guard-allow", "10.0.0.0/33", "\"10.0.0.0/33\" is not a range of addresses; write"),
+        ("guard-deny", "10.1.0.0/8", "write 10.0.0.0/8"),
         ("port-map", "443", "\"443\" is not PORT:PORT; write"),
         ("port-map", "0:8443", "\"0:8443\" is not PORT:PORT"),
         ("port-map", "443:8443,443:9443", "port 443 is mapped to 8443 and to 9443; keep one"),

@@ -271,14 +271,16 @@ impl Followed {
     fn publish(&self, host: &Host, upstream: &Upstream, guard: &Guard) {
         let (entry, name) = (&self.entry.endpoints, &self.name);
         let reason = match name.freshness.addresses(Instant::now()) {
-            Ok(addresses) => return match judged(addresses, name.target.port, guard) {
-                Ok(good) => entry.publish(&good),
-                Err(why) => {
-                    let why = format!("{host}: {why}");
-                    upstream.warn_of_refusal(&why);
-                    entry.publish_failure(Failure::Prohibited(why));
-                }
-            },
+            Ok(addresses) => {
+                return match judged(addresses, name.target.port, guard) {
+                    Ok(good) => entry.publish(&good),
+                    Err(why) => {
+                        let why = format!("{host}: {why}");
+                        upstream.warn_of_refusal(&why);
+                        entry.publish_failure(Failure::Prohibited(why));
+                    }
+                };
+            }
             Err(reason) => reason,
         };
         match reason {
@@ -312,3 +314,5 @@ fn judged(addresses: &[IpAddr], port: u16, guard: &Guard) -> Result<Vec<SocketAd
     }
 }
 
+#[cfg(test)]
+mod tests;

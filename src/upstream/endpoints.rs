@@ -15,8 +15,8 @@ use tokio::time::Instant;
 
 use super::Upstream;
 use super::dns::{Answer, Resolve, ResolveError};
-use super::freshness::Freshness;
 use super::dynamic::{self, Lookups};
+use super::freshness::Freshness;
 use super::guard::{self, Class, Guard};
 use super::overrides::Overrides;
 use crate::model::{Addressing, Failure, Target};
@@ -192,7 +192,8 @@ pub async fn keep_fresh(
             }
         };
         let names = targets.iter().map(|target| Name::new(overrides.apply(target), &overrides));
-        let following = Following { upstream: &upstream, addressing: &addressing, logical, guard: &guard };
+        let following =
+            Following { upstream: &upstream, addressing: &addressing, logical, guard: &guard };
         tokio::select! {
             () = changed.notified() => {}
             () = following.forever(names.collect(), &resolver) => return,

@@ -25,8 +25,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 use crate::model::{Addressing, Failure, GuardMode, Policy, Security, UpstreamKey, UpstreamSpec};
-use endpoints::EndpointSet;
 use dynamic::Names;
+use endpoints::EndpointSet;
 use guard::{Chosen, Guard};
 use tls::{TlsClients, TlsContext};
 
@@ -219,7 +219,9 @@ impl Upstream {
             }
             let what = match guard.mode() {
                 GuardMode::Enforce => "and is not dialled (--guard enforce)",
-                GuardMode::Warn | GuardMode::Off => "and is dialled; --guard enforce would refuse it",
+                GuardMode::Warn | GuardMode::Off => {
+                    "and is dialled; --guard enforce would refuse it"
+                }
             };
             let host = &self.key.host;
             tracing::warn!("{host} resolves to {address}, which is {class}, {what} [EG053]");

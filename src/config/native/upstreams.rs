@@ -273,6 +273,11 @@ fn parse_to(text: &str) -> Result<To, String> {
             "\"{authority}\" is not a host with or without a port; write e.g. https://edition.cnn.com:8443"
         ));
     };
+    if reach == Reach::Under && host.ip().is_some() {
+        return Err(format!(
+            "\"{authority}\" is a wildcard of an address; write e.g. https://*.example.com"
+        ));
+    }
     Ok(To::Url(Url { scheme, target: Target { host, port: port.unwrap_or(port_default) }, reach }))
 }
 

@@ -89,7 +89,10 @@ fn endpoints(upstream: &Upstream, server_name: &str, story: &mut Story) -> Optio
             step.line(format!("{}: {}", kind(&addressing), texts.collect::<Vec<_>>().join(", ")));
         }
         Addressing::Dynamic(port) => {
-            let line = format!("{}: {server_name}:{port}, looked up when it is asked for", kind(&addressing));
+            let line = format!(
+                "{}: {server_name}:{port}, looked up when it is asked for",
+                kind(&addressing)
+            );
             step.line(line).line("addresses inside the network are refused");
         }
         Addressing::Nowhere(why) => {

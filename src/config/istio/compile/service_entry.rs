@@ -432,9 +432,10 @@ fn unfit_for_dynamic(
         let message = format!("DYNAMIC_DNS is for wildcards, and {} is none", host.name);
         return Some(("spec.hosts".to_owned(), message, "use DNS for it, in an object of its own"));
     }
-    for (field, given) in
-        [("spec.endpoints", spec.endpoints.is_empty()), ("spec.addresses", spec.addresses.is_empty())]
-    {
+    for (field, given) in [
+        ("spec.endpoints", spec.endpoints.is_empty()),
+        ("spec.addresses", spec.addresses.is_empty()),
+    ] {
         if !given {
             let message = "DYNAMIC_DNS leads to the host of each request and takes none".to_owned();
             return Some((field.to_owned(), message, "remove them, or use DNS"));
