@@ -6,6 +6,7 @@
 
 mod cpus;
 mod headers;
+mod limits;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -16,6 +17,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use limits::Limits;
 pub use values::{AccessLog, ConnectTo, Resolve};
 
 use crate::model::{GuardPolicy, HeaderPolicy, headers::loop_mark};
@@ -47,6 +49,8 @@ pub struct Settings {
     pub access_log: AccessLog,
     /// What the process's own log shows: `info`, or `warn,egret=debug`.
     pub log: String,
+    /// The limits of what clients and origins may ask for.
+    pub limits: Limits,
     /// This process's labels, against which a Gateway's selector is held.
     pub labels: BTreeMap<String, String>,
     /// This process's own namespace.
@@ -60,7 +64,7 @@ pub struct Settings {
 }
 
 /// The names of all knobs, as flags without their dashes.
-pub const NAMES: [&str; 24] = [
+pub const NAMES: [&str; 25] = [
     "port-map",
     "bind",
     "admin",
@@ -76,6 +80,7 @@ pub const NAMES: [&str; 24] = [
     "guard-deny",
     "access-log",
     "log",
+    "limits",
     "labels",
     "namespace",
     "root-namespace",
@@ -88,7 +93,7 @@ pub const NAMES: [&str; 24] = [
 ];
 
 /// The knobs that take several values, separated by commas where they are one text.
-const LISTS: [&str; 8] = [
+const LISTS: [&str; 9] = [
     "port-map",
     "dns-server",
     "resolve",
@@ -96,6 +101,7 @@ const LISTS: [&str; 8] = [
     "cacert",
     "guard-allow",
     "guard-deny",
+    "limits",
     "labels",
 ];
 
@@ -204,6 +210,7 @@ impl Settings {
             cacert: reader.list("cacert", values::paths).unwrap_or_default(),
             access_log: reader.one("access-log", values::access_log).unwrap_or(AccessLog::Text),
             log: reader.one("log", values::log_filter).unwrap_or_else(|| "info".to_owned()),
+            limits: reader.list("limits", limits::limits).unwrap_or_default(),
             labels,
             namespace,
             root_namespace: reader

@@ -272,7 +272,21 @@ fn rows(upstream: &UpstreamSpec, view: &View<'_>) -> Vec<Row> {
             Addressing::Dns(_) | Addressing::LogicalDns(_) => written("to be resolved".to_owned()),
         };
     };
-    match &**live.endpoints.load() {
+    if let Some(names) = &live.names {
+        let rows = names.all().into_iter().flat_map(|(host, entry)| {
+            let host = format!("{host}:{}", names.port());
+            known_rows(&entry.endpoints.load(), |status| {
+                vec![Row { endpoint: host.clone(), status, active: None }]
+            })
+        });
+        return rows.collect();
+    }
+    known_rows(&live.endpoints.load(), written)
+}
+
+/// What is known of endpoints; where they are none, what `written` makes of the reason.
+fn known_rows(known: &Known, written: impl Fn(String) -> Vec<Row>) -> Vec<Row> {
+    match known {
         Known::Pending => written("not resolved yet".to_owned()),
         Known::Failed(failure) => written(format!("none: {}", failure.reason())),
         Known::Ready(endpoints) => endpoints

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::explain::{Ending, Explanation, Question, explain};
 use super::*;
 use crate::config::{self, Identity, Materials, document};
+use crate::model::GuardPolicy;
 use crate::upstream::endpoints::Known;
 use crate::upstream::tls::TlsContext;
 
@@ -47,6 +48,7 @@ fn question(method: &str, authority: &str, target: &str) -> Question {
         target: target.to_owned(),
         headers: Vec::new(),
         port: None,
+        guard: GuardPolicy::default(),
     }
 }
 

@@ -11,9 +11,10 @@ use super::answer::Sent;
 use super::exchange::Order;
 use super::headers::loops;
 use super::lane::Lane;
+use super::limits;
 use super::retry::Tried;
 use crate::model::retry::RetryHosts;
-use crate::model::{Balance, Failure, Security};
+use crate::model::{Balance, Failure, Limit, Security};
 use crate::observe::{Handshake, Record, Reuse, UpstreamEvent};
 use crate::transport::{Broken, Buffers, HeadError, Peer};
 use crate::upstream::connect::{self, Connected, Want};
@@ -21,6 +22,7 @@ use crate::upstream::endpoints::{Endpoint, Endpoints, Known};
 use crate::upstream::pool::{Checkout, Home, Key, Permit};
 use crate::upstream::tls::{self, Alpn};
 use crate::upstream::{Upstream, balance, h1, h2};
+use crate::wire::parse::HeadLimits;
 use crate::wire::{Framing, Head, Refusal, framing};
 
 /// Endpoints drawn anew when the one drawn was tried before (Istio's `hostSelectionRetryMaxAttempts`).
@@ -76,6 +78,7 @@ async fn endpoints(order: &Order<'_, '_>, lane: &Lane) -> Result<Arc<Endpoints>,
         Known::Failed(failure) => return Err(failure.clone()),
         Known::Pending => {}
     }
+    let _place = limits::wait_for(order.upstream, lane)?;
     let limit = order.upstream.policy.load().connect_timeout;
     timeout(limit, order.upstream.endpoints.ready()).await.unwrap_or_else(|_| {
         let host = &order.upstream.key.host;
@@ -85,13 +88,16 @@ async fn endpoints(order: &Order<'_, '_>, lane: &Lane) -> Result<Arc<Endpoints>,
 
 /// The endpoints of the request's own host, waiting for the first answer if need be.
 async fn endpoints_of_name(order: &Order<'_, '_>, lane: &Lane) -> Result<Arc<Endpoints>, Failure> {
-    let host = order.server_name;
-    let names = order.upstream.names.as_ref();
-    let Some(entry) = names.map(|names| names.find(host, lane.deadlines.now())) else {
-        return order.upstream.endpoints.ready().await;
+    let (upstream, host) = (order.upstream, order.server_name);
+    let Some(names) = &upstream.names else { return upstream.endpoints.ready().await };
+    let entry = names.find(host, lane.deadlines.now())?;
+    let _place = match &**entry.endpoints.load() {
+        Known::Ready(endpoints) => return Ok(Arc::clone(endpoints)),
+        Known::Failed(failure) => return Err(failure.clone()),
+        Known::Pending => limits::wait_for(upstream, lane)?,
     };
-    let limit = order.upstream.policy.load().connect_timeout;
-    timeout(limit, entry?.endpoints.ready()).await.unwrap_or_else(|_| {
+    let limit = upstream.policy.load().connect_timeout;
+    timeout(limit, entry.endpoints.ready()).await.unwrap_or_else(|_| {
         let why = format!("{host} does not resolve: no answer after {limit:?}");
         Err(Failure::DynamicResolveTimeout(why))
     })
@@ -151,6 +157,7 @@ async fn checkout(
             Checkout::Share(shared) => return Ok(Ready::H2(shared)),
             Checkout::Connect(permit) => return Ok(Ready::Open(Some(permit))),
             Checkout::Wait(opening) => {
+                let _place = limits::wait_for(order.upstream, lane)?;
                 // For all those before us together, not for longer than one of our own would be given.
                 let limit = order.upstream.policy.load().connect_timeout;
                 let until = *patient_until.get_or_insert_with(|| lane.clock() + limit);
@@ -180,6 +187,10 @@ async fn open<'s>(
     lane: &Rc<Lane>,
 ) -> Result<Carrier, Failure> {
     record.upstream_address = Some(endpoints.list[first].address);
+    let _place = limits::wait_for(order.upstream, lane)?;
+    if lane.connector.is_full() {
+        lane.pools.borrow_mut().relieve();
+    }
     let opened = connect::open(
         order.upstream,
         endpoints,
@@ -193,6 +204,10 @@ async fn open<'s>(
         Ok(connected) => connected,
         Err(failure) => {
             lane.stats.borrow_mut().upstream_connection(UpstreamEvent::Failed);
+            if matches!(failure, Failure::Overloaded(_)) {
+                let what = format_args!("no connection to {} is opened", order.upstream.key.name);
+                lane.limit_reached(Limit::UpstreamConnections, what);
+            }
             return Err(failure);
         }
     };
@@ -219,9 +234,11 @@ async fn open<'s>(
                 _ => "https",
             };
             let home = Home::of(key);
-            let shared = h2::Shared::begin(connected, scheme).await.map_err(|broken| {
-                Failure::Handshake(format!("HTTP/2 could not begin: {broken:?}"))
-            })?;
+            let head_bytes = u32::try_from(lane.limits.response_head_bytes).unwrap_or(u32::MAX);
+            let shared =
+                h2::Shared::begin(connected, scheme, head_bytes).await.map_err(|broken| {
+                    Failure::Handshake(format!("HTTP/2 could not begin: {broken:?}"))
+                })?;
             let idle_timeout = order.upstream.policy.load().idle_timeout;
             lane.pools.borrow_mut().share(home.key(), shared.clone(), idle_timeout);
             send_h2(shared, order, record, lane).await
@@ -325,11 +342,12 @@ impl Carrier {
     pub fn poll_response(
         &mut self,
         cx: &mut Context<'_>,
+        limits: &HeadLimits,
         buffers: &Buffers,
     ) -> Poll<Result<Head, Broken>> {
         match self {
             Self::H1(connection) => {
-                connection.poll_response(cx, buffers).map_err(|error| match error {
+                connection.poll_response(cx, limits, buffers).map_err(|error| match error {
                     HeadError::Closed => Broken::Closed,
                     HeadError::Truncated(error) => error.into(),
                     HeadError::Refused(refusal) => Broken::Malformed(refusal),

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::Upstream;
 use super::dns::{Answer, Resolve, ResolveError};
 use super::endpoints::{self, ENDPOINTS_MAX, EndpointSet, Known};
-use super::guard::{Chosen, Guard};
+use super::guard::{Chosen, Guard, classify};
 use super::overrides::Overrides;
 use crate::model::{Failure, Host, Target};
 
@@ -272,13 +272,15 @@ impl Followed {
         let (entry, name) = (&self.entry.endpoints, &self.name);
         let reason = match name.freshness.addresses(Instant::now()) {
             Ok(addresses) => {
-                return match judged(addresses, name.target.port, guard) {
-                    Ok(good) => entry.publish(&good),
-                    Err(why) => {
-                        let why = format!("{host}: {why}");
-                        upstream.warn_of_refusal(&why);
-                        entry.publish_failure(Failure::Prohibited(why));
+                let (good, refused) = judged(addresses, name.target.port, guard);
+                if let Some((ip, why)) = &refused {
+                    upstream.warn_once(classify(*ip), || format!("{host}: {why}"));
+                }
+                return match refused {
+                    Some((_, why)) if good.is_empty() => {
+                        entry.publish_failure(Failure::Prohibited(format!("{host}: {why}")));
                     }
+                    _ => entry.publish(&good),
                 };
             }
             Err(reason) => reason,
@@ -295,23 +297,24 @@ impl Followed {
     }
 }
 
-/// The addresses that may be dialled, in an order of their own. Errors: why none of them may.
-fn judged(addresses: &[IpAddr], port: u16, guard: &Guard) -> Result<Vec<SocketAddr>, String> {
+/// The addresses that may be dialled, in an order of their own, and the last that may not, with the reason.
+fn judged(
+    addresses: &[IpAddr],
+    port: u16,
+    guard: &Guard,
+) -> (Vec<SocketAddr>, Option<(IpAddr, String)>) {
     let mut refused = None;
     let mut good = Vec::with_capacity(addresses.len());
     for ip in addresses {
         let address = SocketAddr::new(*ip, port);
         match guard.check(address, Chosen::ByRequest) {
             Ok(()) => good.push(address),
-            Err(failure) => refused = Some(failure.reason().to_owned()),
+            Err(failure) => refused = Some((*ip, failure.reason().to_owned())),
         }
     }
     good.sort_unstable(); // servers rotate their answers: an equal set must compare equal
     good.truncate(ENDPOINTS_MAX);
-    match refused {
-        Some(why) if good.is_empty() => Err(why),
-        _ => Ok(good),
-    }
+    (good, refused)
 }
 
 #[cfg(test)]

@@ -18,16 +18,17 @@ pub mod pool;
 pub mod tls;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 use crate::model::{Addressing, Failure, GuardMode, Policy, Security, UpstreamKey, UpstreamSpec};
+use crate::quota::Quota;
 use dynamic::Names;
 use endpoints::EndpointSet;
-use guard::{Chosen, Guard};
+use guard::{Chosen, Class, Guard};
 use tls::{TlsClients, TlsContext};
 
 /// One upstream, shared by every lane. Lanes read it; control alone adopts and publishes.
@@ -45,15 +46,17 @@ pub struct Upstream {
     /// Its names with the addresses of each, where the destination is the request's own host; it stays
     /// so as long as the upstream lives.
     pub names: Option<Names>,
+    /// Requests that wait for its first address or for a connection, over all lanes.
+    pub pending: Arc<Quota>,
     addressing: ArcSwap<Addressing>,
     tls: Tls,
     /// Rung by `adopt` when the addressing changed and by `drop`; `endpoints::keep_fresh` waits on it.
     changed: Arc<Notify>,
     /// Set when no configuration names it any more: what is under way goes on, nothing is kept.
     retired: AtomicBool,
-    /// A bit for each kind of network that a warning was given for.
-    warned_of_inside: AtomicU16,
-    warned_of_refusal: AtomicBool,
+    /// What was warned of, once for each kind of network. Only who looks names up and who looks at it
+    /// takes the lock.
+    concerns: Mutex<Vec<(Class, String)>>,
     warned_of_plain_text: AtomicBool,
 }
 
@@ -95,12 +98,12 @@ impl Upstream {
             turn: AtomicUsize::new(0),
             endpoints: EndpointSet::pending(),
             names,
+            pending: Arc::default(),
             addressing: ArcSwap::from_pointee(spec.addressing.clone()),
             tls,
             changed,
             retired: AtomicBool::new(false),
-            warned_of_inside: AtomicU16::new(0),
-            warned_of_refusal: AtomicBool::new(false),
+            concerns: Mutex::default(),
             warned_of_plain_text: AtomicBool::new(false),
         };
         upstream.publish_written_addresses();
@@ -209,30 +212,34 @@ impl Upstream {
         self.endpoints.publish_failure(Failure::NoEndpoint(reason));
     }
 
+    /// What was found of its addresses that somebody should know, a sentence for each kind of network.
+    pub fn concerns(&self) -> Vec<String> {
+        let concerns = self.concerns.lock().unwrap_or_else(PoisonError::into_inner);
+        concerns.iter().map(|(_, text)| text.clone()).collect()
+    }
+
     /// Says once for each kind of network that a name answers with an address inside it.
     fn warn_of_inside_addresses(&self, addresses: &[SocketAddr], guard: &Guard) {
         for address in addresses {
             let Some(class) = guard.concern(address.ip()) else { continue };
-            let bit = 1 << class as u16;
-            if self.warned_of_inside.fetch_or(bit, Ordering::Relaxed) & bit != 0 {
-                continue;
-            }
             let what = match guard.mode() {
                 GuardMode::Enforce => "and is not dialled (--guard enforce)",
                 GuardMode::Warn | GuardMode::Off => {
                     "and is dialled; --guard enforce would refuse it"
                 }
             };
-            let host = &self.key.host;
-            tracing::warn!("{host} resolves to {address}, which is {class}, {what} [EG053]");
+            self.warn_once(class, || {
+                format!("{} resolves to {address}, which is {class}, {what}", self.key.host)
+            });
         }
     }
 
-    /// Says once that a name that a request asked for leads where it may not.
-    fn warn_of_refusal(&self, reason: &str) {
-        if !self.warned_of_refusal.swap(true, Ordering::Relaxed) {
-            let name = &self.key.name;
-            tracing::warn!("{name}: {reason}; requests get 403 [EG053]");
+    fn warn_once(&self, class: Class, text: impl FnOnce() -> String) {
+        let mut concerns = self.concerns.lock().unwrap_or_else(PoisonError::into_inner);
+        if concerns.iter().all(|(told, _)| *told != class) {
+            let text = text();
+            tracing::warn!("{}: {text} [EG053]", self.key.name);
+            concerns.push((class, text));
         }
     }
 }
