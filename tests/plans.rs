@@ -297,7 +297,7 @@ fn the_examples_in_the_readme_compile() {
         problems.extend(compiled.problems);
         problems.retain(|problem| !problem.message.contains("it is not on this machine"));
         assert_eq!(problems, [], "{example}");
-        assert_eq!(compiled.plan.routes.len(), 2);
+        assert!(!compiled.plan.routes.is_empty(), "{example}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::harness::article::Egress;
-use crate::harness::{Answer, Dns, Gateway, Origin, Setup, until};
+use crate::harness::{Answer, Dns, Gateway, Origin, Setup, get, until};
 
 const HOST: &str = "a.example.com";
 
@@ -121,6 +121,9 @@ fn a_named_host_inside_is_warned_about_once() {
         "{line}"
     );
     assert!(!is_refused(&gateway));
+    let problems = get(gateway.admin(), "localhost", "/problems").text();
+    assert!(problems.contains("warning EG053: ServiceEntry/"), "{problems}");
+    assert_eq!(gateway.log_count("EG053"), 1);
     let quiet = Setup::new(&named(&origin)).dns(&dns).flags(&["--guard", "off"]).start();
     assert!(!is_refused(&quiet));
     assert!(!quiet.log_contains("EG053"));
