@@ -126,17 +126,16 @@ impl Names {
     /// Adds a name; where there are too many, that one goes which was not asked for the longest.
     fn add(&self, host: Host, used: u64) -> Result<Arc<Entry>, Failure> {
         let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut table = Table::clone(&self.table.load());
-        if let Some(entry) = table.get(&host) {
+        let known = self.table.load();
+        if let Some(entry) = known.get(&host) {
             return Ok(Arc::clone(entry)); // another lane was faster
         }
-        if table.len() >= NAMES_MAX {
-            let idle = table.iter().filter(|(_, entry)| !entry.is_in_use());
-            let oldest = idle.min_by_key(|(_, entry)| entry.used.load(Ordering::Relaxed));
-            let Some(oldest) = oldest.map(|(host, _)| host.clone()) else {
-                let why = format!("{NAMES_MAX} names under *.{} are in use", self.under);
-                return Err(Failure::NamesOverflow(why));
-            };
+        let oldest = match known.len() < NAMES_MAX {
+            true => None,
+            false => Some(self.least_used(&known)?),
+        };
+        let mut table = Table::clone(&known);
+        if let Some(oldest) = oldest {
             table.remove(&oldest);
         }
         let entry =
@@ -145,6 +144,15 @@ impl Names {
         self.table.store(Arc::new(table));
         self.changed.notify_one();
         Ok(entry)
+    }
+
+    /// The name that was not asked for the longest, of those that are not in use.
+    fn least_used(&self, table: &Table) -> Result<Host, Failure> {
+        let idle = table.iter().filter(|(_, entry)| !entry.is_in_use());
+        let oldest = idle.min_by_key(|(_, entry)| entry.used.load(Ordering::Relaxed));
+        oldest.map(|(host, _)| host.clone()).ok_or_else(|| {
+            Failure::NamesOverflow(format!("{NAMES_MAX} names under *.{} are in use", self.under))
+        })
     }
 
     /// Forgets names that nobody has asked for in a while.

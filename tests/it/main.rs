@@ -31,6 +31,7 @@ mod pools;
 mod refusals;
 mod reload;
 mod requests;
+mod responses;
 mod retries;
 mod routing;
 mod timeouts;
