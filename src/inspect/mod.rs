@@ -5,6 +5,7 @@
 
 pub mod explain;
 pub mod problems;
+pub mod sarif;
 mod show;
 mod table;
 #[cfg(test)]

@@ -48,7 +48,8 @@ pub fn line(problem: &Problem) -> String {
     format!("{place}: {severity} {code}: {rest}")
 }
 
-/// `{"problems": [..], "objects": [..]}`, for programs.
+/// `{"problems": [..], "objects": [..]}`, for programs. Fields may be added, but none is taken away or
+/// renamed; every field is always there, as an empty text where there is nothing to say.
 pub fn value(compiled: &Compiled) -> Value {
     value_of(&View { compiled, snapshot: None })
 }
@@ -69,12 +70,13 @@ fn found(view: &View<'_>) -> Vec<Problem> {
     let Some(snapshot) = view.snapshot else { return found };
     for (spec, made) in plan.upstreams.iter().zip(&provenance.upstreams) {
         let Some(upstream) = snapshot.upstreams.get(&spec.key) else { continue };
-        let Origin { object, place, field, .. } = &made.service;
+        let Origin { object, namespace, place, field, .. } = &made.service;
         found.extend(upstream.concerns().into_iter().map(|message| Problem {
             code: "EG053",
             severity: Severity::Warning,
             place: place.clone(),
             object: object.to_string(),
+            namespace: namespace.to_string(),
             field: field.clone(),
             message,
             fix: "settings.guardAllow opens a range, settings.guardDeny closes one".to_owned(),
@@ -95,7 +97,7 @@ pub(super) fn object(name: &str, namespace: &str) -> String {
     }
 }
 
-fn by_place(problems: &[Problem]) -> Vec<&Problem> {
+pub(super) fn by_place(problems: &[Problem]) -> Vec<&Problem> {
     let mut sorted: Vec<&Problem> = problems.iter().collect();
     sorted.sort_by(|a, b| (&a.place, b.severity, a.code).cmp(&(&b.place, a.severity, b.code)));
     sorted
@@ -141,11 +143,13 @@ pub(super) fn number(count: usize, noun: &str) -> String {
 }
 
 fn problem_value(problem: &Problem) -> Value {
-    let Problem { code, severity, place, object, field, message, fix } = problem;
+    let Problem { code, severity, place, object, namespace, field, message, fix } = problem;
     let mut value = json!({
         "code": code,
         "severity": severity.to_string(),
         "object": object,
+        "kind": problem.kind(),
+        "namespace": namespace,
         "field": field,
         "message": message,
         "fix": fix,
@@ -157,6 +161,7 @@ fn problem_value(problem: &Problem) -> Value {
 fn verdict_value(verdict: &Verdict) -> Value {
     let mut value = json!({
         "object": verdict.object,
+        "kind": verdict.object.split_once('/').map_or("", |(kind, _)| kind),
         "namespace": verdict.namespace,
         "outcome": verdict.outcome.as_str(),
         "reasons": verdict.reasons,

@@ -58,6 +58,7 @@ pub struct Upstream {
     /// takes the lock.
     concerns: Mutex<Vec<(Class, String)>>,
     warned_of_plain_text: AtomicBool,
+    warned_of_redirect: AtomicBool,
 }
 
 enum Tls {
@@ -105,6 +106,7 @@ impl Upstream {
             retired: AtomicBool::new(false),
             concerns: Mutex::default(),
             warned_of_plain_text: AtomicBool::new(false),
+            warned_of_redirect: AtomicBool::new(false),
         };
         upstream.publish_written_addresses();
         Arc::new(upstream)
@@ -185,6 +187,17 @@ impl Upstream {
             tracing::warn!(
                 "{host}:{port} is spoken to in plain text and {answer}: the origin expects TLS there; let \
                  {name} originate it (`egret explain` says what is missing)"
+            );
+        }
+    }
+
+    /// Says once that an origin redirects a request over TLS to the same URL in https.
+    pub fn warn_of_redirect_to_itself(&self, status: u16) {
+        if !self.warned_of_redirect.swap(true, Ordering::Relaxed) {
+            let UpstreamKey { host, port, .. } = &self.key;
+            tracing::warn!(
+                "{host}:{port} answered {status} to its own https URL over TLS: it goes by \
+                 X-Forwarded-Proto, which does not say https; use --forwarded-proto https [EG020]"
             );
         }
     }

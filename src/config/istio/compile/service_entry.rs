@@ -14,6 +14,8 @@ use crate::config::{Document, Identity, Severity, nearest};
 use crate::model::upstream::Target;
 use crate::model::{Addressing, Host, HostPattern};
 
+mod remarks;
+
 /// Why a subset has no endpoint.
 pub const NO_LABELS: &str = "no endpoint has the labels of the subset";
 
@@ -95,7 +97,7 @@ pub fn read<'a>(document: &'a Document, identity: &Identity) -> Result<Service<'
     }
     let endpoints = endpoints(&mut object);
     let resolution = resolution(&mut object, &hosts, &endpoints);
-    unsupported(&mut object);
+    remarks::tell(&object.spec, &mut object.report);
     let Object { spec, report, .. } = object;
     Ok(Service { report, hosts, ports, alt_names: spec.subject_alt_names, resolution, endpoints })
 }
@@ -335,7 +337,7 @@ fn endpoint(entry: &WorkloadEntry) -> Result<Endpoint, String> {
     let text = entry.address.as_str();
     if text.starts_with("unix:") {
         return Err(
-            "not supported yet: sockets in the file system; the endpoint is left out".to_owned()
+            "not implemented: sockets in the file system; the endpoint is left out".to_owned()
         );
     }
     let address = match (text.parse(), Host::parse(text)) {
@@ -432,11 +434,11 @@ fn unfit_for_dynamic(
         let message = format!("DYNAMIC_DNS is for wildcards, and {} is none", host.name);
         return Some(("spec.hosts".to_owned(), message, "use DNS for it, in an object of its own"));
     }
-    for (field, given) in [
+    for (field, absent) in [
         ("spec.endpoints", spec.endpoints.is_empty()),
         ("spec.addresses", spec.addresses.is_empty()),
     ] {
-        if !given {
+        if !absent {
             let message = "DYNAMIC_DNS leads to the host of each request and takes none".to_owned();
             return Some((field.to_owned(), message, "remove them, or use DNS"));
         }
@@ -447,38 +449,4 @@ fn unfit_for_dynamic(
     let message = format!("DYNAMIC_DNS does not go with {}", spec.ports[index].protocol);
     let fix = "HTTP, HTTP2, GRPC or TLS; a DestinationRule originates TLS whatever this says";
     Some((format!("spec.ports[{index}].protocol"), message, fix))
-}
-
-fn unsupported(object: &mut Object<'_, ServiceEntry>) {
-    let Object { spec, report, .. } = object;
-    if spec.workload_selector.is_some() {
-        report.unsupported(Severity::Error, "spec.workloadSelector", "no endpoint comes from it");
-    }
-    if !spec.addresses.is_empty() {
-        let message = "addresses matter to sidecars only; a gateway goes by the Host";
-        report.tell("EG013", Severity::Info, "spec.addresses", message, "");
-    }
-    for (index, entry) in spec.endpoints.iter().enumerate() {
-        for (name, present) in [
-            ("network", entry.network.is_some()),
-            ("serviceAccount", entry.service_account.is_some()),
-        ] {
-            if present {
-                let field = format!("spec.endpoints[{index}].{name}");
-                let message = "matters inside a mesh only; ignored by this gateway";
-                report.tell("EG013", Severity::Info, &field, message, "");
-            }
-        }
-    }
-    if let Some(location) = &spec.location
-        && !matches!(location.as_str(), "MESH_EXTERNAL" | "MESH_INTERNAL")
-    {
-        report.fault(
-            "EG081",
-            Severity::Error,
-            "spec.location",
-            format!("\"{location}\" is not a location"),
-            "MESH_EXTERNAL",
-        );
-    }
 }
