@@ -18,6 +18,7 @@ use crate::model::{Balance, Failure, Limit, Security};
 use crate::observe::{Handshake, Record, Reuse, UpstreamEvent};
 use crate::transport::{Broken, Buffers, HeadError, Peer};
 use crate::upstream::connect::{self, Connected, Want};
+use crate::upstream::dynamic::Names;
 use crate::upstream::endpoints::{Endpoint, Endpoints, Known};
 use crate::upstream::pool::{Checkout, Home, Key, Permit};
 use crate::upstream::tls::{self, Alpn};
@@ -47,7 +48,10 @@ pub async fn send<'s>(
     if let Some(reason) = order.upstream.broken() {
         return Err(Failure::Misconfigured(reason.to_owned()));
     }
-    let endpoints = endpoints(order, lane).await?;
+    let endpoints = match known(order.upstream)? {
+        Some(endpoints) => endpoints,
+        None => Box::pin(first_endpoints(order, lane)).await?,
+    };
     let first = pick(order, &endpoints, tried, lane);
     let ready = match tried.needs_fresh() {
         false => checkout(order, &endpoints, first, lane).await?,
@@ -62,34 +66,43 @@ pub async fn send<'s>(
         Ready::H2(shared) => {
             lane.stats.borrow_mut().upstream_connection(UpstreamEvent::Reused);
             record.reused = Reuse::Reused;
-            send_h2(shared, order, record, lane).await
+            Box::pin(send_h2(shared, order, record, lane)).await
         }
         Ready::Open(permit) => Box::pin(open(order, &endpoints, first, permit, record, lane)).await,
     }
 }
 
-/// The endpoints, waiting for the first answer of the name server if need be.
-async fn endpoints(order: &Order<'_, '_>, lane: &Lane) -> Result<Arc<Endpoints>, Failure> {
-    if order.upstream.names.is_some() {
-        return Box::pin(endpoints_of_name(order, lane)).await;
+/// The endpoints, if the name server has answered.
+fn known(upstream: &Upstream) -> Result<Option<Arc<Endpoints>>, Failure> {
+    match &**upstream.endpoints.load() {
+        Known::Ready(endpoints) => Ok(Some(Arc::clone(endpoints))),
+        Known::Failed(failure) => Err(failure.clone()),
+        Known::Pending => Ok(None),
     }
-    match &**order.upstream.endpoints.load() {
-        Known::Ready(endpoints) => return Ok(Arc::clone(endpoints)),
-        Known::Failed(failure) => return Err(failure.clone()),
-        Known::Pending => {}
+}
+
+/// Waits for the name server's first answer, of the request's own host where that is the destination: the
+/// upstream itself then never has any.
+async fn first_endpoints(order: &Order<'_, '_>, lane: &Lane) -> Result<Arc<Endpoints>, Failure> {
+    let upstream = order.upstream;
+    if let Some(names) = &upstream.names {
+        return endpoints_of_name(names, order, lane).await;
     }
-    let _place = limits::wait_for(order.upstream, lane)?;
-    let limit = order.upstream.policy.load().connect_timeout;
-    timeout(limit, order.upstream.endpoints.ready()).await.unwrap_or_else(|_| {
-        let host = &order.upstream.key.host;
+    let _place = limits::wait_for(upstream, lane)?;
+    let limit = upstream.policy.load().connect_timeout;
+    timeout(limit, upstream.endpoints.ready()).await.unwrap_or_else(|_| {
+        let host = &upstream.key.host;
         Err(Failure::ResolveTimeout(format!("{host} does not resolve: no answer after {limit:?}")))
     })
 }
 
 /// The endpoints of the request's own host, waiting for the first answer if need be.
-async fn endpoints_of_name(order: &Order<'_, '_>, lane: &Lane) -> Result<Arc<Endpoints>, Failure> {
+async fn endpoints_of_name(
+    names: &Names,
+    order: &Order<'_, '_>,
+    lane: &Lane,
+) -> Result<Arc<Endpoints>, Failure> {
     let (upstream, host) = (order.upstream, order.server_name);
-    let Some(names) = &upstream.names else { return upstream.endpoints.ready().await };
     let entry = names.find(host, lane.deadlines.now())?;
     let _place = match &**entry.endpoints.load() {
         Known::Ready(endpoints) => return Ok(Arc::clone(endpoints)),
@@ -161,7 +174,8 @@ async fn checkout(
                 // For all those before us together, not for longer than one of our own would be given.
                 let limit = order.upstream.policy.load().connect_timeout;
                 let until = *patient_until.get_or_insert_with(|| lane.clock() + limit);
-                if timeout_at(until, opening.ended.notified()).await.is_err() {
+                let ended = Box::pin(timeout_at(until, opening.ended.notified()));
+                if ended.await.is_err() {
                     return Ok(Ready::Open(None));
                 }
             }
