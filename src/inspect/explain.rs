@@ -4,6 +4,7 @@
 //! answer is not a second opinion. It sends nothing and looks up no name.
 
 mod origin;
+mod resilience;
 mod route;
 mod story;
 

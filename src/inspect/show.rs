@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::View;
 use super::problems::{number, object};
@@ -15,6 +16,7 @@ use crate::model::{
     Action, Addressing, Condition, Destination, FieldMatch, HostPattern, Listener, PathMatch, Plan,
     QueryMatch, Route, Rule, Security, Share, Target, TextMatch, UpstreamSpec,
 };
+use crate::upstream::Upstream;
 use crate::upstream::endpoints::Known;
 
 /// Hosts of a virtual host that a table names; the others are counted.
@@ -275,17 +277,21 @@ fn rows(upstream: &UpstreamSpec, view: &View<'_>) -> Vec<Row> {
     if let Some(names) = &live.names {
         let rows = names.all().into_iter().flat_map(|(host, entry)| {
             let host = format!("{host}:{}", names.port());
-            known_rows(&entry.endpoints.load(), |status| {
+            let mut rows = known_rows(live, &entry.endpoints.load(), |status| {
                 vec![Row { endpoint: host.clone(), status, active: None }]
-            })
+            });
+            for row in rows.iter_mut().filter(|row| row.active.is_some()) {
+                row.status.push_str(&format!(", {host}"));
+            }
+            rows
         });
         return rows.collect();
     }
-    known_rows(&live.endpoints.load(), written)
+    known_rows(live, &live.endpoints.load(), written)
 }
 
 /// What is known of endpoints; where they are none, what `written` makes of the reason.
-fn known_rows(known: &Known, written: impl Fn(String) -> Vec<Row>) -> Vec<Row> {
+fn known_rows(live: &Upstream, known: &Known, written: impl Fn(String) -> Vec<Row>) -> Vec<Row> {
     match known {
         Known::Pending => written("not resolved yet".to_owned()),
         Known::Failed(failure) => written(format!("none: {}", failure.reason())),
@@ -294,7 +300,10 @@ fn known_rows(known: &Known, written: impl Fn(String) -> Vec<Row>) -> Vec<Row> {
             .iter()
             .map(|endpoint| Row {
                 endpoint: endpoint.address.to_string(),
-                status: "ready".to_owned(),
+                status: match live.ejected_for(endpoint, Instant::now()) {
+                    Some(left) => format!("ejected for {} s", left.as_secs() + 1),
+                    None => "ready".to_owned(),
+                },
                 active: Some(endpoint.active.load(Ordering::Relaxed)),
             })
             .collect(),

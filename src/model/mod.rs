@@ -12,6 +12,7 @@ pub mod limit;
 pub mod listener;
 pub mod network;
 pub mod pattern;
+pub mod resilience;
 pub mod retry;
 pub mod route;
 pub mod spelling;

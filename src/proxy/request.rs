@@ -12,7 +12,7 @@ use super::relay;
 use super::{reply, rewrite};
 use crate::downstream::Client;
 use crate::model::headers::{Location, RequestId};
-use crate::model::{Action, Authority, Failure, Host, Security};
+use crate::model::{Action, Authority, Failure, Host, Protocol, Security};
 use crate::observe::{self, Record, RequestFacts};
 use crate::snapshot::{Asked, Destination, Found, Snapshot};
 use crate::upstream::connect::Want;
@@ -124,7 +124,14 @@ async fn start<'s>(
         share,
         upstream,
         server_name: onward.rewritten_host.as_ref().map_or(host, Host::as_str),
-        want: if upgrade == headers::Upgrade::None { Want::Any } else { Want::Http1 },
+        want: match (upgrade, upstream.key.protocol, &*client) {
+            (headers::Upgrade::None, Protocol::Client, Client::H1(_)) => Want::ClientsHttp1,
+            (headers::Upgrade::None, Protocol::Client, Client::H2(_)) => Want::ClientsHttp2,
+            (headers::Upgrade::None, ..) => Want::Any,
+            _ => Want::Http1,
+        },
+        client: peer,
+        given_key: None,
     };
     let (mut response, exchange) = exchange::start(order, client, record, lane).await?;
     if matches!(response.status(), 301 | 302 | 307 | 308) {

@@ -59,11 +59,13 @@ impl Entry {
     fn is_in_use(&self) -> bool {
         match &**self.endpoints.load() {
             Known::Pending => true,
-            Known::Ready(known) => {
-                known.list.iter().any(|endpoint| endpoint.active.load(Ordering::Relaxed) > 0)
-            }
-            Known::Failed(_) => false,
+            Known::Ready(_) | Known::Failed(_) => self.requests_active() > 0,
         }
+    }
+
+    fn requests_active(&self) -> u64 {
+        let Known::Ready(known) = &**self.endpoints.load() else { return 0 };
+        known.list.iter().map(|endpoint| u64::from(endpoint.active.load(Ordering::Relaxed))).sum()
     }
 }
 
@@ -112,6 +114,11 @@ impl Names {
     /// Whether the name is known, so that connections for it are worth keeping.
     pub fn knows(&self, host: &str) -> bool {
         self.table.load().contains_key(host)
+    }
+
+    /// Requests under way to any of the names.
+    pub fn requests_active(&self) -> u64 {
+        self.table.load().values().map(|entry| entry.requests_active()).sum()
     }
 
     /// Every name and what is known of it, in the order of the names.
@@ -267,7 +274,7 @@ fn take_up(
             continue;
         }
         let target = Target { host: host.clone(), port: names.port };
-        let name = endpoints::Name::new(lookups.overrides.apply(&target), &lookups.overrides);
+        let name = endpoints::Name::new(lookups.overrides.apply(&target), 1, &lookups.overrides);
         let new = Followed { entry: Arc::clone(entry), name };
         new.publish(host, upstream, &lookups.guard);
         followed.insert(host.clone(), new);

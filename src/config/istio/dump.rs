@@ -3,6 +3,8 @@
 //! A picture for people and scripts; nothing reads it back. Only what the plan knows is printed.
 //! Source: istio `core/gateway.go`, `core/route/route.go`, `core/cluster.go`, `core/cluster_tls.go`.
 
+mod resilience;
+
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -235,6 +237,10 @@ fn action(forward: &Forward, plan: &Plan) -> Value {
     if let Some(host) = &forward.rewrite_host {
         printed["hostRewriteLiteral"] = json!(host);
     }
+    let hashes = resilience::hash_policies(forward, plan);
+    if !hashes.is_empty() {
+        printed["hashPolicy"] = hashes.into();
+    }
     printed
 }
 
@@ -322,9 +328,9 @@ fn cluster(spec: &UpstreamSpec) -> Value {
         "connectTimeout": seconds(spec.policy.connect_timeout),
     });
     match &spec.addressing {
-        Addressing::Dns(targets) => dns(&mut printed, "STRICT_DNS", &spec.key.name, targets),
+        Addressing::Dns(targets) => dns(&mut printed, "STRICT_DNS", spec, targets),
         Addressing::LogicalDns(target) => {
-            dns(&mut printed, "LOGICAL_DNS", &spec.key.name, std::slice::from_ref(target))
+            dns(&mut printed, "LOGICAL_DNS", spec, std::slice::from_ref(target))
         }
         Addressing::Dynamic(_) => {
             printed["clusterType"] = json!({
@@ -344,11 +350,13 @@ fn cluster(spec: &UpstreamSpec) -> Value {
             });
         }
     }
-    match spec.policy.balance {
+    match &spec.policy.balance {
         Balance::LeastRequest => printed["lbPolicy"] = json!("LEAST_REQUEST"),
         Balance::Random => printed["lbPolicy"] = json!("RANDOM"),
+        Balance::Hashed(_) => {}  // with its table, below
         Balance::RoundRobin => {} // Envoy's default, which is not printed
     }
+    resilience::add(&mut printed, &spec.policy);
     printed["typedExtensionProtocolOptions"] = protocol_options(spec);
     if let Security::Tls(tls) = &spec.key.security {
         printed["transportSocket"] = transport_socket(tls, spec.key.protocol);
@@ -356,27 +364,27 @@ fn cluster(spec: &UpstreamSpec) -> Value {
     printed
 }
 
-fn dns(printed: &mut Value, kind: &str, name: &str, targets: &[Target]) {
-    let endpoint = |target: &Target| json!({ "endpoint": { "address": address(target.host.as_str(), target.port) } });
+fn dns(printed: &mut Value, kind: &str, spec: &UpstreamSpec, targets: &[Target]) {
+    let endpoint = |target: &Target| {
+        let address = address(target.host.as_str(), target.port);
+        let mut endpoint = json!({ "endpoint": { "address": address } });
+        if spec.policy.weight(target) != 1 {
+            endpoint["loadBalancingWeight"] = json!(spec.policy.weight(target));
+        }
+        endpoint
+    };
     let endpoints: Vec<Value> = targets.iter().map(endpoint).collect();
     printed["type"] = json!(kind);
     printed["dnsRefreshRate"] = json!("60s");
     printed["respectDnsTtl"] = json!(true);
     printed["loadAssignment"] =
-        json!({ "clusterName": name, "endpoints": [{ "lbEndpoints": endpoints }] });
+        json!({ "clusterName": spec.key.name, "endpoints": [{ "lbEndpoints": endpoints }] });
 }
 
 fn protocol_options(spec: &UpstreamSpec) -> Value {
     let mut options = json!({ "@type": format!("{TYPE}.upstreams.http.v3.HttpProtocolOptions") });
-    options["explicitHttpConfig"] = match spec.key.protocol {
-        Protocol::Http2 => json!({ "http2ProtocolOptions": {} }),
-        Protocol::Http1 | Protocol::Negotiate => json!({ "httpProtocolOptions": {} }),
-    };
-    let mut common = json!({ "idleTimeout": seconds(spec.policy.idle_timeout) });
-    if let Some(max) = spec.policy.requests_per_connection_max {
-        common["maxRequestsPerConnection"] = json!(max);
-    }
-    options["commonHttpProtocolOptions"] = common;
+    resilience::version_options(&mut options, spec);
+    options["commonHttpProtocolOptions"] = resilience::common_options(&spec.policy);
     if let Security::Tls(tls) = &spec.key.security
         && tls.sni.is_none()
     {
@@ -417,6 +425,7 @@ fn transport_socket(tls: &TlsSpec, protocol: Protocol) -> Value {
     }
     match protocol {
         Protocol::Http2 => common["alpnProtocols"] = json!(["h2"]),
+        Protocol::Client => common["alpnProtocols"] = json!(["h2", "http/1.1"]),
         Protocol::Http1 => common["alpnProtocols"] = json!(["http/1.1"]),
         Protocol::Negotiate => common["alpnProtocols"] = json!(["h2", "http/1.1"]),
     }

@@ -1,13 +1,12 @@
 //! The second half of the way: the upstream, its policy, its endpoints and TLS.
 
-use super::{Story, Walk};
+use super::{Story, Walk, resilience};
 use crate::config::provenance::UpstreamOrigin;
 use crate::inspect::problems;
 use crate::inspect::show::{kind, target_text};
 use crate::model::upstream::{RevocationList, Roots};
 use crate::model::{
-    Addressing, Balance, Failure, GuardPolicy, Network, Policy, Protocol, Security, TlsSpec,
-    duration,
+    Addressing, Failure, GuardPolicy, Network, Policy, Protocol, Security, TlsSpec, duration,
 };
 use crate::upstream::Upstream;
 use crate::upstream::endpoints::Known;
@@ -55,21 +54,17 @@ fn policy(made: Option<&UpstreamOrigin>, policy: &Policy, story: &mut Story) {
         lines.extend(made.effective.iter().map(|line| format!("in force: {line}")));
         lines.extend(made.dropped.iter().map(|line| format!("dropped: {line}")));
     }
-    let Policy { balance, connect_timeout, idle_timeout, requests_per_connection_max } = policy;
-    let balance = match balance {
-        Balance::LeastRequest => "least request",
-        Balance::RoundRobin => "round robin",
-        Balance::Random => "random",
-    };
     let mut line = format!(
-        "{balance}; connect timeout {}, TLS included; idle timeout {}",
-        duration::format(*connect_timeout),
-        duration::format(*idle_timeout)
+        "{}; connect timeout {}, TLS included; idle timeout {}",
+        resilience::balance(&policy.balance),
+        duration::format(policy.connect_timeout),
+        duration::format(policy.idle_timeout)
     );
-    if let Some(count) = requests_per_connection_max {
+    if let Some(count) = policy.requests_per_connection_max {
         line.push_str(&format!("; {count} requests a connection"));
     }
     lines.push(line);
+    lines.extend(resilience::lines(policy));
     story.step("policy").lines(lines);
 }
 
@@ -153,12 +148,16 @@ fn security(upstream: &Upstream, server_name: &str, story: &mut Story) -> Option
                 Protocol::Negotiate => "offers HTTP/2 and HTTP/1.1 (ALPN h2, http/1.1)",
                 Protocol::Http1 => "offers HTTP/1.1 (ALPN http/1.1)",
                 Protocol::Http2 => "offers HTTP/2 (ALPN h2)",
+                Protocol::Client => "offers what the client speaks (ALPN h2 or http/1.1)",
             });
         }
         Security::Plain | Security::Broken(_) => {
             step.line(match protocol {
                 Protocol::Http2 => {
                     "none: the origin is contacted WITHOUT TLS, in plain text HTTP/2"
+                }
+                Protocol::Client => {
+                    "none: the origin is contacted WITHOUT TLS, in plain text, as the client speaks"
                 }
                 Protocol::Http1 | Protocol::Negotiate => {
                     "none: the origin is contacted WITHOUT TLS, in plain text HTTP/1.1"
