@@ -73,8 +73,9 @@
 //! endpoint is next: `proxy/pick.rs`, with `upstream/{balance,hash,health}.rs`.
 //! A wrong status: the table in `model/failure.rs`. A connection bug:
 //! `upstream/pool.rs` if it is *when*, `transport/` or `upstream/h1.rs` if it is *what bytes*. A malformed
-//! message let through: `wire/`. A log field: `observe/record.rs`, then `observe/access_log/`. A flag:
-//! `settings.rs` and `cli/mod.rs`. A limit: `model/limit.rs`, `settings/limits.rs`, and the place that keeps it.
+//! message let through: `wire/`. What may be dialled: `upstream/guard.rs`. A log field: `observe/record.rs`, then
+//! `observe/access_log/`. A flag: `settings.rs` and `cli/mod.rs`. A limit: `model/limit.rs`, `settings/limits.rs`,
+//! and the place that keeps it.
 //!
 //! # Words
 //!

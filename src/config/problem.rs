@@ -144,6 +144,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("EG050", "a routed host without any way to resolve it"),
     ("EG051", "a wildcard host cannot be resolved"),
     ("EG052", "endpoints, ports or hosts of a service that cannot be used"),
+    ("EG053", "a name leads to an address inside the network"),
     ("EG054", "a route without a timeout"),
     ("EG055", "requests that are not idempotent are not tried again"),
     ("EG056", "idle connections are kept longer than most origins do"),

@@ -21,6 +21,12 @@ pub enum Failure {
     Unresolved(String),
     /// No name server has answered in time.
     ResolveTimeout(String),
+    /// The request's own host, which is the destination, has no address or does not exist.
+    DynamicUnresolved(String),
+    /// No name server has told where the request's own host is in time.
+    DynamicResolveTimeout(String),
+    /// As many names are in use as one upstream may have.
+    NamesOverflow(String),
     /// The upstream has no endpoint.
     NoEndpoint(String),
     /// The upstream's policy is unusable; failing closed.
@@ -115,6 +121,8 @@ pub enum Flag {
     None,
     /// `DC`: the client went away, or was left.
     DownstreamClosed,
+    /// `DF`: the request's own host does not resolve.
+    DnsFailed,
     /// `DPE`: the client's message is malformed.
     DownstreamProtocol,
     /// `DT`: the exchange took longer than any may.
@@ -149,6 +157,7 @@ impl Flag {
         match self {
             Self::None => "-",
             Self::DownstreamClosed => "DC",
+            Self::DnsFailed => "DF",
             Self::DownstreamProtocol => "DPE",
             Self::DurationTimeout => "DT",
             Self::FaultInjected => "FI",
@@ -224,6 +233,10 @@ impl Failure {
             Self::NoCluster => row(503, "", Flag::NoCluster, "cluster_not_found", "proxy_configuration_error"),
             Self::Unresolved(_) => row(503, "no healthy upstream", Flag::NoEndpoint, "no_healthy_upstream", "dns_error"),
             Self::ResolveTimeout(_) => row(503, "no healthy upstream", Flag::NoEndpoint, "no_healthy_upstream", "dns_timeout"),
+            // As Envoy's dynamic forward proxy answers.
+            Self::DynamicUnresolved(_) => row(503, "DNS resolution failure", Flag::DnsFailed, "dns_resolution_failure", "dns_error"),
+            Self::DynamicResolveTimeout(_) => row(503, "DNS resolution failure", Flag::DnsFailed, "dns_resolution_failure", "dns_timeout"),
+            Self::NamesOverflow(_) => row(503, "DNS cache overflow", Flag::UpstreamOverflow, "dns_cache_overflow", "connection_limit_reached"),
             Self::NoEndpoint(_) => row(503, "no healthy upstream", Flag::NoEndpoint, "no_healthy_upstream", "destination_unavailable"),
             Self::Misconfigured(_) => row(503, CONNECT_BODY, Flag::UpstreamConnect, CONNECT_DETAILS, "proxy_configuration_error"),
             Self::Prohibited(_) => row(403, "", Flag::None, "destination_ip_prohibited", "destination_ip_prohibited"),
@@ -265,6 +278,9 @@ impl Failure {
         match self {
             Self::Unresolved(reason)
             | Self::ResolveTimeout(reason)
+            | Self::DynamicUnresolved(reason)
+            | Self::DynamicResolveTimeout(reason)
+            | Self::NamesOverflow(reason)
             | Self::NoEndpoint(reason)
             | Self::Misconfigured(reason)
             | Self::Prohibited(reason)

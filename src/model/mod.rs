@@ -11,6 +11,7 @@ pub mod headers;
 pub mod host;
 pub mod limit;
 pub mod listener;
+pub mod network;
 pub mod pattern;
 pub mod resilience;
 pub mod retry;
@@ -25,6 +26,7 @@ pub use headers::HeaderPolicy;
 pub use host::{Authority, Host, HostPattern};
 pub use limit::Limit;
 pub use listener::Listener;
+pub use network::{GuardMode, GuardPolicy, Network};
 pub use pattern::{Pattern, Substitution};
 pub use retry::Retry;
 pub use route::{

@@ -309,6 +309,11 @@ impl Lane {
         let snapshot = self.snapshot();
         let mut pools = self.pools.borrow_mut();
         pools.sweep(now, |connection| connection.is_alive(&self.buffers));
+        for upstream in &snapshot.dynamic {
+            if let Some(names) = &upstream.names {
+                pools.retain_names(upstream.id, |host| names.knows(host));
+            }
+        }
         if self.connector.is_full() {
             pools.relieve(); // other lanes may wait for the room that unused connections take
         }

@@ -377,6 +377,16 @@ fn cluster(spec: &UpstreamSpec) -> Value {
         Addressing::LogicalDns(target) => {
             dns(&mut printed, "LOGICAL_DNS", spec, std::slice::from_ref(target))
         }
+        Addressing::Dynamic(_) => {
+            printed["clusterType"] = json!({
+                "name": "envoy.clusters.dynamic_forward_proxy",
+                "typedConfig": {
+                    "@type": format!("{TYPE}.clusters.dynamic_forward_proxy.v3.ClusterConfig"),
+                    "dnsCacheConfig": { "name": "dynamic_forward_proxy_cache_config" },
+                },
+            });
+            printed["lbPolicy"] = json!("CLUSTER_PROVIDED");
+        }
         Addressing::Static(_) | Addressing::Nowhere(_) => {
             printed["type"] = json!("EDS");
             printed["edsClusterConfig"] = json!({

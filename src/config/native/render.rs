@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::listeners;
 use super::routes::default_name;
 use super::tls::{CA_OF_SYSTEM, SNI_OF_REQUEST};
-use super::upstreams::cluster_name;
+use super::upstreams::{cluster_name, host_text};
 use super::yaml::{self, Node};
 use crate::model::upstream::Roots;
 use crate::model::{
@@ -58,9 +58,9 @@ impl Inline {
             shared.extend(forward.mirrors.iter().filter_map(|mirror| index_of(&mirror.to)));
         }
         used.retain(|index| {
-            let key = &plan.upstreams[*index].key;
+            let spec = &plan.upstreams[*index];
             !shared.contains(index)
-                && key.name == cluster_name(&Target { host: key.host.clone(), port: key.port }, "")
+                && spec.key.name == cluster_name(&host_text(spec), spec.key.port, "")
         });
         Self(used)
     }
@@ -136,9 +136,11 @@ fn url(spec: &UpstreamSpec) -> String {
         Security::Plain => ("http", 80),
         Security::Tls(_) | Security::Broken(_) => ("https", 443),
     };
+    let wildcard = if matches!(spec.addressing, Addressing::Dynamic(_)) { "*." } else { "" };
+    let host = bracketed(&key.host);
     match key.port == port_default {
-        true => format!("{scheme}://{}", bracketed(&key.host)),
-        false => format!("{scheme}://{}:{}", bracketed(&key.host), key.port),
+        true => format!("{scheme}://{wildcard}{host}"),
+        false => format!("{scheme}://{wildcard}{host}:{}", key.port),
     }
 }
 
@@ -151,7 +153,7 @@ fn options(spec: &UpstreamSpec) -> Fields {
     let mut fields = Fields::new();
     let tls = match &spec.key.security {
         Security::Plain => Fields::new(),
-        Security::Tls(tls) => tls_fields(tls, &spec.key.host),
+        Security::Tls(tls) => tls_fields(tls, sni_default(spec)),
         Security::Broken(reason) => vec![text("unusable", reason)],
     };
     if !tls.is_empty() {
@@ -187,7 +189,13 @@ fn options(spec: &UpstreamSpec) -> Fields {
     fields
 }
 
-fn tls_fields(tls: &TlsSpec, host: &Host) -> Fields {
+/// The SNI where none is written: the host, unless it stands for all under it.
+fn sni_default(spec: &UpstreamSpec) -> Option<&Host> {
+    let is_dynamic = matches!(spec.addressing, Addressing::Dynamic(_));
+    (!is_dynamic).then_some(&spec.key.host)
+}
+
+fn tls_fields(tls: &TlsSpec, sni_default: Option<&Host>) -> Fields {
     let TlsSpec {
         sni,
         subject_alt_names,
@@ -199,8 +207,8 @@ fn tls_fields(tls: &TlsSpec, host: &Host) -> Fields {
     } = tls;
     let mut fields = Fields::new();
     match sni {
+        _ if sni.as_ref() == sni_default => {}
         None => fields.push(text("sni", SNI_OF_REQUEST)),
-        Some(sni) if sni == host => {}
         Some(sni) => fields.push(text("sni", sni.to_string())),
     }
     for (name, names) in
@@ -235,6 +243,10 @@ fn addressing(spec: &UpstreamSpec) -> Fields {
     let mut fields = Fields::new();
     match &spec.addressing {
         Addressing::Nowhere(reason) => fields.push(text("noEndpoints", reason)),
+        Addressing::Dynamic(port) if *port == own.port => {}
+        Addressing::Dynamic(port) => {
+            fields.push(("endpoints".to_owned(), texts([format!("*.{}:{port}", own.host)])));
+        }
         Addressing::Static(addresses) => {
             let is_own = |ip| {
                 addresses.len() == 1 && addresses[0].ip() == ip && addresses[0].port() == own.port

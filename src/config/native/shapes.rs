@@ -79,7 +79,8 @@ pub(super) struct Rule {
     pub name: Option<String>,
     #[serde(rename = "match")]
     pub condition: Option<Match>,
-    /// `https://host[:port]`, `http://host[:port]`, or the name of an upstream.
+    /// `https://host[:port]`, `http://host[:port]`, or the name of an upstream. The host `*.example.com` is the
+    /// host of each request, where it lies under that name.
     pub to: Option<String>,
     /// Several destinations by weight, in place of `to`.
     pub split: Option<Vec<Share>>,

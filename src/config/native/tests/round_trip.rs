@@ -127,6 +127,7 @@ fn addressing() -> impl Strategy<Value = Option<Addressing>> {
         vec(target(), 1..3).prop_map(Addressing::Dns),
         target().prop_map(Addressing::LogicalDns),
         vec(address, 1..3).prop_map(Addressing::Static),
+        (1u16..).prop_map(Addressing::Dynamic),
         awkward().prop_map(Addressing::Nowhere),
     ];
     prop_oneof![2 => Just(None), 1 => other.prop_map(Some)]
@@ -228,7 +229,13 @@ fn upstream() -> impl Strategy<Value = UpstreamSpec> {
                 Some(ip) => Addressing::Static(vec![SocketAddr::new(ip, target.port)]),
                 None => Addressing::Dns(vec![target.clone()]),
             };
-            let name = format!("outbound|{}|{variant}|{}", target.port, target.host);
+            // An address has nothing under it.
+            let addressing = addressing.filter(|addressing| {
+                !matches!(addressing, Addressing::Dynamic(_)) || target.host.ip().is_none()
+            });
+            let wildcard =
+                if matches!(addressing, Some(Addressing::Dynamic(_))) { "*." } else { "" };
+            let name = format!("outbound|{}|{variant}|{wildcard}{}", target.port, target.host);
             let key =
                 UpstreamKey { name, host: target.host, port: target.port, security, protocol };
             UpstreamSpec { key, policy, addressing: addressing.unwrap_or(own) }
