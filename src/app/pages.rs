@@ -31,7 +31,7 @@ pub fn pages(
     Pages {
         readiness: Arc::clone(readiness),
         scraper: Scraper::new(workers.iter().map(|worker| worker.scrapes.clone()).collect()),
-        facts: Box::new(move || facts(&taken.load(), publisher.current().generation, started)),
+        facts: Box::new(move || facts(&taken.load(), &publisher.current(), started)),
         inspect: Box::new(move |page, query| {
             inspected(&seen.load(), &current.current(), page, query)
         }),
@@ -42,7 +42,7 @@ pub fn pages(
 }
 
 /// What the metrics page says of the configuration and the process.
-fn facts(taken: &Compiled, generation: u64, started_unix_seconds: u64) -> Facts {
+fn facts(taken: &Compiled, snapshot: &Snapshot, started_unix_seconds: u64) -> Facts {
     let problems = [Severity::Error, Severity::Warning, Severity::Info].map(|severity| {
         let count = taken.problems.iter().filter(|problem| problem.severity == severity).count();
         (severity.as_str(), count as u64)
@@ -53,7 +53,8 @@ fn facts(taken: &Compiled, generation: u64, started_unix_seconds: u64) -> Facts 
     });
     Facts {
         version: env!("CARGO_PKG_VERSION"),
-        generation,
+        generation: snapshot.generation,
+        endpoints_ejected: snapshot.upstreams.values().map(|one| one.ejected()).sum(),
         problems: problems.to_vec(),
         objects: objects.to_vec(),
         started_unix_seconds,

@@ -4,6 +4,7 @@
 //! answer is not a second opinion. It sends nothing and looks up no name.
 
 mod origin;
+mod resilience;
 mod route;
 mod story;
 
@@ -12,7 +13,7 @@ use std::fmt;
 pub use story::Story;
 
 use super::View;
-use crate::model::{Action, Authority, Failure, Listener, Plan, Refused};
+use crate::model::{Action, Authority, Failure, GuardPolicy, Listener, Plan, Refused};
 use crate::snapshot::{Asked, Destination, Rule, Snapshot};
 use crate::wire::parse::{self, HeadLimits, Parsed};
 use crate::wire::{Head, Name, Refusal, fields, framing};
@@ -29,6 +30,8 @@ pub struct Question {
     pub headers: Vec<(String, String)>,
     /// The listener's port; `None`: the authority's, else 80 if somebody listens there, else the only one.
     pub port: Option<u16>,
+    /// Which addresses may be dialled.
+    pub guard: GuardPolicy,
 }
 
 /// What becomes of a request.

@@ -2,6 +2,7 @@
 //! connection can be kept.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -47,18 +48,19 @@ pub async fn rest(
     if pause.is_zero() {
         return Ok(());
     }
-    while_here(client, lane, sleep_until(until)).await
+    while_here(client, lane, pin!(sleep_until(until))).await
 }
 
 /// Where reading for nothing ends.
-enum End {
+pub enum End {
     /// With the response.
     Reached,
     /// Before it: it is too long.
     TooFar,
 }
 
-fn poll_end(
+/// Reads a response away, as far as that is worth it; `read` is how much of it has been read.
+pub fn poll_end(
     cx: &mut Context<'_>,
     carrier: &mut Carrier,
     read: &mut usize,

@@ -5,16 +5,18 @@ use std::sync::Arc;
 
 use super::account::Account;
 use super::exchange::{self, Order};
+use super::fault;
 use super::headers::{self, location, loops};
 use super::lane::Lane;
 use super::limits;
+use super::mirror;
 use super::relay;
 use super::{reply, rewrite};
 use crate::downstream::Client;
 use crate::model::headers::{Location, RequestId};
-use crate::model::{Action, Authority, Failure, Host, Security};
+use crate::model::{Action, Authority, Failure, Host, Protocol, Security};
 use crate::observe::{self, Record, RequestFacts};
-use crate::snapshot::{Asked, Destination, Found, Snapshot};
+use crate::snapshot::{Asked, Destination, Snapshot};
 use crate::upstream::connect::Want;
 use crate::wire::{Framing, Head, Name, Persistence, Refusal, Version, fields, framing};
 
@@ -42,7 +44,16 @@ pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) ->
     let asked = reply::Asked::of(&head);
 
     let mut target = None;
-    let started = start(&mut head, &mut target, client, &snapshot, record, lane).await;
+    let mut started = start(&mut head, &mut target, client, &snapshot, record, lane).await;
+    if let (Ok(Started::Exchange((response, exchange))), Some(target)) = (&mut started, &target) {
+        if matches!(response.status(), 301 | 302 | 307 | 308) {
+            location::tell_of_loop(response, &head, exchange.upstream);
+        }
+        if lane.headers.location == Location::Rewrite {
+            let port = target.authority.port;
+            location::rewrite(response, port, &mut head, client.ends(), &snapshot);
+        }
+    }
     let asked = match limits::persistence(client, lane) {
         Persistence::Keep => asked,
         Persistence::Close => asked.closing(),
@@ -51,12 +62,12 @@ pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) ->
         Ok(Started::Exchange(exchange)) => relay::both(exchange, client, asked, record, lane).await,
         Ok(Started::Configured(answer)) => {
             let asked = turned_down(asked, &head);
-            reply::configured(client, asked, answer, record, lane).await
+            Box::pin(reply::configured(client, asked, answer, record, lane)).await
         }
         Err(failure) => {
             let host = target.as_ref().map(|target| target.authority.host());
             let asked = turned_down(asked, &head).naming(host, head.find(Name::XRequestId));
-            reply::local(client, asked, &failure, record, lane).await
+            Box::pin(reply::local(client, asked, &failure, record, lane)).await
         }
     };
     account.close();
@@ -85,7 +96,10 @@ async fn start<'s>(
     limits::admit(head, framing, lane)?;
     let target = target.insert(take_target(head)?);
     let host = target.authority.host();
-    let found = find(head, target, client, snapshot)?;
+    let asked = Asked { head, scheme: target.scheme.as_str() };
+    let ends = client.ends();
+    let found = snapshot.routes.find((ends.local, ends.port), host, asked);
+    let found = found.ok_or(Failure::NoRoute)?;
     record.route = Some(found.pattern);
     if loops::has_come_around(head, &lane.headers) {
         lane.warn_of_loop();
@@ -93,6 +107,9 @@ async fn start<'s>(
     }
     let rule = found.rule.ok_or(Failure::NoRoute)?;
     record.rule = Some(rule.plan.name.as_str()).filter(|name| !name.is_empty());
+    if let Some(fault) = &rule.plan.fault {
+        Box::pin(fault::inject(fault, client, record, lane)).await?;
+    }
     let upgrade = headers::upgrade(head, framing).map_err(Failure::Refused)?;
     let forward = match &rule.plan.action {
         Action::Forward(forward) => forward,
@@ -115,8 +132,13 @@ async fn start<'s>(
     if let Some(path) = &forward.rewrite_path {
         rewrite::path(head, &rule.plan.condition.path, path);
     }
-    let peer = client.ends().peer.ip();
+    let peer = ends.peer.ip();
     headers::outbound(head, &lane.headers, peer, forward, share, &upstream.key, upgrade)?;
+    // What becomes of an upgraded connection is no request that could be copied.
+    let copy = match forward.mirrors.is_empty() || upgrade != headers::Upgrade::None {
+        true => None,
+        false => mirror::begin(head, framing, rule, peer, lane),
+    };
     let order = Order {
         head,
         framing,
@@ -124,17 +146,17 @@ async fn start<'s>(
         share,
         upstream,
         server_name: onward.rewritten_host.as_ref().map_or(host, Host::as_str),
-        want: if upgrade == headers::Upgrade::None { Want::Any } else { Want::Http1 },
+        want: match (upgrade, upstream.key.protocol, &*client) {
+            (headers::Upgrade::None, Protocol::Client, Client::H1(_)) => Want::ClientsHttp1,
+            (headers::Upgrade::None, Protocol::Client, Client::H2(_)) => Want::ClientsHttp2,
+            (headers::Upgrade::None, ..) => Want::Any,
+            _ => Want::Http1,
+        },
+        client: peer,
+        given_key: None,
+        copy,
     };
-    let (mut response, exchange) = exchange::start(order, client, record, lane).await?;
-    if matches!(response.status(), 301 | 302 | 307 | 308) {
-        location::tell_of_loop(&response, head, upstream);
-    }
-    if lane.headers.location == Location::Rewrite {
-        let port = target.authority.port;
-        location::rewrite(&mut response, port, head, client.ends(), snapshot);
-    }
-    Ok(Started::Exchange((response, exchange)))
+    exchange::start(order, client, record, lane).await.map(Started::Exchange)
 }
 
 /// The body that a request's head announces; an HTTP/1.1 connection reads it so from here on.
@@ -244,20 +266,6 @@ fn split_scheme(target: &[u8]) -> Option<(Scheme, &[u8])> {
         _ => return None,
     };
     Some((scheme, &target[colon + 3..]))
-}
-
-fn find<'s>(
-    head: &Head,
-    target: &Target,
-    client: &Client<'_>,
-    snapshot: &'s Snapshot,
-) -> Result<Found<'s>, Failure> {
-    let ends = client.ends();
-    let asked = Asked { head, scheme: target.scheme.as_str() };
-    snapshot
-        .routes
-        .find((ends.local, ends.port), target.authority.host(), asked)
-        .ok_or(Failure::NoRoute)
 }
 
 /// How to answer without the switch to another protocol that a head may have asked for: what the client has sent

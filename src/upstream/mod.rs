@@ -7,26 +7,36 @@ pub mod balance;
 pub mod connect;
 pub mod dial;
 pub mod dns;
+pub mod dynamic;
 pub mod endpoints;
 pub mod freshness;
 pub mod guard;
 pub mod h1;
 pub mod h2;
+pub mod hash;
+pub mod health;
+pub mod limits;
 pub mod overrides;
 pub mod pool;
 pub mod tls;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
-use crate::model::{Addressing, Failure, Policy, Security, UpstreamKey, UpstreamSpec};
+use crate::model::resilience::UpstreamLimits;
+use crate::model::{
+    Addressing, Failure, GuardMode, Host, Policy, Security, Target, UpstreamKey, UpstreamSpec,
+};
 use crate::quota::Quota;
-use endpoints::EndpointSet;
-use guard::Class;
+use dynamic::Names;
+use endpoints::{EndpointSet, Known};
+use guard::{Chosen, Class, Guard};
+use health::Watch;
+use limits::Limits;
 use tls::{TlsClients, TlsContext};
 
 /// One upstream, shared by every lane. Lanes read it; control alone adopts and publishes.
@@ -41,15 +51,23 @@ pub struct Upstream {
     pub turn: AtomicUsize,
     /// The addresses that can be dialled now.
     pub endpoints: EndpointSet,
+    /// Its names with the addresses of each, where the destination is the request's own host; it stays
+    /// so as long as the upstream lives.
+    pub names: Option<Names>,
     /// Requests that wait for its first address or for a connection, over all lanes.
     pub pending: Arc<Quota>,
     addressing: ArcSwap<Addressing>,
+    watch: Watch,
+    /// What its own limits count; there from the first policy on that has any.
+    limits: OnceLock<Arc<Limits>>,
     tls: Tls,
     /// Rung by `adopt` when the addressing changed and by `drop`; `endpoints::keep_fresh` waits on it.
     changed: Arc<Notify>,
     /// Set when no configuration names it any more: what is under way goes on, nothing is kept.
     retired: AtomicBool,
-    warned_of_inside: AtomicBool,
+    /// What was warned of, once for each kind of network. Only who looks names up and who looks at it
+    /// takes the lock.
+    concerns: Mutex<Vec<(Class, String)>>,
     warned_of_plain_text: AtomicBool,
     warned_of_redirect: AtomicBool,
 }
@@ -78,38 +96,84 @@ impl Upstream {
                 Err(reason) => Tls::Broken(reason),
             },
         };
+        let changed = Arc::new(Notify::new());
+        let names = match spec.addressing {
+            Addressing::Dynamic(port) => {
+                Some(Names::new(spec.key.host.clone(), port, Arc::clone(&changed)))
+            }
+            _ => None,
+        };
         let upstream = Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             key: spec.key.clone(),
             policy: ArcSwap::from_pointee(spec.policy.clone()),
             turn: AtomicUsize::new(0),
             endpoints: EndpointSet::pending(),
+            names,
             pending: Arc::default(),
             addressing: ArcSwap::from_pointee(spec.addressing.clone()),
+            watch: Watch::new(spec.policy.outliers.as_deref()),
+            limits: OnceLock::new(),
             tls,
-            changed: Arc::new(Notify::new()),
+            changed,
             retired: AtomicBool::new(false),
-            warned_of_inside: AtomicBool::new(false),
+            concerns: Mutex::default(),
             warned_of_plain_text: AtomicBool::new(false),
             warned_of_redirect: AtomicBool::new(false),
         };
+        upstream.count_what_is_limited();
         upstream.publish_written_addresses();
         Arc::new(upstream)
     }
 
-    /// Takes the policy and the addressing of a spec with the same key; connections live on.
+    /// Whether it can become what a spec with the same key says: who is called on behalf of requests and
+    /// who is called by name have no connection in common.
+    pub fn can_adopt(&self, spec: &UpstreamSpec) -> bool {
+        match (&**self.addressing.load(), &spec.addressing) {
+            (Addressing::Dynamic(now), Addressing::Dynamic(then)) => now == then,
+            (Addressing::Dynamic(_), _) | (_, Addressing::Dynamic(_)) => false,
+            _ => true,
+        }
+    }
+
+    /// Takes the policy and the addressing of a spec that it can adopt; connections live on.
     ///
     /// Endpoints that were known stay until the new addressing has its first answer.
     pub fn adopt(&self, spec: &UpstreamSpec) {
-        debug_assert_eq!(self.key, spec.key);
-        if **self.policy.load() != spec.policy {
+        debug_assert!(self.key == spec.key && self.can_adopt(spec));
+        let before = self.policy.load_full();
+        if *before != spec.policy {
             self.policy.store(Arc::new(spec.policy.clone()));
+            self.watch.adopt(spec.policy.outliers.as_deref());
+            self.count_what_is_limited();
         }
-        if **self.addressing.load() != spec.addressing {
+        if **self.addressing.load() != spec.addressing || before.weights != spec.policy.weights {
             self.addressing.store(Arc::new(spec.addressing.clone()));
             self.publish_written_addresses();
             self.changed.notify_one();
         }
+    }
+
+    fn count_what_is_limited(&self) {
+        let policy = self.policy.load();
+        let UpstreamLimits { connections, requests, retries, .. } = policy.limits;
+        if connections.or(requests).or(retries).is_some() || policy.retry_budget.is_some() {
+            self.limits.get_or_init(Arc::default);
+        }
+    }
+
+    /// What its own limits count; `None`: it never had any.
+    pub fn limits(&self) -> Option<&Arc<Limits>> {
+        self.limits.get()
+    }
+
+    /// Requests under way to its endpoints.
+    pub fn requests_active(&self) -> u64 {
+        if let Some(names) = &self.names {
+            return names.requests_active();
+        }
+        let Known::Ready(endpoints) = &**self.endpoints.load() else { return 0 };
+        endpoints.list.iter().map(|one| u64::from(one.active.load(Ordering::Relaxed))).sum()
     }
 
     /// Says that no configuration names it any more.
@@ -139,9 +203,11 @@ impl Upstream {
     ///
     /// `None`: connections fit every request, as plain text does and TLS with a fixed `sni` (both
     /// the SNI and the name that is checked are then the same for all). Else the SNI is the
-    /// request's host, and so is the name checked unless names are listed.
+    /// request's host, and so is the name checked unless names are listed; and where the destination is
+    /// the request's host, connections are of that host alone.
     pub fn server_name<'a>(&self, request_host: &'a str) -> Option<&'a str> {
         match &self.key.security {
+            _ if self.names.is_some() => Some(request_host),
             Security::Tls(tls) if tls.sni.is_none() => Some(request_host),
             _ => None,
         }
@@ -175,16 +241,29 @@ impl Upstream {
         }
     }
 
+    /// Who says where its connections lead.
+    pub fn chosen(&self) -> Chosen {
+        if self.names.is_some() { Chosen::ByRequest } else { Chosen::ByConfiguration }
+    }
+
     /// Publishes what the addressing itself says, when no lookup is needed.
     fn publish_written_addresses(&self) {
         match &**self.addressing.load() {
-            Addressing::Static(list) if !list.is_empty() => self.endpoints.publish(list),
+            Addressing::Static(list) if !list.is_empty() => {
+                let policy = self.policy.load();
+                let weight = |address: &SocketAddr| {
+                    let host = Host::parse(&address.ip().to_string()).ok()?;
+                    Some(policy.weight(&Target { host, port: address.port() }))
+                };
+                let weighted = list.iter().map(|one| (*one, weight(one).unwrap_or(1)));
+                self.endpoints.publish_weighted(&weighted.collect::<Vec<_>>());
+            }
             Addressing::Static(_) => self.publish_no_endpoint("the list of endpoints is empty"),
             Addressing::Dns(names) if names.is_empty() => {
                 self.publish_no_endpoint("the list of names is empty");
             }
             Addressing::Nowhere(why) => self.publish_no_endpoint(why),
-            Addressing::Dns(_) | Addressing::LogicalDns(_) => {}
+            Addressing::Dns(_) | Addressing::LogicalDns(_) | Addressing::Dynamic(_) => {}
         }
     }
 
@@ -193,15 +272,34 @@ impl Upstream {
         self.endpoints.publish_failure(Failure::NoEndpoint(reason));
     }
 
-    /// Says once that a name answers with an address that is not on the public internet.
-    fn warn_of_inside_addresses(&self, addresses: &[SocketAddr]) {
-        let inside =
-            addresses.iter().find(|address| guard::classify(address.ip()) != Class::Public);
-        if let Some(address) = inside
-            && !self.warned_of_inside.swap(true, Ordering::Relaxed)
-        {
-            let class = guard::classify(address.ip());
-            tracing::warn!(upstream = %self.key.name, %address, "the name resolves to a {class} address");
+    /// What was found of its addresses that somebody should know, a sentence for each kind of network.
+    pub fn concerns(&self) -> Vec<String> {
+        let concerns = self.concerns.lock().unwrap_or_else(PoisonError::into_inner);
+        concerns.iter().map(|(_, text)| text.clone()).collect()
+    }
+
+    /// Says once for each kind of network that a name answers with an address inside it.
+    fn warn_of_inside_addresses(&self, addresses: &[SocketAddr], guard: &Guard) {
+        for address in addresses {
+            let Some(class) = guard.concern(address.ip()) else { continue };
+            let what = match guard.mode() {
+                GuardMode::Enforce => "and is not dialled (--guard enforce)",
+                GuardMode::Warn | GuardMode::Off => {
+                    "and is dialled; --guard enforce would refuse it"
+                }
+            };
+            self.warn_once(class, || {
+                format!("{} resolves to {address}, which is {class}, {what}", self.key.host)
+            });
+        }
+    }
+
+    fn warn_once(&self, class: Class, text: impl FnOnce() -> String) {
+        let mut concerns = self.concerns.lock().unwrap_or_else(PoisonError::into_inner);
+        if concerns.iter().all(|(told, _)| *told != class) {
+            let text = text();
+            tracing::warn!("{}: {text} [EG053]", self.key.name);
+            concerns.push((class, text));
         }
     }
 }
@@ -215,6 +313,9 @@ impl std::fmt::Debug for Upstream {
 impl Drop for Upstream {
     /// Lets `keep_fresh` notice that nobody needs it any more.
     fn drop(&mut self) {
+        if let Some(limits) = self.limits.get() {
+            limits.end();
+        }
         self.changed.notify_one();
     }
 }

@@ -3,6 +3,8 @@
 //! A picture for people and scripts; nothing reads it back. Only what the plan knows is printed.
 //! Source: istio `core/gateway.go`, `core/route/route.go`, `core/cluster.go`, `core/cluster_tls.go`.
 
+mod resilience;
+
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -12,9 +14,10 @@ use crate::config::{Compiled, Provenance};
 use crate::model::retry::RetryHosts;
 use crate::model::upstream::{Roots, Target};
 use crate::model::{
-    Action, Addressing, Balance, Condition, Destination, FieldMatch, Forward, HeaderEdit,
-    HeaderEdits, Listener, PathMatch, PathRewrite, Plan, Protocol, QueryMatch, Redirect, Retry,
-    Route, Rule, Security, Share, TextMatch, TlsSpec, UpstreamSpec,
+    Abort, Aborted, Action, Addressing, Balance, Condition, Delay, Destination, Fault, FieldMatch,
+    Forward, Fraction, HeaderEdit, HeaderEdits, Listener, Mirror, PathMatch, PathRewrite, Plan,
+    Protocol, QueryMatch, Redirect, Retry, Route, Rule, Security, Share, TextMatch, TlsSpec,
+    UpstreamSpec,
 };
 
 const TYPE: &str = "type.googleapis.com/envoy.extensions";
@@ -119,6 +122,10 @@ fn rule(rule: &Rule, origin: Option<&Origin>, listener: &Listener, plan: &Plan) 
             headers(&mut printed, "response", &respond.response);
         }
     }
+    if let Some(fault) = &rule.fault {
+        let filter = json!({ "envoy.filters.http.fault": injected(fault) });
+        printed.insert("typedPerFilterConfig".to_owned(), filter);
+    }
     if let Some(origin) = origin.filter(|origin| !origin.resource.is_empty()) {
         printed.insert(
             "metadata".to_owned(),
@@ -128,6 +135,37 @@ fn rule(rule: &Rule, origin: Option<&Origin>, listener: &Listener, plan: &Plan) 
     let operation = operation(rule, origin, listener, plan);
     printed.insert("decorator".to_owned(), json!({ "operation": operation }));
     Value::Object(printed)
+}
+
+fn injected(fault: &Fault) -> Value {
+    let mut printed = json!({ "@type": format!("{TYPE}.filters.http.fault.v3.HTTPFault") });
+    if let Some(Delay { time, fraction }) = &fault.delay {
+        printed["delay"] =
+            json!({ "fixedDelay": seconds(*time), "percentage": percentage(*fraction) });
+    }
+    if let Some(Abort { answer, fraction }) = &fault.abort {
+        printed["abort"] = match answer {
+            Aborted::Http(status) => json!({ "httpStatus": status }),
+            Aborted::Grpc(status) => json!({ "grpcStatus": status }),
+        };
+        printed["abort"]["percentage"] = percentage(*fraction);
+    }
+    printed
+}
+
+fn percentage(fraction: Fraction) -> Value {
+    json!({ "numerator": fraction.millionths(), "denominator": "MILLION" })
+}
+
+fn mirror(mirror: &Mirror, plan: &Plan) -> Value {
+    let fraction = match mirror.fraction {
+        Fraction::ALL => json!({ "numerator": 100 }), // what istiod writes when nothing is said
+        fraction => percentage(fraction),
+    };
+    json!({
+        "cluster": cluster_name(&mirror.to, plan),
+        "runtimeFraction": { "defaultValue": fraction },
+    })
 }
 
 fn condition(condition: &Condition, origin: Option<&Origin>) -> Value {
@@ -235,6 +273,14 @@ fn action(forward: &Forward, plan: &Plan) -> Value {
     if let Some(host) = &forward.rewrite_host {
         printed["hostRewriteLiteral"] = json!(host);
     }
+    let hashes = resilience::hash_policies(forward, plan);
+    if !hashes.is_empty() {
+        printed["hashPolicy"] = hashes.into();
+    }
+    if !forward.mirrors.is_empty() {
+        printed["requestMirrorPolicies"] =
+            forward.mirrors.iter().map(|one| mirror(one, plan)).collect();
+    }
     printed
 }
 
@@ -295,12 +341,17 @@ fn operation(rule: &Rule, origin: Option<&Origin>, listener: &Listener, plan: &P
         };
         return format!("{host}:{port}{path}");
     }
-    let name = origin.and_then(|origin| origin.object.rsplit('/').next()).unwrap_or_default();
+    let from = |origin: &Origin| {
+        let named = if origin.resource.is_empty() { &origin.object } else { &origin.resource };
+        named.rsplit('/').next().unwrap_or_default().to_owned()
+    };
+    let name = origin.map(from).unwrap_or_default();
     format!("{name}:{}/*", listener.port)
 }
 
 fn headers(printed: &mut Map<String, Value>, side: &str, edits: &HeaderEdits) {
-    let line = |edit: &HeaderEdit| json!({ "header": { "key": edit.name, "value": edit.value } });
+    // A % begins a command in Envoy's values, and two stand for one.
+    let line = |edit: &HeaderEdit| json!({ "header": { "key": edit.name, "value": edit.value.replace('%', "%%") } });
     let mut lines: Vec<Value> = edits.add.iter().map(line).collect();
     for edit in &edits.set {
         let mut line = line(edit);
@@ -322,9 +373,19 @@ fn cluster(spec: &UpstreamSpec) -> Value {
         "connectTimeout": seconds(spec.policy.connect_timeout),
     });
     match &spec.addressing {
-        Addressing::Dns(targets) => dns(&mut printed, "STRICT_DNS", &spec.key.name, targets),
+        Addressing::Dns(targets) => dns(&mut printed, "STRICT_DNS", spec, targets),
         Addressing::LogicalDns(target) => {
-            dns(&mut printed, "LOGICAL_DNS", &spec.key.name, std::slice::from_ref(target))
+            dns(&mut printed, "LOGICAL_DNS", spec, std::slice::from_ref(target))
+        }
+        Addressing::Dynamic(_) => {
+            printed["clusterType"] = json!({
+                "name": "envoy.clusters.dynamic_forward_proxy",
+                "typedConfig": {
+                    "@type": format!("{TYPE}.clusters.dynamic_forward_proxy.v3.ClusterConfig"),
+                    "dnsCacheConfig": { "name": "dynamic_forward_proxy_cache_config" },
+                },
+            });
+            printed["lbPolicy"] = json!("CLUSTER_PROVIDED");
         }
         Addressing::Static(_) | Addressing::Nowhere(_) => {
             printed["type"] = json!("EDS");
@@ -334,11 +395,13 @@ fn cluster(spec: &UpstreamSpec) -> Value {
             });
         }
     }
-    match spec.policy.balance {
+    match &spec.policy.balance {
         Balance::LeastRequest => printed["lbPolicy"] = json!("LEAST_REQUEST"),
         Balance::Random => printed["lbPolicy"] = json!("RANDOM"),
+        Balance::Hashed(_) => {}  // with its table, below
         Balance::RoundRobin => {} // Envoy's default, which is not printed
     }
+    resilience::add(&mut printed, &spec.policy);
     printed["typedExtensionProtocolOptions"] = protocol_options(spec);
     if let Security::Tls(tls) = &spec.key.security {
         printed["transportSocket"] = transport_socket(tls, spec.key.protocol);
@@ -346,27 +409,27 @@ fn cluster(spec: &UpstreamSpec) -> Value {
     printed
 }
 
-fn dns(printed: &mut Value, kind: &str, name: &str, targets: &[Target]) {
-    let endpoint = |target: &Target| json!({ "endpoint": { "address": address(target.host.as_str(), target.port) } });
+fn dns(printed: &mut Value, kind: &str, spec: &UpstreamSpec, targets: &[Target]) {
+    let endpoint = |target: &Target| {
+        let address = address(target.host.as_str(), target.port);
+        let mut endpoint = json!({ "endpoint": { "address": address } });
+        if spec.policy.weight(target) != 1 {
+            endpoint["loadBalancingWeight"] = json!(spec.policy.weight(target));
+        }
+        endpoint
+    };
     let endpoints: Vec<Value> = targets.iter().map(endpoint).collect();
     printed["type"] = json!(kind);
     printed["dnsRefreshRate"] = json!("60s");
     printed["respectDnsTtl"] = json!(true);
     printed["loadAssignment"] =
-        json!({ "clusterName": name, "endpoints": [{ "lbEndpoints": endpoints }] });
+        json!({ "clusterName": spec.key.name, "endpoints": [{ "lbEndpoints": endpoints }] });
 }
 
 fn protocol_options(spec: &UpstreamSpec) -> Value {
     let mut options = json!({ "@type": format!("{TYPE}.upstreams.http.v3.HttpProtocolOptions") });
-    options["explicitHttpConfig"] = match spec.key.protocol {
-        Protocol::Http2 => json!({ "http2ProtocolOptions": {} }),
-        Protocol::Http1 | Protocol::Negotiate => json!({ "httpProtocolOptions": {} }),
-    };
-    let mut common = json!({ "idleTimeout": seconds(spec.policy.idle_timeout) });
-    if let Some(max) = spec.policy.requests_per_connection_max {
-        common["maxRequestsPerConnection"] = json!(max);
-    }
-    options["commonHttpProtocolOptions"] = common;
+    resilience::version_options(&mut options, spec);
+    options["commonHttpProtocolOptions"] = resilience::common_options(&spec.policy);
     if let Security::Tls(tls) = &spec.key.security
         && tls.sni.is_none()
     {
@@ -407,6 +470,7 @@ fn transport_socket(tls: &TlsSpec, protocol: Protocol) -> Value {
     }
     match protocol {
         Protocol::Http2 => common["alpnProtocols"] = json!(["h2"]),
+        Protocol::Client => common["alpnProtocols"] = json!(["h2", "http/1.1"]),
         Protocol::Http1 => common["alpnProtocols"] = json!(["http/1.1"]),
         Protocol::Negotiate => common["alpnProtocols"] = json!(["h2", "http/1.1"]),
     }

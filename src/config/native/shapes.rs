@@ -2,10 +2,14 @@
 //!
 //! Durations, URLs and names stay text here, so that a wrong one is reported with the others.
 
+mod resilience;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
+
+pub(super) use resilience::{Cookie, Hash, Outliers, Pool, Weights};
 
 /// One document.
 #[derive(Debug, Default, Deserialize)]
@@ -49,6 +53,8 @@ pub(super) struct Route {
     pub rewrite: Option<Rewrite>,
     pub timeout: Option<String>,
     pub retries: Option<Retries>,
+    pub mirrors: Option<Vec<Mirror>>,
+    pub fault: Option<Fault>,
     pub host: Option<String>,
     pub headers: Option<Headers>,
     pub tls: Option<Tls>,
@@ -57,6 +63,10 @@ pub(super) struct Route {
     pub connect_timeout: Option<String>,
     pub idle_timeout: Option<String>,
     pub requests_per_connection: Option<u32>,
+    pub pool: Option<Pool>,
+    pub hash: Option<Hash>,
+    pub weights: Option<Weights>,
+    pub outliers: Option<Outliers>,
     pub resolution: Option<Resolution>,
     pub endpoints: Option<Vec<String>>,
     pub no_endpoints: Option<String>,
@@ -69,7 +79,8 @@ pub(super) struct Rule {
     pub name: Option<String>,
     #[serde(rename = "match")]
     pub condition: Option<Match>,
-    /// `https://host[:port]`, `http://host[:port]`, or the name of an upstream.
+    /// `https://host[:port]`, `http://host[:port]`, or the name of an upstream. The host `*.example.com` is the
+    /// host of each request, where it lies under that name.
     pub to: Option<String>,
     /// Several destinations by weight, in place of `to`.
     pub split: Option<Vec<Share>>,
@@ -81,6 +92,10 @@ pub(super) struct Rule {
     pub rewrite: Option<Rewrite>,
     pub timeout: Option<String>,
     pub retries: Option<Retries>,
+    /// Who gets copies of the requests.
+    pub mirrors: Option<Vec<Mirror>>,
+    /// What is put in the way of the requests, to see what comes of it.
+    pub fault: Option<Fault>,
     /// The Host to send in place of the client's.
     pub host: Option<String>,
     pub headers: Option<Headers>,
@@ -90,6 +105,10 @@ pub(super) struct Rule {
     pub connect_timeout: Option<String>,
     pub idle_timeout: Option<String>,
     pub requests_per_connection: Option<u32>,
+    pub pool: Option<Pool>,
+    pub hash: Option<Hash>,
+    pub weights: Option<Weights>,
+    pub outliers: Option<Outliers>,
     pub resolution: Option<Resolution>,
     pub endpoints: Option<Vec<String>>,
     pub no_endpoints: Option<String>,
@@ -107,6 +126,10 @@ pub(super) struct Upstream {
     pub connect_timeout: Option<String>,
     pub idle_timeout: Option<String>,
     pub requests_per_connection: Option<u32>,
+    pub pool: Option<Pool>,
+    pub hash: Option<Hash>,
+    pub weights: Option<Weights>,
+    pub outliers: Option<Outliers>,
     pub resolution: Option<Resolution>,
     pub endpoints: Option<Vec<String>>,
     pub no_endpoints: Option<String>,
@@ -222,6 +245,44 @@ pub(super) struct Retries {
     pub non_idempotent: Option<bool>,
 }
 
+/// Who gets a copy of requests.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Mirror {
+    /// A URL, called with every default, or the name of an upstream.
+    pub to: Option<String>,
+    /// Of how many of the requests; default: 100.
+    pub percent: Option<f64>,
+}
+
+/// What is put in the way of requests; the delay comes first.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Fault {
+    pub delay: Option<Delay>,
+    pub abort: Option<Abort>,
+}
+
+/// A wait.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Delay {
+    pub time: Option<String>,
+    /// For how many of the requests; default: 100.
+    pub percent: Option<f64>,
+}
+
+/// An answer in place of the origin's, by one of the first two.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Abort {
+    pub status: Option<u16>,
+    /// By name or number.
+    pub grpc_status: Option<String>,
+    /// For how many of the requests; default: 100.
+    pub percent: Option<f64>,
+}
+
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Headers {
@@ -263,6 +324,8 @@ pub(super) enum Protocol {
     Negotiate,
     Http1,
     Http2,
+    /// What the client speaks.
+    Client,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -298,6 +361,8 @@ impl Route {
             rewrite: self.rewrite.clone(),
             timeout: self.timeout.clone(),
             retries: self.retries.clone(),
+            mirrors: self.mirrors.clone(),
+            fault: self.fault.clone(),
             host: self.host.clone(),
             headers: self.headers.clone(),
             tls: self.tls.clone(),
@@ -306,6 +371,10 @@ impl Route {
             connect_timeout: self.connect_timeout.clone(),
             idle_timeout: self.idle_timeout.clone(),
             requests_per_connection: self.requests_per_connection,
+            pool: self.pool.clone(),
+            hash: self.hash.clone(),
+            weights: self.weights.clone(),
+            outliers: self.outliers.clone(),
             resolution: self.resolution,
             endpoints: self.endpoints.clone(),
             no_endpoints: self.no_endpoints.clone(),
@@ -329,6 +398,8 @@ impl Rule {
             rewrite: self.rewrite.or_else(|| rest.rewrite.clone()),
             timeout: self.timeout.or_else(|| rest.timeout.clone()),
             retries: self.retries.or_else(|| rest.retries.clone()),
+            mirrors: self.mirrors.or_else(|| rest.mirrors.clone()),
+            fault: self.fault.or_else(|| rest.fault.clone()),
             host: self.host.or_else(|| rest.host.clone()),
             headers: self.headers.or_else(|| rest.headers.clone()),
             tls: self.tls.or_else(|| rest.tls.clone()),
@@ -337,6 +408,10 @@ impl Rule {
             connect_timeout: self.connect_timeout.or_else(|| rest.connect_timeout.clone()),
             idle_timeout: self.idle_timeout.or_else(|| rest.idle_timeout.clone()),
             requests_per_connection: self.requests_per_connection.or(rest.requests_per_connection),
+            pool: self.pool.or_else(|| rest.pool.clone()),
+            hash: self.hash.or_else(|| rest.hash.clone()),
+            weights: self.weights.or_else(|| rest.weights.clone()),
+            outliers: self.outliers.or_else(|| rest.outliers.clone()),
             resolution: self.resolution.or(rest.resolution),
             endpoints: self.endpoints.or_else(|| rest.endpoints.clone()),
             no_endpoints: self.no_endpoints.or_else(|| rest.no_endpoints.clone()),
@@ -359,6 +434,10 @@ impl Rule {
             || self.connect_timeout.is_some()
             || self.idle_timeout.is_some()
             || self.requests_per_connection.is_some()
+            || self.pool.is_some()
+            || self.hash.is_some()
+            || self.weights.is_some()
+            || self.outliers.is_some()
             || self.resolution.is_some()
             || self.endpoints.is_some()
             || self.no_endpoints.is_some()
@@ -376,6 +455,10 @@ impl Upstream {
             connect_timeout: self.connect_timeout,
             idle_timeout: self.idle_timeout,
             requests_per_connection: self.requests_per_connection,
+            pool: self.pool,
+            hash: self.hash,
+            weights: self.weights,
+            outliers: self.outliers,
             resolution: self.resolution,
             endpoints: self.endpoints,
             no_endpoints: self.no_endpoints,

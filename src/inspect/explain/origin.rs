@@ -1,14 +1,16 @@
 //! The second half of the way: the upstream, its policy, its endpoints and TLS.
 
-use super::{Story, Walk};
+use super::{Story, Walk, resilience};
 use crate::config::provenance::UpstreamOrigin;
 use crate::inspect::problems;
 use crate::inspect::show::{kind, target_text};
 use crate::model::upstream::{RevocationList, Roots};
-use crate::model::{Addressing, Balance, Failure, Policy, Protocol, Security, TlsSpec, duration};
+use crate::model::{
+    Addressing, Failure, GuardPolicy, Network, Policy, Protocol, Security, TlsSpec, duration,
+};
 use crate::upstream::Upstream;
 use crate::upstream::endpoints::Known;
-use crate::upstream::guard::{Class, classify};
+use crate::upstream::guard::{Chosen, Class, Guard, classify};
 
 /// Tells of an upstream; yields how requests to it fail, as far as the configuration decides.
 pub(super) fn upstream(
@@ -29,7 +31,7 @@ pub(super) fn upstream(
         .lines(share.map(str::to_owned))
         .lines(service);
     policy(made, &upstream.policy.load(), story);
-    let no_endpoint = endpoints(upstream, story);
+    let no_endpoint = endpoints(walk, upstream, server_name, story);
     let no_tls = security(upstream, server_name, story);
     // In the order of the request path: a connection is only tried where there is an endpoint.
     no_endpoint.or(no_tls)
@@ -52,25 +54,27 @@ fn policy(made: Option<&UpstreamOrigin>, policy: &Policy, story: &mut Story) {
         lines.extend(made.effective.iter().map(|line| format!("in force: {line}")));
         lines.extend(made.dropped.iter().map(|line| format!("dropped: {line}")));
     }
-    let Policy { balance, connect_timeout, idle_timeout, requests_per_connection_max } = policy;
-    let balance = match balance {
-        Balance::LeastRequest => "least request",
-        Balance::RoundRobin => "round robin",
-        Balance::Random => "random",
-    };
     let mut line = format!(
-        "{balance}; connect timeout {}, TLS included; idle timeout {}",
-        duration::format(*connect_timeout),
-        duration::format(*idle_timeout)
+        "{}; connect timeout {}, TLS included; idle timeout {}",
+        resilience::balance(&policy.balance),
+        duration::format(policy.connect_timeout),
+        duration::format(policy.idle_timeout)
     );
-    if let Some(count) = requests_per_connection_max {
+    if let Some(count) = policy.requests_per_connection_max {
         line.push_str(&format!("; {count} requests a connection"));
     }
     lines.push(line);
+    lines.extend(resilience::lines(policy));
     story.step("policy").lines(lines);
 }
 
-fn endpoints(upstream: &Upstream, story: &mut Story) -> Option<Failure> {
+fn endpoints(
+    walk: &Walk<'_>,
+    upstream: &Upstream,
+    server_name: &str,
+    story: &mut Story,
+) -> Option<Failure> {
+    let guard = Guard::new(walk.question.guard.clone());
     let addressing = upstream.addressing();
     let step = story.step("endpoints");
     match &*addressing {
@@ -88,14 +92,46 @@ fn endpoints(upstream: &Upstream, story: &mut Story) -> Option<Failure> {
             });
             step.line(format!("{}: {}", kind(&addressing), texts.collect::<Vec<_>>().join(", ")));
         }
+        Addressing::Dynamic(port) => {
+            let line = format!(
+                "{}: {server_name}:{port}, looked up when it is asked for",
+                kind(&addressing)
+            );
+            step.line(line).line(refused_by(&walk.question.guard));
+        }
         Addressing::Nowhere(why) => {
             step.line(format!("none: {why}"));
         }
     }
+    if let Some(names) = &upstream.names {
+        return names.admit(server_name).err();
+    }
     match &**upstream.endpoints.load() {
         Known::Failed(failure) => Some(failure.clone()),
-        Known::Pending | Known::Ready(_) => None,
+        Known::Pending => None,
+        Known::Ready(known) => {
+            let mut verdicts = known
+                .list
+                .iter()
+                .map(|endpoint| guard.check(endpoint.address, Chosen::ByConfiguration).err());
+            let first = verdicts.next().flatten();
+            first.filter(|_| verdicts.all(|verdict| verdict.is_some()))
+        }
     }
+}
+
+/// What the address guard does on a route whose destination is the request's own host.
+fn refused_by(guard: &GuardPolicy) -> String {
+    let ranges =
+        |all: &[Network]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let mut line = "addresses inside the network are refused".to_owned();
+    if !guard.allow.is_empty() {
+        line.push_str(&format!(", but for {}", ranges(&guard.allow)));
+    }
+    if !guard.deny.is_empty() {
+        line.push_str(&format!("; so is {}", ranges(&guard.deny)));
+    }
+    line
 }
 
 fn security(upstream: &Upstream, server_name: &str, story: &mut Story) -> Option<Failure> {
@@ -112,12 +148,16 @@ fn security(upstream: &Upstream, server_name: &str, story: &mut Story) -> Option
                 Protocol::Negotiate => "offers HTTP/2 and HTTP/1.1 (ALPN h2, http/1.1)",
                 Protocol::Http1 => "offers HTTP/1.1 (ALPN http/1.1)",
                 Protocol::Http2 => "offers HTTP/2 (ALPN h2)",
+                Protocol::Client => "offers what the client speaks (ALPN h2 or http/1.1)",
             });
         }
         Security::Plain | Security::Broken(_) => {
             step.line(match protocol {
                 Protocol::Http2 => {
                     "none: the origin is contacted WITHOUT TLS, in plain text HTTP/2"
+                }
+                Protocol::Client => {
+                    "none: the origin is contacted WITHOUT TLS, in plain text, as the client speaks"
                 }
                 Protocol::Http1 | Protocol::Negotiate => {
                     "none: the origin is contacted WITHOUT TLS, in plain text HTTP/1.1"

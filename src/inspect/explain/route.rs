@@ -7,7 +7,7 @@ use crate::inspect::problems;
 use crate::inspect::show::{condition, field_match, query_match, served_on};
 use crate::model::retry::{Resend, RetryHosts};
 use crate::model::{
-    Authority, HeaderEdits, Listener, PathRewrite, Retry, Rule, Security, duration,
+    Authority, Fraction, HeaderEdits, Listener, PathRewrite, Retry, Rule, Security, duration,
 };
 use crate::snapshot::condition::{Unmet, check};
 use crate::snapshot::{self, Asked, Found};
@@ -194,6 +194,7 @@ pub(super) fn forwarding(rule: &snapshot::Rule, host: &str, story: &mut Story) {
     for (what, edits) in [("request", &forward.request), ("response", &forward.response)] {
         step.lines(edit_lines(what, edits));
     }
+    step.lines(faults_and_mirrors(rule));
     for share in &forward.to {
         if let (None, Some(host)) = (&forward.rewrite_host, &share.rewrite_host) {
             step.line(format!("Host becomes {host} for one destination"));
@@ -202,6 +203,33 @@ pub(super) fn forwarding(rule: &snapshot::Rule, host: &str, story: &mut Story) {
             step.lines(edit_lines(what, edits));
         }
     }
+}
+
+/// What happens on purpose to some of the requests, and who gets copies of them.
+fn faults_and_mirrors(rule: &snapshot::Rule) -> Vec<String> {
+    let mut lines = Vec::new();
+    let of = |fraction: Fraction| format!("{} % of the requests", fraction.as_percent());
+    if let Some(delay) = rule.plan.fault.as_ref().and_then(|fault| fault.delay.as_ref()) {
+        let time = duration::format(delay.time);
+        lines.push(format!("fault: {} wait {time} first", of(delay.fraction)));
+    }
+    if let Some(abort) = rule.plan.fault.as_ref().and_then(|fault| fault.abort.as_ref()) {
+        let status = abort.answer.http_status();
+        lines.push(format!("fault: {} are answered {status} here", of(abort.fraction)));
+    }
+    let mirrors = rule.plan.action.forward().map_or(&[][..], |forward| &forward.mirrors);
+    for (mirror, to) in mirrors.iter().zip(&rule.mirrors) {
+        let part = of(mirror.fraction);
+        lines.push(match to {
+            snapshot::Destination::Upstream(upstream) => {
+                format!("mirror: {} gets a copy of {part}", upstream.key.name)
+            }
+            snapshot::Destination::Missing(name) => {
+                format!("mirror: {name} does not exist, so nothing is copied")
+            }
+        });
+    }
+    lines
 }
 
 /// When another attempt is made, where that is not the default.
