@@ -3,7 +3,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use egret::upstream::guard::{Class, Guard, classify};
+use egret::model::{Failure, GuardPolicy, Network};
+use egret::upstream::guard::{Chosen, Class, Guard, classify};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: ([u8; 16], u8)| {
@@ -18,6 +19,7 @@ fuzz_target!(|input: ([u8; 16], u8)| {
     }
     guard_holds(v4.into(), u16::from_be_bytes([octets[0], octets[1]]).max(1));
     guard_holds(v6.into(), 443);
+    denial_holds(v4, prefix);
 });
 
 fn v4_holds(ip: Ipv4Addr) {
@@ -58,12 +60,37 @@ fn ways_to_write(ip: Ipv4Addr, prefix: u8) -> [Ipv6Addr; 4] {
     ]
 }
 
-/// A listener on every address is never dialled through loopback, however that is written.
+/// A listener on every address is never dialled through loopback, however that is written; and whom a
+/// request names is on the public internet, or is not called.
 fn guard_holds(ip: IpAddr, port: u16) {
     let guard = Guard::default();
     guard.set_listening(vec![SocketAddr::from(([0, 0, 0, 0], port))]);
-    assert!(guard.check(SocketAddr::new(ip, port.wrapping_add(1))).is_ok(), "another port");
+    let other = SocketAddr::new(ip, port.wrapping_add(1));
+    assert!(guard.check(other, Chosen::ByConfiguration).is_ok(), "another port");
     if matches!(ip.to_canonical(), IpAddr::V4(v4) if v4.is_loopback()) {
-        assert!(guard.check(SocketAddr::new(ip, port)).is_err(), "{ip}");
+        let verdict = guard.check(SocketAddr::new(ip, port), Chosen::ByConfiguration);
+        assert!(verdict.is_err(), "{ip}");
     }
+    if classify(ip) != Class::Public {
+        assert!(guard.check(other, Chosen::ByRequest).is_err(), "{ip}");
+    }
+}
+
+/// What is denied is denied however it is written and whoever asks for it, and its neighbours are not.
+fn denial_holds(ip: Ipv4Addr, bits: u8) {
+    let bits = bits % 32 + 1;
+    let first = Ipv4Addr::from_bits(ip.to_bits() & u32::MAX << (32 - bits));
+    let range = Network::parse(&format!("{first}/{bits}")).expect("a range");
+    assert_eq!(Network::parse(&range.to_string()).as_ref(), Ok(&range));
+    let beyond = Ipv4Addr::from_bits(ip.to_bits() ^ 1 << (32 - bits));
+    assert!(range.contains(ip.into()) && !range.contains(beyond.into()), "{range} {beyond}");
+    let guard = Guard::new(GuardPolicy { deny: vec![range], ..GuardPolicy::default() });
+    for written in ways_to_write(ip, bits).map(IpAddr::from).into_iter().chain([ip.into()]) {
+        for chosen in [Chosen::ByConfiguration, Chosen::ByRequest] {
+            let verdict = guard.check(SocketAddr::new(written, 443), chosen);
+            assert!(matches!(verdict, Err(Failure::Prohibited(_))), "{written} is {ip}");
+        }
+    }
+    let verdict = guard.check(SocketAddr::new(beyond.into(), 443), Chosen::ByConfiguration);
+    assert!(verdict.is_ok(), "{beyond}");
 }

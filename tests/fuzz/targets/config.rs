@@ -12,7 +12,7 @@ use egret::config::problem::CODES;
 use egret::config::{self, Compiled, Document, Identity, Materials, Problem, document, native};
 use egret::inspect::explain::{Question, explain};
 use egret::inspect::{Format, View, What, render};
-use egret::model::{Action, Authority, Destination, HeaderEdits, PathRewrite, Plan};
+use egret::model::{Action, Authority, Destination, GuardPolicy, HeaderEdits, PathRewrite, Plan};
 use egret::settings::Settings;
 use egret::snapshot::Snapshot;
 use egret::upstream::tls::TlsContext;
@@ -47,6 +47,7 @@ fuzz_target!(|input: &[u8]| {
         target: word("/"),
         headers: vec![("x-a".to_owned(), word("b")), ("cookie".to_owned(), "c=d".to_owned())],
         port: compiled.plan.listeners.first().map(|listener| listener.port),
+        guard: GuardPolicy::default(),
     };
     is_shown(&compiled, &question);
     let (layer, _) = native::settings(&documents);
@@ -121,8 +122,11 @@ fn can_be_done(action: &Action, upstreams: usize) {
     match action {
         Action::Forward(forward) => {
             assert!(!forward.to.is_empty() && forward.to.iter().all(|share| share.weight > 0));
+            let mirrors = forward.mirrors.iter().map(|mirror| &mirror.to);
+            for to in forward.to.iter().map(|share| &share.to).chain(mirrors) {
+                assert!(!matches!(to, Destination::Upstream(index) if *index >= upstreams));
+            }
             for share in &forward.to {
-                assert!(!matches!(share.to, Destination::Upstream(index) if index >= upstreams));
                 can_be_written(&share.request);
                 can_be_written(&share.response);
                 is_an_authority(share.rewrite_host.as_deref());
@@ -181,8 +185,9 @@ fn sorted(mut plan: Plan) -> Plan {
     plan.upstreams.sort_by(|a, b| a.key.name.cmp(&b.key.name));
     for rule in plan.routes.iter_mut().flat_map(|route| &mut route.rules) {
         let Action::Forward(forward) = &mut rule.action else { continue };
-        for share in &mut forward.to {
-            if let Destination::Upstream(index) = &mut share.to {
+        let shares = forward.to.iter_mut().map(|share| &mut share.to);
+        for to in shares.chain(forward.mirrors.iter_mut().map(|mirror| &mut mirror.to)) {
+            if let Destination::Upstream(index) = to {
                 let name = &names[*index];
                 let place = plan.upstreams.iter().position(|spec| spec.key.name == *name);
                 *index = place.expect("every upstream is still there");
