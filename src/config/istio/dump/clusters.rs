@@ -1,0 +1,146 @@
+//! A cluster: where its endpoints come from, what its policy says, and whose it is.
+//!
+//! Source: istio `core/cluster_builder.go:buildCluster`, `core/cluster_traffic_policy.go`.
+
+use serde_json::{Map, Value, json};
+
+use super::{TYPE, address, from_istiod, seconds, tls};
+use crate::config::provenance::UpstreamOrigin;
+use crate::model::{
+    Addressing, Balance, Policy, Protocol, Security, Target, UpstreamKey, UpstreamSpec,
+};
+
+pub fn cluster(spec: &UpstreamSpec, origin: Option<&UpstreamOrigin>) -> Value {
+    let name = &spec.key.name;
+    let mut printed = json!({
+        "name": name,
+        "altStatName": format!("{name};"),
+        "connectTimeout": seconds(spec.policy.connect_timeout),
+        "commonLbConfig": {},
+        "circuitBreakers": circuit_breakers(),
+    });
+    match &spec.addressing {
+        Addressing::Dns(targets) => dns(&mut printed, "STRICT_DNS", name, targets),
+        Addressing::LogicalDns(target) => {
+            dns(&mut printed, "LOGICAL_DNS", name, std::slice::from_ref(target))
+        }
+        Addressing::Static(_) | Addressing::Nowhere(_) => {
+            printed["type"] = json!("EDS");
+            printed["edsClusterConfig"] =
+                json!({ "edsConfig": from_istiod(), "serviceName": name });
+        }
+    }
+    match spec.policy.balance {
+        Balance::LeastRequest => printed["lbPolicy"] = json!("LEAST_REQUEST"),
+        Balance::Random => printed["lbPolicy"] = json!("RANDOM"),
+        Balance::RoundRobin => {} // Envoy's default, which is not printed
+    }
+    if let Some(options) = protocol_options(spec) {
+        printed["typedExtensionProtocolOptions"] =
+            json!({ "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options });
+    }
+    if let Security::Tls(tls) = &spec.key.security {
+        printed["transportSocket"] = tls::transport_socket(tls, spec.key.protocol);
+    }
+    if let Some(origin) = origin.filter(|origin| !origin.service.resource.is_empty()) {
+        printed["metadata"] = json!({ "filterMetadata": { "istio": metadata(&spec.key, origin) } });
+    }
+    printed
+}
+
+/// No limits, but that they are counted.
+fn circuit_breakers() -> Value {
+    let none = u32::MAX;
+    json!({ "thresholds": [{
+        "maxConnections": none,
+        "maxPendingRequests": none,
+        "maxRequests": none,
+        "maxRetries": none,
+        "trackRemaining": true,
+    }] })
+}
+
+fn dns(printed: &mut Value, kind: &str, name: &str, targets: &[Target]) {
+    let endpoint = |target: &Target| {
+        let address = address(target.host.as_str(), target.port);
+        json!({ "endpoint": { "address": address }, "loadBalancingWeight": 1 })
+    };
+    let endpoints: Vec<Value> = targets.iter().map(endpoint).collect();
+    let locality = json!({
+        "locality": {},
+        "loadBalancingWeight": endpoints.len(),
+        "lbEndpoints": endpoints,
+    });
+    printed["type"] = json!(kind);
+    printed["dnsRefreshRate"] = json!("60s"); // after a failure; else what the answer allows
+    printed["dnsJitter"] = json!("0.100s");
+    printed["respectDnsTtl"] = json!(true);
+    printed["dnsLookupFamily"] = json!("V4_ONLY");
+    printed["typedDnsResolverConfig"] = json!({
+        "name": "envoy.network.dns_resolver.cares",
+        "typedConfig": {
+            "@type": format!("{TYPE}.network.dns_resolver.cares.v3.CaresDnsResolverConfig"),
+            "udpMaxQueries": 100,
+        },
+    });
+    printed["loadAssignment"] = json!({ "clusterName": name, "endpoints": [locality] });
+}
+
+/// Nothing where nothing was asked for: Envoy speaks HTTP/1.1 then.
+fn protocol_options(spec: &UpstreamSpec) -> Option<Value> {
+    let common = common_options(&spec.policy);
+    let upstream = match &spec.key.security {
+        Security::Tls(tls) => tls::upstream_options(tls),
+        Security::Plain | Security::Broken(_) => Map::new(),
+    };
+    let is_http2 = spec.key.protocol == Protocol::Http2;
+    if common.is_empty() && upstream.is_empty() && !is_http2 {
+        return None;
+    }
+    let mut options = json!({ "@type": format!("{TYPE}.upstreams.http.v3.HttpProtocolOptions") });
+    options["explicitHttpConfig"] = match is_http2 {
+        true => json!({ "http2ProtocolOptions": {} }),
+        false => json!({ "httpProtocolOptions": {} }),
+    };
+    for (name, fields) in
+        [("commonHttpProtocolOptions", common), ("upstreamHttpProtocolOptions", upstream)]
+    {
+        if !fields.is_empty() {
+            options[name] = fields.into();
+        }
+    }
+    Some(options)
+}
+
+/// What was written: Egret's own default for idle connections is not Istio's.
+fn common_options(policy: &Policy) -> Map<String, Value> {
+    let mut common = Map::new();
+    if policy.idle_timeout != Policy::default().idle_timeout {
+        common.insert("idleTimeout".to_owned(), json!(seconds(policy.idle_timeout)));
+    }
+    if let Some(max) = policy.requests_per_connection_max {
+        common.insert("maxRequestsPerConnection".to_owned(), json!(max));
+    }
+    common
+}
+
+/// Whose service it is, and which object has its policy.
+fn metadata(key: &UpstreamKey, origin: &UpstreamOrigin) -> Map<String, Value> {
+    // `outbound|443|v1|example.com`; a wildcard keeps its star there.
+    let mut parts = key.name.split('|').skip(2);
+    let (part, host) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let namespace = &*origin.service.namespace;
+    let mut printed = Map::new();
+    let services = json!([{ "host": host, "name": host, "namespace": namespace }]);
+    printed.insert("services".to_owned(), services);
+    if let Some(policy) = &origin.policy {
+        printed.insert("config".to_owned(), json!(&*policy.resource));
+        if !part.is_empty() {
+            printed.insert("subset".to_owned(), json!(part));
+        }
+        if matches!(key.security, Security::Tls(_)) {
+            printed.insert("alpn_override".to_owned(), json!("false"));
+        }
+    }
+    printed
+}
