@@ -1,5 +1,6 @@
 //! The process: builds everything once, in order, and owns its start and its stop.
 
+mod descriptors;
 mod listeners;
 mod pages;
 
@@ -30,7 +31,7 @@ use crate::upstream::dns::{Dns, Resolve};
 use crate::upstream::guard::Guard;
 use crate::upstream::overrides::Overrides;
 use crate::upstream::tls::TlsContext;
-use crate::worker::{Command, Worker};
+use crate::worker::{Command, Common, Worker};
 
 /// How often the lanes are asked how they stand while they drain.
 const DRAIN_LOOK: Duration = Duration::from_millis(25);
@@ -109,7 +110,14 @@ impl App {
         control.take(loaded);
 
         let log = access_log(&settings)?;
-        let workers = workers(&settings, &publisher, &guard, log.as_ref())?;
+        let common = Common {
+            publisher: publisher.clone(),
+            guard: Arc::clone(&guard),
+            limits: descriptors::fit(&settings.limits),
+            headers: settings.headers.clone(),
+            upstream_connections: Arc::default(),
+        };
+        let workers = workers(&settings, &common, log.as_ref())?;
         let mut listeners = Listeners::new(guard, &readiness);
         for error in listeners.follow(&control.listeners(), &workers).await {
             tracing::error!("{error}");
@@ -295,8 +303,7 @@ fn access_log(settings: &Settings) -> Result<Option<LogWriter>, String> {
 
 fn workers(
     settings: &Settings,
-    publisher: &Publisher,
-    guard: &Arc<Guard>,
+    common: &Common,
     log: Option<&LogWriter>,
 ) -> Result<Vec<Worker>, String> {
     let format = match settings.access_log {
@@ -305,8 +312,7 @@ fn workers(
     };
     let start = |index| {
         let log = log.map(|log| log.buffer(format, unix_ms));
-        let headers = settings.headers.clone();
-        Worker::start(index, publisher.clone(), Arc::clone(guard), headers, log)
+        Worker::start(index, common.clone(), log)
             .map_err(|error| format!("worker {index} cannot start: {error}"))
     };
     (0..settings.workers).map(start).collect()

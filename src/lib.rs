@@ -31,7 +31,7 @@
 //! | 2 | [`snapshot`] | a plan made ready for requests |
 //! | 1 | [`config`], [`upstream`], [`downstream`] | documents; the far side; the client's side |
 //! | 0.5 | [`transport`] | bytes on their way, on either side |
-//! | 0 | [`model`], [`wire`], [`observe`], [`drain`], [`settings`] | our words; HTTP/1.1 as bytes; what happened; knobs |
+//! | 0 | [`model`], [`wire`], [`observe`], [`drain`], [`quota`], [`settings`] | our words; HTTP/1.1 as bytes; what happened; knobs |
 //!
 //! Libraries are named in one place each: rustls in `upstream::tls`, hickory in `upstream::dns`, the YAML
 //! parser in `config::document`, httparse in `wire::parse`, h2 in `transport::frames` and the two `h2`
@@ -69,7 +69,7 @@
 //! A wrong status: the table in `model/failure.rs`. A connection bug:
 //! `upstream/pool.rs` if it is *when*, `transport/` or `upstream/h1.rs` if it is *what bytes*. A malformed
 //! message let through: `wire/`. A log field: `observe/record.rs`, then `observe/access_log/`. A flag:
-//! `settings.rs` and `cli/mod.rs`.
+//! `settings.rs` and `cli/mod.rs`. A limit: `model/limit.rs`, `settings/limits.rs`, and the place that keeps it.
 //!
 //! # Words
 //!
@@ -105,6 +105,7 @@ pub mod listen;
 pub mod model;
 pub mod observe;
 pub mod proxy;
+pub mod quota;
 pub mod settings;
 pub mod snapshot;
 pub mod transport;

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use crate::downstream::Ends;
 use crate::model::Listener;
-use crate::proxy::{Lane, serve};
+use crate::proxy::{Admission, Lane, serve};
 
 /// Connections that may wait to be accepted, on each lane's socket.
 const BACKLOG: i32 = 4096;
@@ -75,7 +75,9 @@ fn explain(listener: &Listener, error: &io::Error) -> String {
 }
 
 /// Accepts connections on one lane until the task is aborted.
-pub async fn accept(socket: StdListener, port: u16, lane: Rc<Lane>) {
+///
+/// One too many is accepted and closed at once: left waiting, it would look like a gateway that hangs.
+pub async fn accept(socket: StdListener, port: u16, admission: Admission, lane: Rc<Lane>) {
     let listener = match TcpListener::from_std(socket) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!("port {port}: cannot accept connections: {error}"),
@@ -88,18 +90,29 @@ pub async fn accept(socket: StdListener, port: u16, lane: Rc<Lane>) {
                     tracing::info!("port {port}: accepting again, after {failures} failures");
                     failures = 0;
                 }
+                let admitted = match admission.admit(&lane.limits) {
+                    Ok(admitted) => admitted,
+                    Err(limit) => {
+                        let what = format_args!("a connection of {peer} to port {port} is closed");
+                        lane.limit_reached(limit, what);
+                        lane.crowded();
+                        continue;
+                    }
+                };
                 let Ok(local) = stream.local_addr() else { continue }; // gone already
                 // Small writes must not wait for acknowledgements of earlier ones; without the
                 // option the connection is only slower.
                 let _ = stream.set_nodelay(true);
                 let ends = Ends { peer, local, port };
-                tokio::task::spawn_local(serve::connection(stream, ends, Rc::clone(&lane)));
+                let lane = Rc::clone(&lane);
+                tokio::task::spawn_local(serve::connection(stream, ends, admitted, lane));
             }
             Err(error) => {
                 if failures == 0 {
                     tracing::warn!("port {port}: cannot accept a connection: {error}");
                 }
                 failures += 1;
+                lane.crowded();
                 sleep(ACCEPT_REST).await;
             }
         }

@@ -6,6 +6,7 @@
 
 mod cpus;
 mod headers;
+mod limits;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -16,6 +17,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use limits::Limits;
 pub use values::{AccessLog, ConnectTo, Resolve};
 
 use crate::model::{HeaderPolicy, headers::loop_mark};
@@ -47,6 +49,8 @@ pub struct Settings {
     pub access_log: AccessLog,
     /// What the process's own log shows: `info`, or `warn,egret=debug`.
     pub log: String,
+    /// The limits of what clients and origins may ask for.
+    pub limits: Limits,
     /// This process's labels, against which a Gateway's selector is held.
     pub labels: BTreeMap<String, String>,
     /// This process's own namespace.
@@ -58,7 +62,7 @@ pub struct Settings {
 }
 
 /// The names of all knobs, as flags without their dashes.
-pub const NAMES: [&str; 21] = [
+pub const NAMES: [&str; 22] = [
     "port-map",
     "bind",
     "admin",
@@ -71,6 +75,7 @@ pub const NAMES: [&str; 21] = [
     "cacert",
     "access-log",
     "log",
+    "limits",
     "labels",
     "namespace",
     "root-namespace",
@@ -83,7 +88,8 @@ pub const NAMES: [&str; 21] = [
 ];
 
 /// The knobs that take several values, separated by commas where they are one text.
-const LISTS: [&str; 6] = ["port-map", "dns-server", "resolve", "connect-to", "cacert", "labels"];
+const LISTS: [&str; 7] =
+    ["port-map", "dns-server", "resolve", "connect-to", "cacert", "limits", "labels"];
 
 /// What one source gives, by the knob's name.
 pub type Layer = BTreeMap<&'static str, Given>;
@@ -185,6 +191,7 @@ impl Settings {
             cacert: reader.list("cacert", values::paths).unwrap_or_default(),
             access_log: reader.one("access-log", values::access_log).unwrap_or(AccessLog::Text),
             log: reader.one("log", values::log_filter).unwrap_or_else(|| "info".to_owned()),
+            limits: reader.list("limits", limits::limits).unwrap_or_default(),
             labels,
             namespace,
             root_namespace: reader

@@ -15,7 +15,9 @@ use crate::listen;
 use crate::model::HeaderPolicy;
 use crate::observe::{LogBuffer, scraper};
 use crate::proxy::lane::TICK;
-use crate::proxy::{Lane, Phase};
+use crate::proxy::{Admission, Lane, Phase};
+use crate::quota::Quota;
+use crate::settings::Limits;
 use crate::snapshot::Publisher;
 use crate::upstream::connect::Connector;
 use crate::upstream::guard::Guard;
@@ -36,6 +38,8 @@ pub enum Command {
         port: u16,
         /// The lane's own socket.
         socket: StdListener,
+        /// Who may come in.
+        admission: Admission,
     },
     /// Accept no more on this listener; its connections go on.
     Unlisten {
@@ -50,6 +54,21 @@ pub enum Command {
     Stop,
 }
 
+/// What every lane is started with.
+#[derive(Debug, Clone)]
+pub struct Common {
+    /// Where the configuration in force is published.
+    pub publisher: Publisher,
+    /// Which addresses are never dialled.
+    pub guard: Arc<Guard>,
+    /// Limits.
+    pub limits: Limits,
+    /// What heads tell of clients and of this gateway.
+    pub headers: HeaderPolicy,
+    /// Connections to origins, counted over all lanes.
+    pub upstream_connections: Arc<Quota>,
+}
+
 /// A running worker, as control sees it.
 #[derive(Debug)]
 pub struct Worker {
@@ -61,14 +80,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts one. It serves whatever `publisher` has in force, and writes its log lines to `log`.
-    pub fn start(
-        index: usize,
-        publisher: Publisher,
-        guard: Arc<Guard>,
-        headers: HeaderPolicy,
-        log: Option<LogBuffer>,
-    ) -> io::Result<Self> {
+    /// Starts one. It serves whatever is published, and writes its log lines to `log`.
+    pub fn start(index: usize, common: Common, log: Option<LogBuffer>) -> io::Result<Self> {
         let (commands, orders) = mpsc::channel(COMMANDS_MAX);
         let (scrapes, asked) = mpsc::channel(SCRAPES_MAX);
         let thread =
@@ -78,8 +91,7 @@ impl Worker {
                     .build_local(LocalOptions::default())
                 {
                     Ok(runtime) => {
-                        let connector = Connector { guard, ..Connector::default() };
-                        let lane = Lane::new(publisher.subscribe(), connector, headers, log);
+                        let lane = lane(common, log);
                         runtime.block_on(drive(lane, orders, asked));
                     }
                     Err(error) => tracing::error!("lane {index} cannot start: {error}"),
@@ -95,6 +107,17 @@ impl Worker {
             tracing::error!("a lane ended in a panic");
         }
     }
+}
+
+fn lane(common: Common, log: Option<LogBuffer>) -> Rc<Lane> {
+    let Common { publisher, guard, limits, headers, upstream_connections } = common;
+    let connector = Connector {
+        guard,
+        connections: upstream_connections,
+        connections_max: limits.upstream_connections.unwrap_or(u32::MAX),
+        ..Connector::default()
+    };
+    Lane::new(publisher.subscribe(), connector, limits, headers, log)
 }
 
 async fn drive(
@@ -113,8 +136,8 @@ async fn drive(
                 let _ = request.send(lane.stats());
             }
             order = orders.recv() => match order {
-                Some(Command::Listen { name, port, socket }) => {
-                    let task = listen::accept(socket, port, Rc::clone(&lane));
+                Some(Command::Listen { name, port, socket, admission }) => {
+                    let task = listen::accept(socket, port, admission, Rc::clone(&lane));
                     let task = tokio::task::spawn_local(task);
                     if let Some(before) = accepting.insert(name, task) {
                         before.abort();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// The modules of each floor; imports go down only. Those of floor 0 may use `model`.
 const FLOORS: [&[&str]; 8] = [
-    &["model", "wire", "observe", "drain", "settings"],
+    &["model", "wire", "observe", "drain", "quota", "settings"],
     &["transport"], // what both sides of an exchange stand on
     &["config", "upstream", "downstream"],
     &["snapshot"],

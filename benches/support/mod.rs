@@ -10,10 +10,12 @@ use egret::model::{
     Plan, Policy, Protocol, Route, Rule, Security, TlsSpec, UpstreamKey, UpstreamSpec,
     upstream::Roots,
 };
+use egret::proxy::Admission;
+use egret::settings::Limits;
 use egret::snapshot::{Publisher, Snapshot};
 use egret::upstream::guard::Guard;
 use egret::upstream::tls::TlsContext;
-use egret::worker::{Command, Worker};
+use egret::worker::{Command, Common, Worker};
 use rcgen::{CertificateParams, Issuer, KeyPair};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -160,10 +162,16 @@ impl Gateway {
         let tls = TlsContext::new(&[]).expect("no files");
         let plan = plan(origin, hosts);
         publisher.publish(Snapshot::build(&plan, &Snapshot::default(), &tls).0);
-        let worker =
-            Worker::start(0, publisher, Arc::new(Guard::default()), HeaderPolicy::default(), None)
-                .expect("a thread");
-        let listen = Command::Listen { name: "0.0.0.0_443".into(), port: 443, socket };
+        let common = Common {
+            publisher,
+            guard: Arc::new(Guard::default()),
+            limits: Limits::default(),
+            headers: HeaderPolicy::default(),
+            upstream_connections: Arc::default(),
+        };
+        let worker = Worker::start(0, common, None).expect("a thread");
+        let admission = Admission::new(&Arc::default());
+        let listen = Command::Listen { name: "0.0.0.0_443".into(), port: 443, socket, admission };
         worker.commands.blocking_send(listen).expect("a lane");
         Self { address, _worker: worker }
     }

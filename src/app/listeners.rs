@@ -11,6 +11,8 @@ use crate::listen;
 use crate::model::Listener;
 use crate::observe::Readiness;
 use crate::observe::readiness::Pending;
+use crate::proxy::Admission;
+use crate::quota::Quota;
 use crate::upstream::guard::Guard;
 use crate::worker::{Command, Worker};
 
@@ -21,6 +23,8 @@ pub struct Listeners {
     /// Where the pages beside the traffic are: no request may be led there either.
     pages: Vec<SocketAddr>,
     guard: Arc<Guard>,
+    /// Client connections of all listeners.
+    connections: Arc<Quota>,
     readiness: Arc<Readiness>,
     /// What stands between this gateway and its readiness: a listener that cannot be bound, or none at all.
     wanting: Vec<Pending>,
@@ -31,7 +35,7 @@ impl Listeners {
     pub fn new(guard: Arc<Guard>, readiness: &Arc<Readiness>) -> Self {
         let readiness = Arc::clone(readiness);
         let (bound, pages, wanting) = (HashMap::new(), Vec::new(), Vec::new());
-        Self { bound, pages, guard, readiness, wanting }
+        Self { bound, pages, guard, connections: Arc::default(), readiness, wanting }
     }
 
     /// Never dials these addresses, at which the pages beside the traffic are served.
@@ -94,10 +98,12 @@ impl Listeners {
             Some(Ok(bound)) => bound,
             _ => listener.bind,
         };
+        let admission = Admission::new(&self.connections);
         for (worker, socket) in workers.iter().zip(sockets) {
-            let command = Command::Listen { name: name.clone(), port: *port, socket };
+            let (name, port, admission) = (name.clone(), *port, admission.clone());
+            let command = Command::Listen { name, port, socket, admission };
             if worker.commands.send(command).await.is_err() {
-                return Err(format!("listener {name}: a lane has ended"));
+                return Err(format!("listener {}: a lane has ended", listener.name));
             }
         }
         tracing::info!("listener {name} for port {port} bound to {bound}");

@@ -74,7 +74,7 @@ pub fn run(arguments: &Demo) -> ExitCode {
             if arguments.once {
                 return Ok(ExitCode::SUCCESS);
             }
-            stay(app).await
+            Box::pin(stay(app)).await
         })
     });
     outcome.unwrap_or_else(|why| {

@@ -270,6 +270,9 @@ pub struct Flags {
     /// What the process's own log shows, e.g. warn,egret=debug [default: info]
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
+    /// Limit of what clients and origins may ask for, e.g. connections=10000 or headBytes=8KiB (repeatable)
+    #[arg(long, value_name = "NAME=VALUE")]
+    limits: Vec<String>,
     /// Labels of this gateway, for a Gateway's selector [default: istio=egressgateway]
     #[arg(long, value_name = "NAME=VALUE")]
     labels: Vec<String>,
@@ -286,7 +289,7 @@ pub struct Flags {
 impl Flags {
     /// The flags that were given, for `Settings::merge`.
     pub fn layer(&self) -> Layer {
-        let given: [(&'static str, &[String]); 15] = [
+        let given: [(&'static str, &[String]); 16] = [
             ("port-map", &self.port_map),
             ("bind", self.bind.as_slice()),
             ("admin", self.admin.as_slice()),
@@ -299,6 +302,7 @@ impl Flags {
             ("cacert", &self.cacert),
             ("access-log", self.access_log.as_slice()),
             ("log", self.log.as_slice()),
+            ("limits", &self.limits),
             ("labels", &self.labels),
             ("namespace", self.namespace.as_slice()),
             ("root-namespace", self.root_namespace.as_slice()),

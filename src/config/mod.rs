@@ -19,7 +19,9 @@ mod typed;
 pub use document::Document;
 pub use problem::{Place, Problem, Severity};
 pub use provenance::{Outcome, Provenance, Verdict};
-pub use typed::{Typed, misspelt, nearest};
+pub use typed::Typed;
+
+pub use crate::model::spelling::{misspelt, nearest};
 
 use crate::model::Plan;
 

@@ -12,6 +12,8 @@ use super::document::{Document, empty};
 use super::problem::{Problem, Severity};
 use super::protojson::{self, ProtoJson};
 
+use crate::model::spelling::nearest;
+
 /// Faults reported for one object; the rest of it is given up.
 const FAULTS_MAX: usize = 100;
 
@@ -150,39 +152,6 @@ fn mismatch(path: &str, told: &str) -> (String, String) {
 }
 
 const WHOLE_U16: &str = "a whole number from 0 to 65535";
-
-/// What to write instead of an unknown field or value: the nearest known name, or all of them.
-pub fn nearest(unknown: &str, known: &[&str]) -> String {
-    match misspelt(unknown, known, 1 + unknown.len() / 3) {
-        Some(name) => format!("did you mean \"{name}\"?"),
-        None if known.is_empty() => "remove it".to_owned(),
-        None => format!("known here: {}", known.join(", ")),
-    }
-}
-
-/// The known name that an unknown one is probably a misspelling of: the nearest, when it differs in at
-/// most so many letters.
-pub fn misspelt<'k>(unknown: &str, known: &[&'k str], letters_max: usize) -> Option<&'k str> {
-    let distance =
-        |name: &&str| edit_distance(&unknown.to_ascii_lowercase(), &name.to_ascii_lowercase());
-    let name = known.iter().copied().min_by_key(distance)?;
-    (distance(&name) <= letters_max).then_some(name)
-}
-
-/// How many letters must be added, removed or replaced to make one word of the other (Levenshtein).
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, letter) in a.chars().take(64).enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, other) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(letter != *other);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
 
 fn display(field: &str, path: &[&Segment]) -> String {
     let mut text = field.to_owned();

@@ -3,6 +3,7 @@
 use std::task::{Context, Poll};
 
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use super::Ends;
 use crate::transport::{Buffers, HeadError, Messages};
@@ -16,14 +17,30 @@ pub struct Connection {
     pub ends: Ends,
     /// What is read and written.
     pub messages: Messages<TcpStream>,
+    /// When its first bytes came.
+    pub opened: Instant,
+    /// How many requests it has brought.
+    pub requests: u32,
     /// Whether the request that is being answered said `TE: trailers`.
     takes_trailers: bool,
 }
 
 impl Connection {
     /// Takes over an accepted stream, of which these bytes were read already.
-    pub fn new(stream: TcpStream, already: &[u8], ends: Ends, buffers: &Buffers) -> Self {
-        Self { ends, messages: Messages::new(stream, already, buffers), takes_trailers: false }
+    pub fn new(
+        stream: TcpStream,
+        already: &[u8],
+        ends: Ends,
+        opened: Instant,
+        buffers: &Buffers,
+    ) -> Self {
+        Self {
+            ends,
+            messages: Messages::new(stream, already, buffers),
+            opened,
+            requests: 0,
+            takes_trailers: false,
+        }
     }
 
     /// Ready when there is something to read, be it the end. Costs neither memory nor a system call.
@@ -46,6 +63,7 @@ impl Connection {
 
     /// Takes a request's head over: reads the body that it announced, and answers as it asks for.
     pub fn begin_request(&mut self, head: &Head, framing: Framing) {
+        self.requests = self.requests.saturating_add(1);
         self.messages.expect_body(framing);
         self.takes_trailers = fields::accepts_trailers(head);
     }

@@ -14,6 +14,7 @@ use h2::{Reason, RecvStream};
 use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::settings::Limits;
 use crate::transport::meter::Sending;
 use crate::transport::{Meter, Metered, Offence};
 
@@ -26,10 +27,6 @@ const STREAM_WINDOW_BYTES: u32 = 128 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 /// What may wait of one response while the client's socket is full, bytes.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
-/// Streams a client may have open at once.
-const STREAMS_MAX: u32 = 256;
-/// Bytes of one request's header list, as for HTTP/1.1.
-const HEADER_LIST_BYTES_MAX: u32 = 60 * 1024;
 
 /// A client's connection that speaks HTTP/2.
 pub struct Connection<'s, S> {
@@ -76,15 +73,16 @@ pub enum Goodbye {
 }
 
 impl<'s, S: AsyncRead + AsyncWrite + Unpin> Connection<'s, S> {
-    /// Begins to speak HTTP/2 over an accepted stream.
-    pub async fn accept(stream: &'s mut Metered<S>) -> Result<Self, h2::Error> {
+    /// Begins to speak HTTP/2 over an accepted stream. What is larger or more than `limits` allow never
+    /// becomes a request: the h2 crate refuses it.
+    pub async fn accept(stream: &'s mut Metered<S>, limits: &Limits) -> Result<Self, h2::Error> {
         let meter = stream.meter();
         let inner = server::Builder::new()
             .initial_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .max_send_buffer_size(SEND_BUFFER_BYTES)
-            .max_concurrent_streams(STREAMS_MAX)
-            .max_header_list_size(HEADER_LIST_BYTES_MAX)
+            .max_concurrent_streams(limits.streams)
+            .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
             .handshake(stream)
             .await?;
         Ok(Self { inner, meter })

@@ -7,6 +7,7 @@ use std::fmt::{Display, Write};
 use super::scraper::Collected;
 use super::stats::{OTHER_STATUS, Outcome, Stats};
 use super::{ClientEnd, Handshake, Retried, UpstreamEvent};
+use crate::model::Limit;
 
 /// What the page is served as.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -123,6 +124,14 @@ fn clients(page: &mut Page, stats: &Stats) {
         "Clients that spoke TLS to a port for plain HTTP.",
         stats.tls_to_plain_port,
     );
+    page.family(
+        "egret_limit_reached_total",
+        COUNTER,
+        "How often each limit of the gateway was reached.",
+    );
+    for limit in Limit::ALL {
+        page.sample(&[("limit", limit.as_str())], stats.limits_reached(limit));
+    }
     page.single(
         "egret_log_lines_dropped_total",
         COUNTER,

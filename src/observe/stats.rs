@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-use crate::model::Flag;
+use crate::model::{Flag, Limit};
 
 /// Hosts a lane counts by name; requests of further ones are counted under [`OTHER_HOST`]. Hosts
 /// here are patterns of the configuration, so it takes a large one to get there.
@@ -33,6 +33,7 @@ pub struct Stats {
     failures: Vec<(&'static str, u64)>,
     handshakes: [u64; Handshake::ALL.len()],
     upstream_connections: [u64; UpstreamEvent::ALL.len()],
+    limits_reached: [u64; Limit::ALL.len()],
     clients_ended: [u64; ClientEnd::ALL.len()],
     clients_streaming: u64,
     clients_open: u64,
@@ -83,6 +84,11 @@ impl Stats {
     /// A request failed; `token` is that of RFC 9209.
     pub fn failure(&mut self, token: &'static str) {
         add(&mut self.failures, token, 1);
+    }
+
+    /// A limit was reached.
+    pub fn limit_reached(&mut self, limit: Limit) {
+        self.limits_reached[limit as usize] += 1;
     }
 
     /// A TLS handshake with an upstream was completed.
@@ -160,6 +166,9 @@ impl Stats {
         for (sum, n) in self.upstream_connections.iter_mut().zip(other.upstream_connections) {
             *sum += n;
         }
+        for (sum, n) in self.limits_reached.iter_mut().zip(other.limits_reached) {
+            *sum += n;
+        }
         for (sum, n) in self.clients_ended.iter_mut().zip(other.clients_ended) {
             *sum += n;
         }
@@ -201,6 +210,11 @@ impl Stats {
     /// Upstream connections that something became of.
     pub fn upstream_connections(&self, event: UpstreamEvent) -> u64 {
         self.upstream_connections[event as usize]
+    }
+
+    /// How often a limit was reached.
+    pub fn limits_reached(&self, limit: Limit) -> u64 {
+        self.limits_reached[limit as usize]
     }
 
     /// Attempts made again for this reason.
@@ -445,6 +459,7 @@ mod tests {
         one.failure("dns_error");
         one.handshake(Handshake::Resumed);
         one.upstream_connection(UpstreamEvent::Closed);
+        one.limit_reached(Limit::HeadTime);
         one.client_opened();
         one.request_began();
         one.tls_to_plain_port = 1;
@@ -473,6 +488,7 @@ mod tests {
         assert_eq!(sum.failures(), [("dns_error", 2), ("tls_certificate_error", 1)]);
         assert_eq!(sum.handshakes(Handshake::Resumed), 2);
         assert_eq!(sum.upstream_connections(UpstreamEvent::Closed), 2);
+        assert_eq!(sum.limits_reached(Limit::HeadTime), 2);
         assert_eq!((sum.clients_open(), sum.requests_active()), (1, 1));
         assert_eq!((sum.clients_accepted, sum.tls_to_plain_port), (2, 2));
         assert_eq!((sum.retries(Retried::Reset), sum.reuse_races), (2, 4));

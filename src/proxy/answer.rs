@@ -15,6 +15,7 @@ use super::exchange::{Busy, Order};
 use super::flow::{Flow, Side};
 use super::headers;
 use super::lane::Lane;
+use super::limits;
 use super::retry::may_resend;
 use crate::downstream::Client;
 use crate::model::Failure;
@@ -35,6 +36,8 @@ pub async fn answer(
 ) -> Result<Answered, Lost> {
     let busy = Busy::at(carrier.endpoint());
     let idle = lane.deadlines.enter();
+    idle.end_after(lane.limits.exchange_duration);
+    upload.allow(lane.limits.body_bytes);
     idle.arm(lane.limits.stream_idle, Waits::Busy);
     let mut moved = upload.bytes;
     let mut patience = Patience { allowed: order.forward.retry.attempt_timeout, left: None };
@@ -47,7 +50,8 @@ pub async fn answer(
                 idle.arm(lane.limits.stream_idle, Waits::Busy);
             }
             if idle.poll_over(cx).is_ready() {
-                return Poll::Ready(Err(Heard::Nothing));
+                let failure = limits::stalled(idle.over(), upload, lane);
+                return Poll::Ready(Err(Heard::Limit(failure)));
             }
             if upload.is_done() && patience.poll_over(cx).is_ready() {
                 return Poll::Ready(Err(Heard::TooLate));
@@ -136,8 +140,8 @@ enum Heard {
     Origin(Broken),
     /// One interim response after the other.
     TooManyInterims,
-    /// Nothing moved for too long.
-    Nothing,
+    /// The request's body is too large, nothing moved for too long, or it took too long in all.
+    Limit(Failure),
     /// The attempt took longer than one may.
     TooLate,
 }
@@ -167,17 +171,23 @@ fn poll_answer(
 ) -> Poll<Result<Head, Heard>> {
     match upload.poll(cx, client.peer(), carrier.peer(), &lane.buffers) {
         Poll::Ready(Err(Side::Sender(broken))) => return Poll::Ready(Err(Heard::Client(broken))),
+        Poll::Ready(Err(Side::TooLarge)) => {
+            return Poll::Ready(Err(Heard::Limit(limits::body_too_large(lane))));
+        }
         // An origin may answer early and stop listening: its answer counts.
         Poll::Ready(Err(Side::Receiver(_))) => upload.abandon(),
         Poll::Ready(Ok(())) | Poll::Pending => {}
     }
     loop {
-        match carrier.poll_response(cx, &lane.buffers) {
+        match carrier.poll_response(cx, &lane.response_head, &lane.buffers) {
             Poll::Ready(Ok(head)) if is_interim(&head) => {
                 interims.pass_on(cx, client, head, lane)?;
             }
             Poll::Ready(Ok(head)) => return Poll::Ready(Ok(head)),
-            Poll::Ready(Err(broken)) => return Poll::Ready(Err(Heard::Origin(broken))),
+            Poll::Ready(Err(broken)) => {
+                limits::origin_broken(&broken, lane);
+                return Poll::Ready(Err(Heard::Origin(broken)));
+            }
             Poll::Pending => break,
         }
     }
@@ -237,7 +247,7 @@ impl Heard {
             Self::TooManyInterims => Lost::for_good(Failure::Malformed(format!(
                 "more than {INTERIMS_MAX} interim responses"
             ))),
-            Self::Nothing => Lost::for_good(Failure::Idle),
+            Self::Limit(failure) => Lost::for_good(failure),
             Self::TooLate => Lost::after_sending(Failure::AttemptTimeout),
             Self::Origin(Broken::Malformed(refusal)) => {
                 Lost::after_sending(Failure::Malformed(refusal.reason().into()))

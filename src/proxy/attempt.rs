@@ -11,9 +11,10 @@ use super::answer::Sent;
 use super::exchange::Order;
 use super::headers::loops;
 use super::lane::Lane;
+use super::limits;
 use super::retry::Tried;
 use crate::model::retry::RetryHosts;
-use crate::model::{Balance, Failure, Security};
+use crate::model::{Balance, Failure, Limit, Security};
 use crate::observe::{Handshake, Record, Reuse, UpstreamEvent};
 use crate::transport::{Broken, Buffers, HeadError, Peer};
 use crate::upstream::connect::{self, Connected, Want};
@@ -21,6 +22,7 @@ use crate::upstream::endpoints::{Endpoint, Endpoints, Known};
 use crate::upstream::pool::{Checkout, Home, Key, Permit};
 use crate::upstream::tls::{self, Alpn};
 use crate::upstream::{Upstream, balance, h1, h2};
+use crate::wire::parse::HeadLimits;
 use crate::wire::{Framing, Head, Refusal, framing};
 
 /// Endpoints drawn anew when the one drawn was tried before (Istio's `hostSelectionRetryMaxAttempts`).
@@ -45,7 +47,7 @@ pub async fn send<'s>(
     if let Some(reason) = order.upstream.broken() {
         return Err(Failure::Misconfigured(reason.to_owned()));
     }
-    let endpoints = endpoints(order).await?;
+    let endpoints = endpoints(order, lane).await?;
     let first = pick(order, &endpoints, tried, lane);
     let ready = match tried.needs_fresh() {
         false => checkout(order, &endpoints, first, lane).await?,
@@ -67,12 +69,13 @@ pub async fn send<'s>(
 }
 
 /// The endpoints, waiting for the first answer of the name server if need be.
-async fn endpoints(order: &Order<'_, '_>) -> Result<Arc<Endpoints>, Failure> {
+async fn endpoints(order: &Order<'_, '_>, lane: &Lane) -> Result<Arc<Endpoints>, Failure> {
     match &**order.upstream.endpoints.load() {
         Known::Ready(endpoints) => return Ok(Arc::clone(endpoints)),
         Known::Failed(failure) => return Err(failure.clone()),
         Known::Pending => {}
     }
+    let _place = limits::wait_for(order.upstream, lane)?;
     let limit = order.upstream.policy.load().connect_timeout;
     timeout(limit, order.upstream.endpoints.ready()).await.unwrap_or_else(|_| {
         let host = &order.upstream.key.host;
@@ -134,6 +137,7 @@ async fn checkout(
             Checkout::Share(shared) => return Ok(Ready::H2(shared)),
             Checkout::Connect(permit) => return Ok(Ready::Open(Some(permit))),
             Checkout::Wait(opening) => {
+                let _place = limits::wait_for(order.upstream, lane)?;
                 // For all those before us together, not for longer than one of our own would be given.
                 let limit = order.upstream.policy.load().connect_timeout;
                 let until = *patient_until.get_or_insert_with(|| lane.clock() + limit);
@@ -163,6 +167,10 @@ async fn open<'s>(
     lane: &Rc<Lane>,
 ) -> Result<Carrier, Failure> {
     record.upstream_address = Some(endpoints.list[first].address);
+    let _place = limits::wait_for(order.upstream, lane)?;
+    if lane.connector.is_full() {
+        lane.pools.borrow_mut().relieve();
+    }
     let opened = connect::open(
         order.upstream,
         endpoints,
@@ -176,6 +184,10 @@ async fn open<'s>(
         Ok(connected) => connected,
         Err(failure) => {
             lane.stats.borrow_mut().upstream_connection(UpstreamEvent::Failed);
+            if matches!(failure, Failure::Overloaded(_)) {
+                let what = format_args!("no connection to {} is opened", order.upstream.key.name);
+                lane.limit_reached(Limit::UpstreamConnections, what);
+            }
             return Err(failure);
         }
     };
@@ -202,9 +214,11 @@ async fn open<'s>(
                 _ => "https",
             };
             let home = Home::of(key);
-            let shared = h2::Shared::begin(connected, scheme).await.map_err(|broken| {
-                Failure::Handshake(format!("HTTP/2 could not begin: {broken:?}"))
-            })?;
+            let head_bytes = u32::try_from(lane.limits.response_head_bytes).unwrap_or(u32::MAX);
+            let shared =
+                h2::Shared::begin(connected, scheme, head_bytes).await.map_err(|broken| {
+                    Failure::Handshake(format!("HTTP/2 could not begin: {broken:?}"))
+                })?;
             let idle_timeout = order.upstream.policy.load().idle_timeout;
             lane.pools.borrow_mut().share(home.key(), shared.clone(), idle_timeout);
             send_h2(shared, order, record, lane).await
@@ -308,11 +322,12 @@ impl Carrier {
     pub fn poll_response(
         &mut self,
         cx: &mut Context<'_>,
+        limits: &HeadLimits,
         buffers: &Buffers,
     ) -> Poll<Result<Head, Broken>> {
         match self {
             Self::H1(connection) => {
-                connection.poll_response(cx, buffers).map_err(|error| match error {
+                connection.poll_response(cx, limits, buffers).map_err(|error| match error {
                     HeadError::Closed => Broken::Closed,
                     HeadError::Truncated(error) => error.into(),
                     HeadError::Refused(refusal) => Broken::Malformed(refusal),

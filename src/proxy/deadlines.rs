@@ -22,6 +22,8 @@ pub struct Deadlines {
 struct Slot {
     /// `None`: not armed.
     at: Option<Instant>,
+    /// It is over then at the latest, however often it is armed.
+    end: Option<Instant>,
     waits: Waits,
     waker: Option<Waker>,
 }
@@ -34,6 +36,19 @@ pub enum Waits {
     Busy,
     /// For a next request that may never come: may be ended at any time.
     Idle,
+    /// For nothing more: it was idle and was told to end.
+    Told,
+}
+
+/// Why a deadline is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// The time it was armed with has passed.
+    Idle,
+    /// The end that no arming moves has come.
+    End,
+    /// Whoever was idle was told to make room, or that the lane is closing.
+    Told,
 }
 
 /// One deadline; its slot is free again when it is dropped.
@@ -75,10 +90,26 @@ impl Deadlines {
         let now = self.now.get();
         for slot in self.slots.borrow_mut().iter_mut() {
             if slot.at.is_some() && slot.waits == Waits::Idle {
-                slot.at = Some(now);
+                slot.tell(now);
             }
         }
-        self.wake(|slot| slot.waits == Waits::Idle);
+        self.wake(|slot| slot.waits == Waits::Told);
+    }
+
+    /// Ends the wait of a sixteenth of all who are idle, at least one: those who would be next anyway.
+    pub fn expire_longest_idle(&self) {
+        let mut slots = self.slots.borrow_mut();
+        let idle = slots.iter_mut().filter(|slot| slot.waits == Waits::Idle);
+        let mut idle: Vec<&mut Slot> = idle.filter(|slot| slot.at.is_some()).collect();
+        if idle.is_empty() {
+            return;
+        }
+        let count = idle.len().div_ceil(16);
+        idle.select_nth_unstable_by_key(count - 1, |slot| slot.at);
+        let now = self.now.get();
+        idle.into_iter().take(count).for_each(|slot| slot.tell(now));
+        drop(slots);
+        self.wake(|slot| slot.waits == Waits::Told);
     }
 
     fn wake(&self, due: impl Fn(&Slot) -> bool) {
@@ -93,12 +124,39 @@ impl Deadlines {
     }
 }
 
+impl Slot {
+    fn tell(&mut self, now: Instant) {
+        self.at = Some(now);
+        self.waits = Waits::Told;
+    }
+}
+
 impl Deadline {
     /// Sets the time from now on.
     pub fn arm(&self, after: Duration, waits: Waits) {
         let slot = &mut self.table.slots.borrow_mut()[self.index as usize];
-        slot.at = self.table.now.get().checked_add(after);
+        let at = self.table.now.get().checked_add(after);
+        slot.at = match slot.end {
+            Some(end) => Some(at.map_or(end, |at| at.min(end))),
+            None => at,
+        };
         slot.waits = waits;
+    }
+
+    /// Lets it be over at this time from now on at the latest, however often it is armed.
+    pub fn end_after(&self, after: Duration) {
+        let slot = &mut self.table.slots.borrow_mut()[self.index as usize];
+        slot.end = self.table.now.get().checked_add(after);
+    }
+
+    /// Why it is over, once it is.
+    pub fn over(&self) -> Over {
+        let slot = &self.table.slots.borrow()[self.index as usize];
+        match slot.end {
+            _ if slot.waits == Waits::Told => Over::Told,
+            Some(end) if end <= self.table.now.get() => Over::End,
+            _ => Over::Idle,
+        }
     }
 
     /// Ready when the time is over.
@@ -143,6 +201,46 @@ mod tests {
     }
 
     #[test]
+    fn the_end_comes_however_often_it_is_armed() {
+        let start = Instant::now();
+        let deadlines = Deadlines::new(start);
+        let deadline = deadlines.enter();
+        let mut cx = Context::from_waker(Waker::noop());
+        deadline.end_after(Duration::from_secs(10));
+        for seconds in 0..10 {
+            deadlines.tick(start + Duration::from_secs(seconds));
+            deadline.arm(Duration::from_secs(3), Waits::Busy);
+            assert!(deadline.poll_over(&mut cx).is_pending(), "{seconds}");
+        }
+        deadlines.tick(start + Duration::from_secs(10));
+        assert!(deadline.poll_over(&mut cx).is_ready());
+        assert_eq!(deadline.over(), Over::End);
+        let other = deadlines.enter();
+        other.arm(Duration::from_secs(1), Waits::Busy);
+        deadlines.tick(start + Duration::from_secs(11));
+        assert_eq!((other.poll_over(&mut cx), other.over()), (Poll::Ready(()), Over::Idle));
+    }
+
+    #[test]
+    fn the_longest_idle_make_room_first() {
+        let start = Instant::now();
+        let deadlines = Deadlines::new(start);
+        let mut cx = Context::from_waker(Waker::noop());
+        deadlines.expire_longest_idle();
+        let waiting: Vec<Deadline> = (0..20).map(|_| deadlines.enter()).collect();
+        for (seconds, deadline) in waiting.iter().enumerate() {
+            deadlines.tick(start + Duration::from_secs(seconds as u64));
+            let waits = if seconds == 0 { Waits::Busy } else { Waits::Idle };
+            deadline.arm(Duration::from_secs(3600), waits);
+            assert!(deadline.poll_over(&mut cx).is_pending());
+        }
+        deadlines.expire_longest_idle();
+        let over: Vec<usize> =
+            (0..20).filter(|n| waiting[*n].poll_over(&mut cx).is_ready()).collect();
+        assert_eq!(over, [1, 2], "a sixteenth, and not who is busy");
+    }
+
+    #[test]
     fn idle_ones_can_be_ended_and_slots_are_used_again() {
         let deadlines = Deadlines::new(Instant::now());
         let mut cx = Context::from_waker(Waker::noop());
@@ -152,6 +250,7 @@ mod tests {
             assert!(deadline.poll_over(&mut cx).is_pending());
             deadlines.expire_idle();
             assert!(deadline.poll_over(&mut cx).is_ready());
+            assert_eq!(deadline.over(), Over::Told);
         }
         assert_eq!(deadlines.slots.borrow().len(), 1);
     }

@@ -16,6 +16,8 @@ pub struct Flow {
     /// Pieces taken, an empty last one included.
     pieces: u32,
     stage: Stage,
+    /// Payload bytes that it may have; `None`: any number.
+    bytes_max: Option<u64>,
     /// What was taken, where it may have to be sent again.
     tape: Option<Box<Tape>>,
 }
@@ -40,6 +42,8 @@ pub enum Side {
     Sender(Broken),
     /// The one that receives.
     Receiver(Broken),
+    /// Neither, but the body is larger than it may be. What is too much was not passed on.
+    TooLarge,
 }
 
 impl Flow {
@@ -66,6 +70,11 @@ impl Flow {
     /// Whether anything was taken from the sender.
     pub fn has_taken(&self) -> bool {
         self.pieces > 0
+    }
+
+    /// Lets it have so many payload bytes at most.
+    pub fn allow(&mut self, bytes: u64) {
+        self.bytes_max = Some(bytes);
     }
 
     /// Keeps what is taken from now on, as far as a tape reaches. Only before anything was taken.
@@ -140,6 +149,9 @@ impl Flow {
                 Poll::Ready(piece) => {
                     self.pieces = self.pieces.saturating_add(1);
                     self.bytes += piece.bytes(&scratch).len() as u64;
+                    if self.bytes_max.is_some_and(|max| self.bytes > max) {
+                        return Poll::Ready(Err(Side::TooLarge));
+                    }
                     if piece.end.is_some() {
                         self.stage = Stage::Draining;
                     }

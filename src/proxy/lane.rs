@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::HashSet;
+use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,8 +15,9 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::deadlines::Deadlines;
-use crate::model::HeaderPolicy;
+use crate::model::{HeaderPolicy, Limit};
 use crate::observe::{self, ClientEnd, LogBuffer, Noted, Record, RequestFacts, Stats};
+use crate::settings::Limits;
 use crate::snapshot::{Current, Snapshot};
 use crate::transport::Buffers;
 use crate::upstream::connect::Connector;
@@ -25,38 +27,14 @@ use crate::wire::parse::HeadLimits;
 /// How often a lane looks at its deadlines, pools and log.
 pub const TICK: Duration = Duration::from_millis(500);
 
+/// How often a lane says in its log that the same limit is reached.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
+
 /// Requests that may always be tried again at once, however few are under way.
 const RETRIES_MIN: u64 = 3;
 
 /// How often at most the log tells of a client whose connection was ended.
 const TELL_EVERY: Duration = Duration::from_secs(1);
-
-/// Limits and times of a client's connection.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// Size of a request head.
-    pub head: HeadLimits,
-    /// Time for a request head, from its first byte.
-    pub head_time: Duration,
-    /// How long a client's connection is kept without a request.
-    pub client_idle: Duration,
-    /// How long nothing may move in an exchange; it bounds waiting for a response head too.
-    pub stream_idle: Duration,
-    /// How long nothing may move in a tunnel.
-    pub tunnel_idle: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            head: HeadLimits::default(),
-            head_time: Duration::from_secs(30),
-            client_idle: Duration::from_secs(3600),
-            stream_idle: Duration::from_secs(300),
-            tunnel_idle: Duration::from_secs(3600),
-        }
-    }
-}
 
 /// How far a lane is on its way out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,6 +45,13 @@ pub enum Phase {
     Draining,
     /// Accepting nothing more; what is idle is closed.
     Closing,
+}
+
+/// Whether clients find room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Crowded {
+    Yes,
+    No,
 }
 
 /// All that one core owns.
@@ -84,6 +69,10 @@ pub struct Lane {
     pub deadlines: Rc<Deadlines>,
     /// Limits.
     pub limits: Limits,
+    /// Those of a request's head.
+    pub request_head: HeadLimits,
+    /// Those of a response's head.
+    pub response_head: HeadLimits,
     /// What heads tell of clients and of this gateway.
     pub headers: HeaderPolicy,
     /// Chance, for balancing and jitter.
@@ -91,6 +80,10 @@ pub struct Lane {
     /// Told when the phase changes.
     pub phase_changed: Notify,
     phase: Cell<Phase>,
+    /// When the log was last told of a limit that is reached.
+    told: RefCell<[Option<Instant>; Limit::ALL.len()]>,
+    /// Whether a client was turned away since the last tick.
+    crowded: Cell<Crowded>,
     /// Requests that are being tried again.
     retrying: Cell<u32>,
     /// The generation whose upstreams the pools were last held against.
@@ -111,21 +104,28 @@ impl Lane {
     pub fn new(
         mut current: Current,
         connector: Connector,
+        limits: Limits,
         headers: HeaderPolicy,
         log: Option<LogBuffer>,
     ) -> Rc<Self> {
         let snapshot = Rc::new(Arc::clone(current.load()));
+        let request_head = head_limits(limits.head_bytes, limits.headers);
+        let response_head = head_limits(limits.response_head_bytes, limits.response_headers);
         Rc::new(Self {
             pools: RefCell::default(),
-            buffers: Buffers::default(),
+            buffers: Buffers::with_room_for(request_head.bytes.max(response_head.bytes)),
             connector,
             stats: RefCell::default(),
             deadlines: Deadlines::new(Instant::now()),
-            limits: Limits::default(),
+            limits,
+            request_head,
+            response_head,
             headers,
             random: RefCell::new(fastrand::Rng::new()),
             phase_changed: Notify::new(),
             phase: Cell::new(Phase::Serving),
+            told: RefCell::new([None; Limit::ALL.len()]),
+            crowded: Cell::new(Crowded::No),
             retrying: Cell::new(0),
             swept: Cell::new(0),
             warned_of_loop: Cell::new(false),
@@ -175,6 +175,31 @@ impl Lane {
         }
         self.retrying.set(self.retrying.get() + 1);
         Some(Retrying(Rc::clone(self)))
+    }
+
+    /// Counts that a limit was reached. Of those that say that the gateway is too small, the log is told,
+    /// with `what` came of it.
+    pub fn limit_reached(&self, limit: Limit, what: fmt::Arguments<'_>) {
+        self.stats.borrow_mut().limit_reached(limit);
+        if !limit.is_capacity() {
+            return;
+        }
+        let now = self.deadlines.now();
+        let told = &mut self.told.borrow_mut()[limit as usize];
+        if told.is_some_and(|told| now < told + TOLD_EVERY) {
+            return;
+        }
+        *told = Some(now);
+        let (name, value) = (limit.as_str(), self.limits.written(limit));
+        tracing::warn!(
+            "the limit {name}={value} is reached: {what}; raise it with --limits {name}=N if that is \
+             ordinary load (said once a minute, counted in egret_limit_reached_total)"
+        );
+    }
+
+    /// A client was turned away for want of room: at the next tick some of the idle ones make place.
+    pub fn crowded(&self) {
+        self.crowded.set(Crowded::Yes);
     }
 
     /// Says once what a request that has come around means.
@@ -259,9 +284,15 @@ impl Lane {
     pub fn tick(&self, now: Instant) {
         *self.date.borrow_mut() = observe::http_date();
         self.deadlines.tick(now);
+        if self.crowded.replace(Crowded::No) == Crowded::Yes {
+            self.deadlines.expire_longest_idle();
+        }
         let snapshot = self.snapshot();
         let mut pools = self.pools.borrow_mut();
         pools.sweep(now, |connection| connection.is_alive(&self.buffers));
+        if self.connector.is_full() {
+            pools.relieve(); // other lanes may wait for the room that unused connections take
+        }
         if self.swept.replace(snapshot.generation) != snapshot.generation {
             let live: HashSet<u32> =
                 snapshot.upstreams.values().map(|upstream| upstream.id).collect();
@@ -274,6 +305,12 @@ impl Lane {
             self.stats.borrow_mut().log_lines_dropped += log.take_dropped();
         }
     }
+}
+
+fn head_limits(bytes: u64, lines: u32) -> HeadLimits {
+    // Settings allow neither more than a MiB nor more than 256 lines.
+    let fits = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    HeadLimits { bytes: fits(bytes), lines: fits(lines.into()) }
 }
 
 /// Counts a request while it lives.

@@ -3,6 +3,7 @@
 //! Read `request` first: it is the straight line, and the other files are its steps.
 
 pub mod account;
+pub mod admission;
 pub mod answer;
 pub mod attempt;
 pub mod deadlines;
@@ -11,6 +12,7 @@ pub mod exchange;
 pub mod flow;
 pub mod headers;
 pub mod lane;
+pub mod limits;
 pub mod presence;
 pub mod relay;
 pub mod reply;
@@ -21,4 +23,5 @@ pub mod serve;
 pub mod tape;
 pub mod tunnel;
 
+pub use admission::{Admission, Admitted};
 pub use lane::{Lane, Phase};

@@ -15,6 +15,7 @@ use super::exchange::Exchange;
 use super::flow::{Flow, Side};
 use super::headers;
 use super::lane::Lane;
+use super::limits;
 use super::reply::{self, Asked};
 use super::request::Next;
 use super::tunnel;
@@ -82,7 +83,8 @@ enum Upload {
 enum Cut {
     Client(Broken),
     Origin(Broken),
-    Idle,
+    /// The upload is too large, nothing moved for too long, or it took too long in all.
+    Limit(Failure),
     Timeout,
 }
 
@@ -97,7 +99,7 @@ impl Cut {
             Self::Origin(Broken::Reset(reason) | Broken::Unprocessed(reason)) => {
                 Failure::Reset(reason)
             }
-            Self::Idle => Failure::Idle,
+            Self::Limit(failure) => failure,
             Self::Timeout => Failure::Timeout,
         }
     }
@@ -122,8 +124,11 @@ async fn bodies(
                 exchange.idle.arm(lane.limits.stream_idle, Waits::Busy);
             }
             if exchange.idle.poll_over(cx).is_ready() {
-                let answered = download.is_done();
-                return Poll::Ready(if answered { Ok(Upload::Unwanted) } else { Err(Cut::Idle) });
+                let failure = limits::stalled(exchange.idle.over(), &exchange.upload, lane);
+                return Poll::Ready(match download.is_done() {
+                    true => Ok(Upload::Unwanted),
+                    false => Err(Cut::Limit(failure)),
+                });
             }
         }
         polled
@@ -149,6 +154,9 @@ fn poll_bodies(
         Poll::Ready(Err(Side::Sender(_))) if download.is_done() => exchange.upload.abandon(),
         Poll::Ready(Err(Side::Sender(broken))) => return Poll::Ready(Err(Cut::Client(broken))),
         Poll::Ready(Err(Side::Receiver(_))) => exchange.upload.abandon(),
+        Poll::Ready(Err(Side::TooLarge)) => {
+            return Poll::Ready(Err(Cut::Limit(limits::body_too_large(lane))));
+        }
         Poll::Ready(Ok(())) | Poll::Pending => {}
     }
     match download.poll(cx, exchange.carrier.peer(), client.peer(), &lane.buffers) {
@@ -157,6 +165,10 @@ fn poll_bodies(
         Poll::Ready(Ok(())) => Poll::Pending, // an early answer: the upload goes on
         Poll::Ready(Err(Side::Sender(broken))) => Poll::Ready(Err(Cut::Origin(broken))),
         Poll::Ready(Err(Side::Receiver(broken))) => Poll::Ready(Err(Cut::Client(broken))),
+        // No limit is set on a response's body.
+        Poll::Ready(Err(Side::TooLarge)) => {
+            Poll::Ready(Err(Cut::Origin(Broken::Reset("its body is too large".into()))))
+        }
         Poll::Pending if client.poll_gone(cx, &lane.buffers).is_ready() => {
             Poll::Ready(Err(Cut::Client(Broken::Closed)))
         }

@@ -9,7 +9,7 @@ use super::lane::{Lane, Phase};
 use super::request::Next;
 use crate::downstream::Client;
 use crate::model::failure::{Failure, Flag, Row};
-use crate::model::{Redirect, Respond};
+use crate::model::{Limit, Redirect, Respond};
 use crate::observe::{Record, escape_json};
 use crate::transport::{Broken, Data, Piece};
 use crate::wire::{Framing, Head, Name, Persistence, Trailers, Version, fields};
@@ -344,7 +344,10 @@ async fn send(
             client.peer().push(cx, piece, &[], &lane.buffers)?;
         }
         match client.peer().poll_drain(cx, &lane.buffers) {
-            Poll::Pending => idle.poll_over(cx).map(|()| Err(Broken::Closed)),
+            Poll::Pending => idle.poll_over(cx).map(|()| {
+                lane.stats.borrow_mut().limit_reached(Limit::StreamIdle);
+                Err(Broken::Closed)
+            }),
             sent => sent,
         }
     })
@@ -364,6 +367,7 @@ mod tests {
     fn told(failure: &Failure, form: Form) -> (Head, Vec<u8>) {
         let lane = Lane::new(
             Publisher::default().subscribe(),
+            Default::default(),
             Default::default(),
             Default::default(),
             None,

@@ -7,6 +7,7 @@ use super::account::Account;
 use super::exchange::{self, Order};
 use super::headers::{self, location, loops};
 use super::lane::Lane;
+use super::limits;
 use super::relay;
 use super::{reply, rewrite};
 use crate::downstream::Client;
@@ -15,7 +16,7 @@ use crate::model::{Action, Authority, Failure, Host, Security};
 use crate::observe::{self, Record, RequestFacts};
 use crate::snapshot::{Asked, Destination, Found, Snapshot};
 use crate::upstream::connect::Want;
-use crate::wire::{Framing, Head, Name, Refusal, Version, fields, framing};
+use crate::wire::{Framing, Head, Name, Persistence, Refusal, Version, fields, framing};
 
 /// What becomes of the client's connection after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,10 @@ pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) ->
 
     let mut target = None;
     let started = start(&mut head, &mut target, client, &snapshot, record, lane).await;
+    let asked = match limits::persistence(client, lane) {
+        Persistence::Keep => asked,
+        Persistence::Close => asked.closing(),
+    };
     let next = match started {
         Ok(Started::Exchange(exchange)) => relay::both(exchange, client, asked, record, lane).await,
         Ok(Started::Configured(answer)) => {
@@ -77,6 +82,7 @@ async fn start<'s>(
     lane: &Rc<Lane>,
 ) -> Result<Started<'s>, Failure> {
     let framing = body_of(head, client)?;
+    limits::admit(head, framing, lane)?;
     let target = target.insert(take_target(head)?);
     let host = target.authority.host();
     let found = find(head, target, client, snapshot)?;
@@ -283,6 +289,7 @@ pub async fn refuse(client: &mut Client<'_>, refusal: Refusal, lane: &Rc<Lane>) 
     let _under_way = lane.begin_request();
     let mut account = Account::open(client, RequestFacts::default, lane);
     let failure = Failure::from(refusal);
+    limits::client_refused(refusal, lane);
     tracing::debug!(client = %client.ends().peer, "a request is refused: {}", refusal.reason());
     reply::local(client, reply::Asked::default(), &failure, &mut account.record, lane).await;
     account.close();

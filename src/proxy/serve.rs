@@ -13,20 +13,23 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use super::deadlines::{Deadline, Waits};
+use super::admission::Admitted;
+use super::deadlines::{Deadline, Over, Waits};
 use super::lane::{Lane, Phase};
+use super::limits;
 use super::request::{self, Next};
 use crate::downstream::sniff::{Speaks, sniff};
 use crate::downstream::{Client, Ends, h1};
+use crate::model::Limit;
 use crate::transport::HeadError;
 
 /// How long a connection that ends is read after our last byte, so that the client gets to read it.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Serves one accepted connection to its end.
-pub async fn connection(mut stream: TcpStream, ends: Ends, lane: Rc<Lane>) {
+pub async fn connection(mut stream: TcpStream, ends: Ends, _admitted: Admitted, lane: Rc<Lane>) {
     lane.stats.borrow_mut().client_opened();
     if let Some((speaks, first)) = first_bytes(&mut stream, &lane).await {
         match speaks {
@@ -36,7 +39,8 @@ pub async fn connection(mut stream: TcpStream, ends: Ends, lane: Rc<Lane>) {
                 refuse_tls(ends, server_name, &lane);
             }
             Speaks::Http1 | Speaks::Unknown => {
-                let connection = h1::Connection::new(stream, &first, ends, &lane.buffers);
+                let connection =
+                    h1::Connection::new(stream, &first, ends, lane.deadlines.now(), &lane.buffers);
                 lane.buffers.give_back(first);
                 serve_h1(connection, &lane).await;
             }
@@ -63,7 +67,15 @@ async fn first_bytes(stream: &mut TcpStream, lane: &Rc<Lane>) -> Option<(Speaks,
             }
             polled
         });
-        match read.await? {
+        let Some(read) = read.await else {
+            match (deadline.over(), first.is_empty()) {
+                (Over::Told, _) => {}
+                (_, true) => lane.stats.borrow_mut().limit_reached(Limit::ClientIdle),
+                (_, false) => lane.stats.borrow_mut().limit_reached(Limit::HeadTime),
+            }
+            return None;
+        };
+        match read {
             Ok(0) | Err(_) => return None,
             Ok(count) => {
                 if count == first.len() {
@@ -107,11 +119,13 @@ fn refuse_tls(ends: Ends, server_name: Option<String>, lane: &Lane) {
 async fn serve_h1(mut connection: h1::Connection, lane: &Rc<Lane>) {
     let deadline = lane.deadlines.enter();
     loop {
-        deadline.arm(lane.limits.client_idle, Waits::Idle);
-        if lane.phase() == Phase::Closing
-            || wait(&deadline, |cx| connection.poll_arrival(cx)).await.is_none()
-        {
+        let patience = lane.limits.client_idle.min(limits::time_left(connection.opened, lane));
+        deadline.arm(patience, Waits::Idle);
+        if lane.phase() == Phase::Closing {
             return;
+        }
+        if wait(&deadline, |cx| connection.poll_arrival(cx)).await.is_none() {
+            return count_silence(&deadline, connection.opened, lane);
         }
         deadline.arm(lane.limits.head_time, Waits::Busy);
         match Box::pin(one_request(&mut connection, &deadline, lane)).await {
@@ -122,6 +136,16 @@ async fn serve_h1(mut connection: h1::Connection, lane: &Rc<Lane>) {
     }
 }
 
+/// Counts why a connection without a request under way is closed.
+fn count_silence(deadline: &Deadline, opened: Instant, lane: &Lane) {
+    let limit = match deadline.over() {
+        Over::Told => return, // to make room, or because the lane is closing
+        _ if limits::time_left(opened, lane).is_zero() => Limit::ConnectionDuration,
+        _ => Limit::ClientIdle,
+    };
+    lane.stats.borrow_mut().limit_reached(limit);
+}
+
 /// Reads one request off an HTTP/1.1 connection and answers it.
 async fn one_request(
     connection: &mut h1::Connection,
@@ -129,7 +153,7 @@ async fn one_request(
     lane: &Rc<Lane>,
 ) -> Next {
     let head =
-        wait(deadline, |cx| connection.poll_request(cx, &lane.limits.head, &lane.buffers)).await;
+        wait(deadline, |cx| connection.poll_request(cx, &lane.request_head, &lane.buffers)).await;
     if head.is_none() && connection.messages.unread().is_empty() {
         return Next::Close; // nobody has begun to ask for anything
     }
@@ -137,7 +161,7 @@ async fn one_request(
     match head {
         Some(Ok(head)) => {
             let next = request::handle(head, &mut client, lane).await;
-            flush(&mut client, next, lane).await
+            flush(&mut client, next, deadline, lane).await
         }
         Some(Err(HeadError::Refused(refusal))) => request::refuse(&mut client, refusal, lane).await,
         Some(Err(HeadError::Closed | HeadError::Truncated(_))) => Next::Close,
@@ -146,13 +170,18 @@ async fn one_request(
 }
 
 /// Whatever still waits goes out before the connection is closed.
-async fn flush(client: &mut Client<'_>, next: Next, lane: &Lane) -> Next {
-    match next {
-        Next::Abort => Next::Abort,
-        next => match poll_fn(|cx| client.peer().poll_drain(cx, &lane.buffers)).await {
-            Ok(()) => next,
-            Err(_) => Next::Abort,
-        },
+async fn flush(client: &mut Client<'_>, next: Next, deadline: &Deadline, lane: &Lane) -> Next {
+    if next == Next::Abort {
+        return Next::Abort;
+    }
+    deadline.arm(lane.limits.stream_idle, Waits::Busy);
+    match wait(deadline, |cx| client.peer().poll_drain(cx, &lane.buffers)).await {
+        Some(Ok(())) => next,
+        Some(Err(_)) => Next::Abort,
+        None => {
+            lane.stats.borrow_mut().limit_reached(Limit::StreamIdle);
+            Next::Abort
+        }
     }
 }
 
@@ -178,7 +207,7 @@ mod tests {
 
     fn size_of_future<F, R>(_: F) -> usize
     where
-        F: FnOnce(TcpStream, Ends, Rc<Lane>) -> R,
+        F: FnOnce(TcpStream, Ends, Admitted, Rc<Lane>) -> R,
     {
         size_of::<R>()
     }

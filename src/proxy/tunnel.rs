@@ -12,6 +12,7 @@ use super::exchange::Exchange;
 use super::flow::Flow;
 use super::headers;
 use super::lane::Lane;
+use super::limits;
 use super::request::Next;
 use crate::downstream::Client;
 use crate::model::Failure;
@@ -57,7 +58,10 @@ pub async fn run(
             moved = up.flow.bytes + down.flow.bytes;
             idle.arm(lane.limits.tunnel_idle, Waits::Busy);
         }
-        idle.poll_over(cx).map(|()| Next::Close)
+        idle.poll_over(cx).map(|()| {
+            record.failed(&limits::tunnel_stalled(idle.over(), lane));
+            Next::Close
+        })
     })
     .await;
     record.bytes_in = up.flow.bytes;

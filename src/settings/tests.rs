@@ -60,6 +60,10 @@ fn a_list_is_replaced_not_extended() {
     assert_eq!(settings.port_map, BTreeMap::from([(443, 8443)]));
 }
 
+fn two_limits() -> Limits {
+    Limits { connections: Some(10), head_time: Duration::from_secs(5), ..Limits::default() }
+}
+
 #[test]
 fn every_variable_is_read_and_lists_are_split_at_commas() {
     let table = [
@@ -75,6 +79,7 @@ fn every_variable_is_read_and_lists_are_split_at_commas() {
         ("EGRET_CACERT", "/a.pem,/b.pem"),
         ("EGRET_ACCESS_LOG", "json"),
         ("EGRET_LOG", "warn,egret=debug"),
+        ("EGRET_LIMITS", "connections=10,headTime=5s"),
         ("EGRET_LABELS", "a=b,c="),
         ("EGRET_NAMESPACE", "egress"),
         ("EGRET_ROOT_NAMESPACE", "root"),
@@ -122,6 +127,7 @@ fn every_variable_is_read_and_lists_are_split_at_commas() {
         cacert: vec!["/a.pem".into(), "/b.pem".into()],
         access_log: AccessLog::Json,
         log: "warn,egret=debug".to_owned(),
+        limits: two_limits(),
         namespace: "egress".to_owned(),
         root_namespace: "root".to_owned(),
         headers: HeaderPolicy { loop_mark: loop_mark("egress", &labels), ..every_header_setting() },

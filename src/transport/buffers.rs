@@ -7,8 +7,10 @@ use std::cell::{RefCell, RefMut};
 
 use crate::wire::HeadMemory;
 
-/// Size of the scratch buffer: more than the largest head, and four TLS records.
-const SCRATCH_BYTES: usize = 64 * 1024 + 1024;
+/// Least size of the scratch buffer: four TLS records. It is larger than the largest head.
+const SCRATCH_BYTES: usize = 64 * 1024;
+/// What the scratch buffer is larger than the largest head.
+const SCRATCH_MARGIN: usize = 1024;
 /// A spare buffer's first capacity: enough for most heads.
 const SPARE_BYTES: usize = 2 * 1024;
 /// A buffer that grew beyond this is not kept.
@@ -25,15 +27,21 @@ pub struct Buffers {
 
 impl Default for Buffers {
     fn default() -> Self {
-        Self {
-            scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
-            spares: RefCell::default(),
-            heads: RefCell::default(),
-        }
+        Self::with_room_for(SCRATCH_BYTES)
     }
 }
 
 impl Buffers {
+    /// Buffers for heads of so many bytes at most.
+    pub fn with_room_for(head_bytes: usize) -> Self {
+        let scratch = vec![0; head_bytes.max(SCRATCH_BYTES) + SCRATCH_MARGIN];
+        Self {
+            scratch: RefCell::new(scratch.into_boxed_slice()),
+            spares: RefCell::default(),
+            heads: RefCell::default(),
+        }
+    }
+
     /// The scratch buffer. Hold it for one poll, never across an await.
     pub fn scratch(&self) -> RefMut<'_, Box<[u8]>> {
         self.scratch.borrow_mut()

@@ -18,6 +18,7 @@ use super::guard::Guard;
 use super::tls::{Alpn, Handshake, Stream};
 use super::{Tls, Upstream, dial};
 use crate::model::{Failure, Protocol};
+use crate::quota::{Place, Quota};
 
 /// Addresses whose errors are put into one reason; the rest is counted.
 const REASONS_SHOWN_MAX: usize = 4;
@@ -32,21 +33,46 @@ pub enum Want {
 }
 
 /// What connecting needs besides the upstream; one per lane.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Connector {
     /// Which addresses are never dialled.
     pub guard: Arc<Guard>,
     /// How many connections have been opened and closed again.
     pub closed: Rc<Cell<u64>>,
+    /// Connections that are open or being opened, over all upstreams and lanes.
+    pub connections: Arc<Quota>,
+    /// How many there may be.
+    pub connections_max: u32,
+}
+
+impl Default for Connector {
+    fn default() -> Self {
+        Self {
+            guard: Arc::default(),
+            closed: Rc::default(),
+            connections: Arc::default(),
+            connections_max: u32::MAX,
+        }
+    }
+}
+
+impl Connector {
+    /// Whether no further connection may be opened now.
+    pub fn is_full(&self) -> bool {
+        self.connections.taken() >= self.connections_max
+    }
 }
 
 /// Counts its connection as closed when it is dropped with it.
 #[derive(Debug)]
-pub struct Open(Rc<Cell<u64>>);
+pub struct Open {
+    closed: Rc<Cell<u64>>,
+    _place: Place,
+}
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.set(self.0.get() + 1);
+        self.closed.set(self.closed.get() + 1);
     }
 }
 
@@ -75,7 +101,8 @@ pub struct Connected {
 /// `request_host` is the host of the request after any rewrite: the SNI and the name to verify where
 /// the TLS settings give none.
 ///
-/// Errors: `Misconfigured`, `Loop`, `Connect`, `Unroutable`, `ConnectTimeout`, `Certificate` or `Handshake`.
+/// Errors: `Misconfigured`, `Overloaded`, `Loop`, `Connect`, `Unroutable`, `ConnectTimeout`, `Certificate`
+/// or `Handshake`.
 pub async fn open(
     upstream: &Upstream,
     endpoints: &Endpoints,
@@ -87,6 +114,9 @@ pub async fn open(
     if let Some(reason) = upstream.broken() {
         return Err(Failure::Misconfigured(reason.to_owned()));
     }
+    let max = connector.connections_max;
+    let place = Quota::take(&connector.connections, max)
+        .ok_or_else(|| Failure::Overloaded(format!("{max} connections to origins are open")))?;
     let started = Instant::now();
     let limit = upstream.policy.load().connect_timeout;
     let deadline = started + limit;
@@ -119,7 +149,8 @@ pub async fn open(
         Tls::Plain => (Stream::Tcp(tcp), plain_alpn(upstream.key.protocol, want), None),
         Tls::Broken(reason) => return Err(Failure::Misconfigured(reason.clone())),
     };
-    let (took, open) = (started.elapsed(), Open(Rc::clone(&connector.closed)));
+    let took = started.elapsed();
+    let open = Open { closed: Rc::clone(&connector.closed), _place: place };
     Ok(Connected { stream, alpn, endpoint, local, handshake, took, open })
 }
 

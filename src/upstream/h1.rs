@@ -65,9 +65,10 @@ impl Connection {
     pub fn poll_response(
         &mut self,
         cx: &mut Context<'_>,
+        limits: &HeadLimits,
         buffers: &Buffers,
     ) -> Poll<Result<Head, HeadError>> {
-        self.messages.poll_head(cx, parse::response, &HeadLimits::default(), buffers)
+        self.messages.poll_head(cx, parse::response, limits, buffers)
     }
 
     /// Reads the body that a final response head announced.

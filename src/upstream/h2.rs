@@ -37,8 +37,6 @@ const CONNECTION_WINDOW_BYTES: u32 = WIDE_STREAMS_MAX as u32 * WIDE_WINDOW_BYTES
 const LARGE_BYTES: u64 = 128 * 1024;
 /// What may wait of one upload while the origin's socket is full, bytes.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
-/// Bytes of one response's header list, as for HTTP/1.1.
-const HEADER_LIST_BYTES_MAX: u32 = 60 * 1024;
 
 /// A connection to an origin that speaks HTTP/2; clones share it.
 #[derive(Debug, Clone)]
@@ -64,15 +62,20 @@ struct Life {
 }
 
 impl Shared {
-    /// Begins to speak HTTP/2 over a fresh connection, driven by a task of its own on this lane.
-    pub async fn begin(connected: Connected, scheme: &'static str) -> Result<Self, Broken> {
+    /// Begins to speak HTTP/2 over a fresh connection, driven by a task of its own on this lane. A
+    /// response whose header list is longer than `head_bytes` is an error of its stream.
+    pub async fn begin(
+        connected: Connected,
+        scheme: &'static str,
+        head_bytes: u32,
+    ) -> Result<Self, Broken> {
         let stream = Metered::to_origin(connected.stream);
         let meter = stream.meter();
         let (send, mut connection) = client::Builder::new()
             .initial_window_size(NARROW_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .max_send_buffer_size(SEND_BUFFER_BYTES)
-            .max_header_list_size(HEADER_LIST_BYTES_MAX)
+            .max_header_list_size(head_bytes)
             .enable_push(false)
             .handshake(stream)
             .await

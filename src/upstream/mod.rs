@@ -24,6 +24,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 use crate::model::{Addressing, Failure, Policy, Security, UpstreamKey, UpstreamSpec};
+use crate::quota::Quota;
 use endpoints::EndpointSet;
 use guard::Class;
 use tls::{TlsClients, TlsContext};
@@ -40,6 +41,8 @@ pub struct Upstream {
     pub turn: AtomicUsize,
     /// The addresses that can be dialled now.
     pub endpoints: EndpointSet,
+    /// Requests that wait for its first address or for a connection, over all lanes.
+    pub pending: Arc<Quota>,
     addressing: ArcSwap<Addressing>,
     tls: Tls,
     /// Rung by `adopt` when the addressing changed and by `drop`; `endpoints::keep_fresh` waits on it.
@@ -80,6 +83,7 @@ impl Upstream {
             policy: ArcSwap::from_pointee(spec.policy.clone()),
             turn: AtomicUsize::new(0),
             endpoints: EndpointSet::pending(),
+            pending: Arc::default(),
             addressing: ArcSwap::from_pointee(spec.addressing.clone()),
             tls,
             changed: Arc::new(Notify::new()),

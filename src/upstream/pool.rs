@@ -164,6 +164,14 @@ impl Pools {
         self.upstreams.retain(|_, names| !names.is_empty());
     }
 
+    /// Closes the longer unused half of all idle connections, to make room.
+    pub fn relieve(&mut self) {
+        for pool in self.upstreams.values_mut().flat_map(HashMap::values_mut).flatten() {
+            let half = pool.idle.connections.len().div_ceil(2);
+            pool.idle.connections.drain(..half);
+        }
+    }
+
     /// Drops the pools of upstreams that are no more. HTTP/2 streams under way go on.
     pub fn retain(&mut self, mut lives: impl FnMut(u32) -> bool) {
         self.upstreams.retain(|upstream, _| lives(*upstream));

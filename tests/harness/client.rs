@@ -67,6 +67,11 @@ impl Client {
         self.stream.write_all(bytes.as_ref()).expect("the connection takes what is sent");
     }
 
+    /// Sends text where the other side may have ended the connection; whether it was taken.
+    pub fn try_send(&mut self, text: &str) -> bool {
+        self.stream.write_all(text.as_bytes()).is_ok()
+    }
+
     /// Sends a GET and reads its response.
     pub fn get(&mut self, host: &str, target: &str) -> Response {
         self.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));

@@ -17,6 +17,7 @@ pub struct Setup {
     environment: Vec<(String, String)>,
     dns: SocketAddr,
     log: &'static str,
+    files: Option<u32>,
 }
 
 impl Setup {
@@ -38,6 +39,7 @@ impl Setup {
             environment: Vec::new(),
             dns: Dns::here().address,
             log: "json",
+            files: None,
         }
     }
 
@@ -95,6 +97,12 @@ impl Setup {
         self
     }
 
+    /// Lets it have so many files open, sockets included, and no more.
+    pub fn files(mut self, count: u32) -> Self {
+        self.files = Some(count);
+        self
+    }
+
     /// Starts it and waits until it is ready.
     pub fn start(self) -> Gateway {
         let gateway = self.start_unready();
@@ -118,8 +126,16 @@ impl Setup {
         (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
+    fn program(&self) -> Command {
+        let egret = env!("CARGO_BIN_EXE_egret");
+        let Some(files) = self.files else { return Command::new(egret) };
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("ulimit -n {files} && exec \"$0\" \"$@\"")).arg(egret);
+        shell
+    }
+
     fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_egret"));
+        let mut command = self.program();
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("EGRET_")) {
             command.env_remove(name);
         }

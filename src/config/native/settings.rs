@@ -4,8 +4,7 @@
 
 use serde_json::Value;
 
-use crate::config::typed::nearest;
-use crate::config::{Document, Problem, Severity};
+use crate::config::{Document, Problem, Severity, nearest};
 use crate::settings::{Given, Layer, NAMES, Settings, key};
 
 /// The settings that documents give, and every problem with them. At most one document may have any.
@@ -84,7 +83,7 @@ fn texts(name: &str, value: &Value) -> Option<Vec<String>> {
         Value::Object(pairs) => {
             let separator = match name {
                 "port-map" => ':',
-                "labels" => '=',
+                "labels" | "limits" => '=',
                 _ => return None,
             };
             pairs

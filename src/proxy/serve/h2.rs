@@ -12,19 +12,21 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::sync::futures::Notified;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{LINGER, wait};
 use crate::downstream::h2::{
     Arrival, Connection, Fault, Goodbye, Stop, Stream, Unfit, Waits, fault,
 };
 use crate::downstream::{Client, Ends};
+use crate::model::Limit;
 use crate::observe::ClientEnd;
 use crate::proxy::deadlines::{self, Deadline};
 use crate::proxy::lane::{Lane, Phase};
+use crate::proxy::limits;
 use crate::proxy::request::{self, Next};
 use crate::transport::{Metered, Offence};
-use crate::wire::Head;
+use crate::wire::{Head, Refusal};
 
 /// How long a client that was told to go, and has nothing under way, may take to do so.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
@@ -43,20 +45,23 @@ pub(super) async fn serve(stream: TcpStream, first: Vec<u8>, ends: Ends, lane: &
 async fn requests(stream: &mut Metered<TcpStream>, ends: Ends, lane: &Rc<Lane>) {
     let deadline = lane.deadlines.enter();
     deadline.arm(lane.limits.head_time, deadlines::Waits::Busy);
-    let mut accepting = pin!(Connection::accept(stream));
+    let mut accepting = pin!(Connection::accept(stream, &lane.limits));
     let connection = match wait(&deadline, |cx| accepting.as_mut().poll(cx)).await {
         Some(Ok(connection)) => connection,
         Some(Err(error)) => {
             return tracing::debug!(client = %ends.peer, "HTTP/2 did not begin: {error}");
         }
-        None => return,
+        None => return lane.stats.borrow_mut().limit_reached(Limit::HeadTime),
     };
+    let (opened, requests) = (lane.deadlines.now(), 0);
     let waiting = (Waits::Rest, Course::Staying);
-    let mut session = Session { connection, deadline, waiting, streaming: None, lane };
+    let mut session =
+        Session { connection, deadline, waiting, opened, requests, streaming: None, lane };
     let mut changed = pin!(lane.phase_changed.notified());
     let end = loop {
         match poll_fn(|cx| session.poll_turn(cx, changed.as_mut())).await {
             Ok(arrival) => {
+                session.requests = session.requests.saturating_add(1);
                 let (head, stream) = Stream::new(arrival, ends, &lane.buffers);
                 tokio::task::spawn_local(one_stream(head, stream, Rc::clone(lane)));
             }
@@ -103,6 +108,9 @@ struct Session<'l, 's> {
     deadline: Deadline,
     /// What that is.
     waiting: (Waits, Course),
+    opened: Instant,
+    /// How many it has brought.
+    requests: u32,
     /// Keeps the process from ending before answers that are complete have been taken.
     streaming: Option<Streaming<'l>>,
     lane: &'l Rc<Lane>,
@@ -124,6 +132,13 @@ impl Session<'_, '_> {
                 self.leave();
                 continue;
             }
+            if self.waiting.1 == Course::Staying
+                && let Some(limit) = self.worn()
+            {
+                self.lane.stats.borrow_mut().limit_reached(limit);
+                self.leave();
+                continue;
+            }
             self.count_streams();
             self.wait_for(self.connection.waits());
             if self.deadline.poll_over(cx).is_pending() {
@@ -131,17 +146,33 @@ impl Session<'_, '_> {
             }
             match self.waiting {
                 (Waits::Rest, _) => {
+                    self.lane.stats.borrow_mut().limit_reached(Limit::HeadTime);
                     let what = "did not finish a frame or a field block in time".into();
                     let end = End { why: ClientEnd::HeadTimeout, what };
                     return Poll::Ready(Err(Over::Cut(Goodbye::Enough, Some(end))));
                 }
                 (Waits::Stream, _) => self.arm(), // streams have limits of their own
-                (Waits::Request, Course::Staying) => self.leave(),
+                (Waits::Request, Course::Staying) if self.worn().is_some() => {} // seen in the next round
+                (Waits::Request, Course::Staying) => {
+                    if self.deadline.over() != deadlines::Over::Told {
+                        self.lane.stats.borrow_mut().limit_reached(Limit::ClientIdle);
+                    }
+                    self.leave();
+                }
                 (Waits::Request, Course::Leaving) => {
                     return Poll::Ready(Err(Over::Cut(Goodbye::Enough, None)));
                 }
             }
         }
+    }
+
+    /// The limit for which it takes no further request.
+    fn worn(&self) -> Option<Limit> {
+        if self.requests >= self.lane.limits.connection_requests {
+            return Some(Limit::ConnectionRequests);
+        }
+        let old = limits::time_left(self.opened, self.lane).is_zero();
+        old.then_some(Limit::ConnectionDuration)
     }
 
     fn leave(&mut self) {
@@ -169,12 +200,16 @@ impl Session<'_, '_> {
 
     fn arm(&self) {
         let limits = &self.lane.limits;
-        let limit = match self.waiting {
-            (Waits::Rest, _) => limits.head_time,
-            (Waits::Stream, _) | (Waits::Request, Course::Staying) => limits.client_idle,
-            (Waits::Request, Course::Leaving) => LEAVE_WITHIN,
+        let (busy, idle) = (deadlines::Waits::Busy, deadlines::Waits::Idle);
+        let young = limits.client_idle.min(limits::time_left(self.opened, self.lane));
+        let (limit, waits) = match self.waiting {
+            (Waits::Rest, _) => (limits.head_time, busy),
+            (Waits::Stream, Course::Staying) => (young, busy),
+            (Waits::Stream, Course::Leaving) => (limits.client_idle, busy),
+            (Waits::Request, Course::Staying) => (young, idle),
+            (Waits::Request, Course::Leaving) => (LEAVE_WITHIN, busy),
         };
-        self.deadline.arm(limit, deadlines::Waits::Busy);
+        self.deadline.arm(limit, waits);
     }
 
     async fn cut(&mut self, goodbye: Goodbye) {
@@ -231,6 +266,9 @@ impl Drop for Streaming<'_> {
 async fn one_stream(head: Result<Head, Unfit>, mut stream: Stream, lane: Rc<Lane>) {
     let mut client = Client::H2(&mut stream);
     let next = match head {
+        Ok(head) if head.lines().count() > lane.request_head.lines => {
+            request::refuse(&mut client, Refusal::TooManyLines, &lane).await
+        }
         Ok(head) => request::handle(head, &mut client, &lane).await,
         Err(Unfit::Refused(refusal)) => request::refuse(&mut client, refusal, &lane).await,
         Err(Unfit::Malformed(what)) => {

@@ -2,6 +2,7 @@
 
 mod conformance;
 mod floods;
+mod limits;
 mod memory;
 mod origins;
 

@@ -57,7 +57,9 @@ fn start() -> (Gateway, SocketAddr, Recorder) {
     let to = format!("{HOST}:80::{}", origin.address.port());
     let setup =
         Setup::new(&(Egress::plain(HOST).yaml() + REDIRECTED)).flags(&["--connect-to", &to]);
-    let gateway = setup.log_format("off").start();
+    // No limit of a body stands in the way of the largest length that can be said.
+    let limits = format!("bodyBytes={}", u64::MAX);
+    let gateway = setup.flags(&["--limits", &limits]).log_format("off").start();
     let address = gateway.port(443);
     (gateway, address, origin)
 }

@@ -5,8 +5,12 @@ use tokio::net::TcpListener;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
+use std::sync::Arc;
+
 use super::*;
 use crate::model::HeaderPolicy;
+use crate::proxy::Admission;
+use crate::settings::Limits;
 use crate::snapshot::Publisher;
 use crate::upstream::connect::Connector;
 
@@ -28,6 +32,7 @@ impl Client {
         let lane = Lane::new(
             Publisher::default().subscribe(),
             Connector::default(),
+            Limits::default(),
             HeaderPolicy::default(),
             None,
         );
@@ -36,7 +41,9 @@ impl Client {
         let stream = TcpStream::connect(address).await.expect("someone listens");
         let (accepted, peer) = listener.accept().await.expect("a connection");
         let ends = Ends { peer, local: address, port: 443 };
-        tokio::task::spawn_local(super::super::connection(accepted, ends, Rc::clone(&lane)));
+        let admitted = Admission::new(&Arc::default()).admit(&lane.limits).expect("room");
+        let connection = super::super::connection(accepted, ends, admitted, Rc::clone(&lane));
+        tokio::task::spawn_local(connection);
         Self { lane, stream, read: Vec::new(), start: Instant::now() }
     }
 
