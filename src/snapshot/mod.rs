@@ -5,6 +5,7 @@
 
 pub mod condition;
 pub mod publish;
+pub mod rewrite;
 pub mod routes;
 
 use std::collections::HashMap;
