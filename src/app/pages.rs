@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::admin::{self, Inspected, Pages, Port};
 use crate::config::{Compiled, Outcome, Severity};
 use crate::control::Control;
+use crate::inspect::explain::{Question, explain};
 use crate::inspect::{self, Format, View, What};
 use crate::observe::access_log::unix_ms;
 use crate::observe::prometheus::Facts;
@@ -78,14 +79,21 @@ pub async fn serve(
     Ok(bound)
 }
 
-/// One page, rendered by the code that the commands use.
+/// One page, rendered by the code that the commands use. Errors: what is wrong with the query.
 fn inspected(
     compiled: &Compiled,
     snapshot: &Snapshot,
     page: &str,
     query: &str,
-) -> Option<Inspected> {
-    let (what, format) = (What::parse(page)?, Format::of_query(query)?);
-    let body = inspect::render(what, format, &View { compiled, snapshot: Some(snapshot) });
-    Some(Inspected { content_type: format.content_type(), body })
+) -> Result<Inspected, String> {
+    let format = Format::of_query(query).ok_or("format is table, json or yaml")?;
+    let view = View { compiled, snapshot: Some(snapshot) };
+    let body = match What::parse(page) {
+        Some(what) => inspect::render(what, format, &view),
+        None => {
+            let question = Question::of_query(query)?;
+            inspect::explained(&explain(&question, &view, snapshot)?, format)
+        }
+    };
+    Ok(Inspected { content_type: format.content_type(), body })
 }

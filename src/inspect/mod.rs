@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::config::istio::dump;
 use crate::config::{Compiled, native};
 use crate::snapshot::Snapshot;
+use explain::Explanation;
 
 /// What there is to look at.
 #[derive(Clone, Copy)]
@@ -117,6 +118,15 @@ pub fn render(what: What, format: Format, view: &View<'_>) -> String {
         (What::Config, Format::Yaml) => native::render(&view.compiled.plan),
         (what, Format::Yaml) => yaml::text(&value(what, view)),
         (what, Format::Json) => format!("{:#}\n", value(what, view)),
+    }
+}
+
+/// Renders an explanation, line end included; as a table it is text.
+pub fn explained(explanation: &Explanation, format: Format) -> String {
+    match format {
+        Format::Table => explanation.to_string(),
+        Format::Json => format!("{:#}\n", explanation.value()),
+        Format::Yaml => yaml::text(&explanation.value()),
     }
 }
 
