@@ -3,6 +3,7 @@
 //! It decides nothing: what it says of a request it asks of the route table that serves. It reads no
 //! file and opens no socket. The command line and the admin pages print what it renders.
 
+mod effective;
 pub mod explain;
 pub mod problems;
 mod show;
@@ -105,8 +106,9 @@ impl Format {
 
 /// Renders a part of what there is to look at, line end included.
 ///
-/// JSON has the names and the shape that istiod gives to listeners, routes and clusters. YAML is the
-/// same, but for the whole configuration: that is Egret's own form, which `run` reads.
+/// JSON has the names and the shape that istiod gives to listeners, routes and clusters, and Istio's
+/// defaults. Tables and YAML show what is in force here. The whole configuration as YAML is in Egret's
+/// own form, which `run` reads.
 pub fn render(what: What, format: Format, view: &View<'_>) -> String {
     match (what, format) {
         (What::Listeners, Format::Table) => show::listeners(view),
@@ -116,6 +118,9 @@ pub fn render(what: What, format: Format, view: &View<'_>) -> String {
         (What::Config, Format::Table) => show::objects(view),
         (What::Problems, Format::Table) => problems::text(view.compiled),
         (What::Config, Format::Yaml) => native::render(&view.compiled.plan),
+        (What::Listeners, Format::Yaml) => yaml::text(&effective::listeners(view.compiled)),
+        (What::Routes, Format::Yaml) => yaml::text(&effective::routes(view.compiled)),
+        (What::Clusters, Format::Yaml) => yaml::text(&effective::clusters(view.compiled)),
         (what, Format::Yaml) => yaml::text(&value(what, view)),
         (what, Format::Json) => format!("{:#}\n", value(what, view)),
     }

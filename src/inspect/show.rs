@@ -231,7 +231,7 @@ fn domains(hosts: &[HostPattern]) -> String {
     }
 }
 
-fn security(security: &Security) -> &'static str {
+pub(super) fn security(security: &Security) -> &'static str {
     match security {
         Security::Plain => "-",
         Security::Broken(_) => "broken",
@@ -286,7 +286,7 @@ fn rows(upstream: &UpstreamSpec, view: &View<'_>) -> Vec<Row> {
 }
 
 /// Names and addresses as they are written; `-` where there are none.
-fn names(addressing: &Addressing) -> Vec<String> {
+pub(super) fn names(addressing: &Addressing) -> Vec<String> {
     let names: Vec<String> = match addressing {
         Addressing::Dns(targets) => targets.iter().map(target_text).collect(),
         Addressing::LogicalDns(target) => vec![target_text(target)],

@@ -407,3 +407,40 @@ fn a_running_gateway_tells_the_addresses_that_a_name_has() {
     assert!(told.to_string().contains("0 requests under way"), "{told}");
     assert!(told.value().to_string().contains("\"addresses\":[\"192.0.2.1:443\"]"));
 }
+
+#[test]
+fn yaml_shows_what_is_in_force_defaults_included() {
+    let yaml = |what| {
+        let compiled = compiled(KINDS);
+        render(what, Format::Yaml, &View { compiled: &compiled, snapshot: None })
+    };
+    for (what, words) in [
+        (What::Listeners, &["routeTable: \"http.443\""][..]),
+        (
+            What::Routes,
+            &[
+                "match: \"/api/*\"",
+                "cluster: \"nowhere\"",
+                "timeout: \"none\"",
+                "attempts: 2",
+                "redirect: 308",
+                "respond: 451",
+            ],
+        ),
+        (
+            What::Clusters,
+            &[
+                "idleTimeout: \"50s\"",
+                "connectTimeout: \"10s\"",
+                "protocol: \"HTTP/2 or HTTP/1.1, by ALPN\"",
+                "roots: \"the web's\"",
+                "tls: \"none\"",
+            ],
+        ),
+    ] {
+        let text = yaml(what);
+        for word in words {
+            assert!(text.contains(word), "{word} is not in {text}");
+        }
+    }
+}
