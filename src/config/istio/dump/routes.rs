@@ -225,6 +225,8 @@ fn redirection(redirect: &Redirect) -> Value {
 fn action(forward: &Forward, plan: &Plan) -> Value {
     let timeout = seconds(forward.timeout.unwrap_or_default());
     let mut printed = match &forward.to[..] {
+        // Nothing was named: istiod makes a choice between no clusters of that.
+        [only] if cluster_name(&only.to, plan).contains(' ') => json!({ "weightedClusters": {} }),
         [only] => json!({ "cluster": cluster_name(&only.to, plan) }),
         several => {
             let clusters: Vec<Value> = several.iter().map(|share| weighted(share, plan)).collect();
