@@ -14,7 +14,7 @@ use crate::config::source::files::{self, Loaded};
 use crate::config::{self, Compiled, Document, Identity, Outcome, Severity};
 use crate::model::Listener;
 use crate::observe::Readiness;
-use crate::snapshot::{Publisher, Snapshot};
+use crate::snapshot::{Publisher, Snapshot, materials};
 use crate::upstream::dns::Resolve;
 use crate::upstream::endpoints::keep_fresh;
 use crate::upstream::overrides::Overrides;
@@ -78,6 +78,7 @@ impl Control {
     pub fn take(&mut self, loaded: Loaded) -> Reload {
         let mut compiled = config::compile(&loaded.documents, &loaded.materials, &self.identity);
         compiled.problems.extend(loaded.problems);
+        materials::judge(&loaded.documents, &self.tls, &mut compiled);
         tell(&compiled);
         let before = self.taken.load_full();
         if compiled.plan.listeners.is_empty() && !before.plan.listeners.is_empty() {

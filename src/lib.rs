@@ -64,7 +64,9 @@
 //!
 //! # Which file do I change?
 //!
-//! A new Istio field: `config/istio/<kind>.rs` and its file under `compile/`. A new policy: `model/route.rs`
+//! A new Istio field: `config/istio/<kind>.rs`, its file under `compile/`, and its line in `tests/check/fields.txt`. A
+//! new remark on a configuration: `config/istio/compile/lint/` or a `remarks.rs` there, its code in
+//! `config/problem.rs` and the README. A new policy: `model/route.rs`
 //! and the step that applies it. What a head tells of the inside: `model/headers.rs` and `proxy/headers/`.
 //! A wrong status: the table in `model/failure.rs`. A connection bug:
 //! `upstream/pool.rs` if it is *when*, `transport/` or `upstream/h1.rs` if it is *what bytes*. A malformed

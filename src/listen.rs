@@ -59,7 +59,7 @@ fn explain(listener: &Listener, error: &io::Error) -> String {
     let cannot = format!("listener {name}: cannot bind {bind}: {error}");
     match error.kind() {
         io::ErrorKind::PermissionDenied => format!(
-            "{cannot}; allow it with `sysctl net.ipv4.ip_unprivileged_port_start=0` (in Kubernetes: the \
+            "{cannot} [EG017]; allow it with `sysctl net.ipv4.ip_unprivileged_port_start=0` (in Kubernetes: the \
              pod's securityContext.sysctls), or listen elsewhere with --port-map {port}:{}",
             if *port < 1024 { u32::from(*port) + 8000 } else { u32::from(*port) + 1 }
         ),

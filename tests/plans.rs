@@ -370,7 +370,7 @@ fn the_examples_in_the_readme_compile() {
 #[test]
 fn a_hundred_thousand_hosts_compile_into_one_route() {
     let mut text = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: many}\nspec:\n  gateways: [g]\n  \
-                    http: [{route: [{destination: {host: origin.example.com}}]}]\n  hosts:\n"
+                    http: [{timeout: 5s, route: [{destination: {host: origin.example.com}}]}]\n  hosts:\n"
         .to_owned();
     for number in 0..100_000 {
         writeln!(text, "  - host-{number}.example.com").expect("a string takes all");

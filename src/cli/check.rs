@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::{Check, CheckOutput, offline};
 use crate::config::{Problem, Severity};
-use crate::inspect::problems;
+use crate::inspect::{problems, sarif};
 
 /// Exits 0 when the configuration is clean, 1 when it has problems, 2 when it cannot be read.
 pub fn run(arguments: &Check) -> ExitCode {
@@ -15,6 +15,7 @@ pub fn run(arguments: &Check) -> ExitCode {
     let text = match arguments.output {
         CheckOutput::Text => problems::text(&compiled),
         CheckOutput::Json => format!("{:#}\n", problems::value(&compiled)),
+        CheckOutput::Sarif => format!("{:#}\n", sarif::log(&compiled)),
     };
     let tolerated = if arguments.strict { Severity::Info } else { Severity::Warning };
     let failed = |problem: &Problem| problem.severity > tolerated;

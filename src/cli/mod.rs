@@ -92,6 +92,8 @@ pub struct Check {
 pub enum CheckOutput {
     Text,
     Json,
+    /// SARIF 2.1.0, for code review
+    Sarif,
 }
 
 /// Arguments of `egret explain`.

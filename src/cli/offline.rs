@@ -9,6 +9,8 @@ use super::Config;
 use crate::config::source::files;
 use crate::config::{self, Compiled, Document, Identity, Place, Problem, Severity, native};
 use crate::settings::{self, Layer, Settings};
+use crate::snapshot::materials;
+use crate::upstream::tls::TlsContext;
 
 /// The exit code of a command that was not given what it needs.
 const USAGE: u8 = 2;
@@ -36,6 +38,7 @@ pub(super) fn load(config: &Config) -> Result<Offline, String> {
     };
     let mut compiled = config::compile(&loaded.documents, &loaded.materials, &identity);
     compiled.problems.extend(loaded.problems);
+    materials::judge(&loaded.documents, &TlsContext::new(&[])?, &mut compiled);
     if compiled.plan.listeners.is_empty() {
         let path = paths.first().map_or_else(String::new, |path| path.display().to_string());
         compiled.problems.push(no_listener(&path, &loaded.documents));
@@ -52,6 +55,7 @@ fn no_listener(path: &str, documents: &[Document]) -> Problem {
         severity: Severity::Warning,
         place: Place { file: path.into(), line: 1, column: 1 },
         object: "configuration".to_owned(),
+        namespace: String::new(),
         field: String::new(),
         message: "it has no listener, so nothing is served".to_owned(),
         fix: fix.to_owned(),

@@ -1,19 +1,28 @@
 //! Values read with the habits of protobuf's JSON form, in which Istio's objects are defined.
 //!
 //! A field may be written in snake_case, a number as a text, a whole number with a point, and null is
-//! the same as absent. What is wrong all the same is told in the words of serde_json.
+//! the same as absent; an enumeration's value may be its number. What is wrong all the same is told in the words of serde_json.
 //! Source: the ProtoJSON format (protobuf.dev), `jsonpb` as istiod uses it.
 
 use std::borrow::Cow;
 
-use serde::de::value::CowStrDeserializer;
+use serde::de::value::{BorrowedStrDeserializer, CowStrDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::{Error, Map, Value};
 
+use super::istio::ENUMERATIONS;
+
 /// A value to be read so.
 #[derive(Debug, Clone, Copy)]
 pub struct ProtoJson<'v>(pub &'v Value);
+
+/// The name of an enumeration's value that is written as its number.
+fn enumerated(shape: &str, field: &str, number: &Value) -> Option<&'static str> {
+    let number = usize::try_from(number.as_u64()?).ok()?;
+    let of_field = |(at, name, _): &&(&str, &str, _)| *at == shape && *name == field;
+    ENUMERATIONS.iter().find(of_field)?.2.get(number).copied()
+}
 
 /// The entry of a mapping by a field's name, under the key with which it was written.
 pub fn entry<'v>(fields: &'v Map<String, Value>, name: &str) -> Option<(&'v String, &'v Value)> {
@@ -62,7 +71,7 @@ impl<'de> Deserializer<'de> for ProtoJson<'de> {
         match self.0 {
             Value::Array(entries) => visitor.visit_seq(Entries(entries.iter())),
             Value::Object(fields) => {
-                visitor.visit_map(Fields { left: fields.iter(), known: &[], value: None })
+                visitor.visit_map(Fields { left: fields.iter(), shape: "", known: &[], next: None })
             }
             other => other.deserialize_any(visitor),
         }
@@ -76,7 +85,7 @@ impl<'de> Deserializer<'de> for ProtoJson<'de> {
     ) -> Result<V::Value, Error> {
         match self.0 {
             Value::Object(fields) => {
-                visitor.visit_map(Fields { left: fields.iter(), known, value: None })
+                visitor.visit_map(Fields { left: fields.iter(), shape: name, known, next: None })
             }
             other => other.deserialize_struct(name, known, visitor),
         }
@@ -144,8 +153,16 @@ impl<'de> SeqAccess<'de> for Entries<'de> {
 /// The fields of a mapping; those that a type knows by their names in camelCase.
 struct Fields<'v> {
     left: serde_json::map::Iter<'v>,
+    shape: &'static str,
     known: &'static [&'static str],
-    value: Option<&'v Value>,
+    next: Option<Next<'v>>,
+}
+
+/// The value that belongs to the last key.
+enum Next<'v> {
+    Written(&'v Value),
+    /// A number that stands for this.
+    Enumerated(&'static str),
 }
 
 impl<'de> MapAccess<'de> for Fields<'de> {
@@ -159,17 +176,53 @@ impl<'de> MapAccess<'de> for Fields<'de> {
         let Some((key, value)) = self.left.find(|(_, value)| is_map || !value.is_null()) else {
             return Ok(None);
         };
-        self.value = Some(value);
         let known = |name: &String| self.known.contains(&name.as_str());
         let name = match Some(camel_case(key)).filter(|camel| !known(key) && known(camel)) {
             Some(camel) => Cow::Owned(camel),
             None => Cow::Borrowed(key.as_str()),
         };
+        self.next = Some(match enumerated(self.shape, &name, value) {
+            Some(meant) => Next::Enumerated(meant),
+            None => Next::Written(value),
+        });
         seed.deserialize(CowStrDeserializer::new(name)).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
-        seed.deserialize(ProtoJson(self.value.take().unwrap_or(&Value::Null)))
+        match self.next.take() {
+            Some(Next::Enumerated(meant)) => seed.deserialize(Meant(meant)),
+            Some(Next::Written(value)) => seed.deserialize(ProtoJson(value)),
+            None => seed.deserialize(ProtoJson(&Value::Null)),
+        }
+    }
+}
+
+/// An enumeration's value, written as a number: a text, or a variant, that may be absent.
+struct Meant(&'static str);
+
+impl<'de> Deserializer<'de> for Meant {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_borrowed_str(self.0)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        visitor.visit_enum(BorrowedStrDeserializer::<Error>::new(self.0))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
+        unit_struct newtype_struct seq tuple tuple_struct map struct identifier ignored_any
     }
 }
 

@@ -94,6 +94,13 @@ impl Document {
             let fix = "add it".to_owned();
             return self.problem("EG082", Severity::Error, path, message.replace('`', "\""), fix);
         }
+        if message.starts_with("unknown variant") {
+            let mut names = message.split('`').skip(1).step_by(2);
+            let unknown = names.next().unwrap_or_default();
+            let known: Vec<&str> = names.collect();
+            let message = format!("\"{unknown}\" is not one of its values; it is left out");
+            return self.problem("EG081", Severity::Error, path, message, nearest(unknown, &known));
+        }
         let (message, fix) = mismatch(path, message);
         self.problem("EG081", Severity::Error, path, message, fix)
     }

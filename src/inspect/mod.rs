@@ -6,6 +6,7 @@
 mod effective;
 pub mod explain;
 pub mod problems;
+pub mod sarif;
 mod show;
 mod table;
 #[cfg(test)]

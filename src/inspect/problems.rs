@@ -38,7 +38,8 @@ pub fn line(problem: &Problem) -> String {
     format!("{place}: {severity} {code}: {rest}")
 }
 
-/// `{"problems": [..], "objects": [..]}`, for programs.
+/// `{"problems": [..], "objects": [..]}`, for programs. Fields may be added, but none is taken away or
+/// renamed; every field is always there, as an empty text where there is nothing to say.
 pub fn value(compiled: &Compiled) -> Value {
     json!({ "problems": problems(compiled), "objects": objects(compiled) })
 }
@@ -59,7 +60,7 @@ pub(super) fn object(name: &str, namespace: &str) -> String {
     }
 }
 
-fn by_place(problems: &[Problem]) -> Vec<&Problem> {
+pub(super) fn by_place(problems: &[Problem]) -> Vec<&Problem> {
     let mut sorted: Vec<&Problem> = problems.iter().collect();
     sorted.sort_by(|a, b| (&a.place, b.severity, a.code).cmp(&(&b.place, a.severity, b.code)));
     sorted
@@ -105,11 +106,13 @@ pub(super) fn number(count: usize, noun: &str) -> String {
 }
 
 pub(super) fn problem_value(problem: &Problem) -> Value {
-    let Problem { code, severity, place, object, field, message, fix } = problem;
+    let Problem { code, severity, place, object, namespace, field, message, fix } = problem;
     let mut value = json!({
         "code": code,
         "severity": severity.to_string(),
         "object": object,
+        "kind": problem.kind(),
+        "namespace": namespace,
         "field": field,
         "message": message,
         "fix": fix,
@@ -121,6 +124,7 @@ pub(super) fn problem_value(problem: &Problem) -> Value {
 fn verdict_value(verdict: &Verdict) -> Value {
     let mut value = json!({
         "object": verdict.object,
+        "kind": verdict.object.split_once('/').map_or("", |(kind, _)| kind),
         "namespace": verdict.namespace,
         "outcome": verdict.outcome.as_str(),
         "reasons": verdict.reasons,

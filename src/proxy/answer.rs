@@ -13,7 +13,7 @@ use super::attempt::Carrier;
 use super::deadlines::{Deadline, Waits};
 use super::exchange::{Busy, Order};
 use super::flow::{Flow, Side};
-use super::headers;
+use super::interim::{Interims, Untold, is_interim};
 use super::lane::Lane;
 use super::limits;
 use super::retry::may_resend;
@@ -21,10 +21,7 @@ use crate::downstream::Client;
 use crate::model::Failure;
 use crate::observe::Retried;
 use crate::transport::Broken;
-use crate::wire::{Framing, Head, Version};
-
-/// Interim responses to one request that are waited through; a long-lived `102` every few seconds must fit.
-const INTERIMS_MAX: u32 = 256;
+use crate::wire::{Framing, Head, framing};
 
 /// Uploads and waits, until the final response head is here.
 pub async fn answer(
@@ -41,7 +38,7 @@ pub async fn answer(
     idle.arm(lane.limits.stream_idle, Waits::Busy);
     let mut moved = upload.bytes;
     let mut patience = Patience { allowed: order.forward.retry.attempt_timeout, left: None };
-    let mut interims = Interims { client: order.head.version(), seen: 0 };
+    let mut interims = Interims::before(order.head.version());
     let heard = std::future::poll_fn(|cx| {
         let polled = poll_answer(cx, &mut carrier, client, upload, &mut interims, lane);
         if polled.is_pending() {
@@ -60,9 +57,12 @@ pub async fn answer(
         polled
     })
     .await;
-    let head = heard.map_err(|heard| heard.into_lost(&carrier, order, &interims, lane))?;
+    let mut head = heard.map_err(|heard| heard.into_lost(&carrier, order, &interims, lane))?;
     match carrier.expect_body(&head, order.head.method(), order.want) {
-        Ok(framing) => Ok(Answered { carrier, busy, head, framing, idle }),
+        Ok(framing) => {
+            framing::drop_needless_length(&mut head);
+            Ok(Answered { carrier, busy, head, framing, idle })
+        }
         Err(reason) => {
             let failure = Failure::Misframed { status: head.status(), reason };
             Err(Lost::after_sending(failure))
@@ -138,8 +138,8 @@ enum Heard {
     Client(Broken),
     /// The origin's connection broke, or what it sent is malformed.
     Origin(Broken),
-    /// One interim response after the other.
-    TooManyInterims,
+    /// One interim response after the other; more than this.
+    Endless(&'static str),
     /// The request's body is too large, nothing moved for too long, or it took too long in all.
     Limit(Failure),
     /// The attempt took longer than one may.
@@ -181,7 +181,7 @@ fn poll_answer(
     loop {
         match carrier.poll_response(cx, &lane.response_head, &lane.buffers) {
             Poll::Ready(Ok(head)) if is_interim(&head) => {
-                interims.pass_on(cx, client, head, lane)?;
+                interims.pass_on(cx, client, head, lane).map_err(Heard::from)?;
             }
             Poll::Ready(Ok(head)) => return Poll::Ready(Ok(head)),
             Poll::Ready(Err(broken)) => {
@@ -197,38 +197,12 @@ fn poll_answer(
     Poll::Pending
 }
 
-/// An interim response, other than the switch to another protocol.
-fn is_interim(head: &Head) -> bool {
-    head.status() < 200 && head.status() != 101
-}
-
-/// The interim responses to one request.
-struct Interims {
-    /// What the client speaks: HTTP/1.0 knows none of them (RFC 9110, section 15.2).
-    client: Version,
-    seen: u32,
-}
-
-impl Interims {
-    fn pass_on(
-        &mut self,
-        cx: &mut Context<'_>,
-        client: &mut Client<'_>,
-        mut head: Head,
-        lane: &Lane,
-    ) -> Result<(), Heard> {
-        self.seen += 1;
-        if self.seen > INTERIMS_MAX {
-            return Err(Heard::TooManyInterims);
-        }
-        if self.client != Version::Http10 {
-            headers::interim(&mut head);
-            client.inform(&head, &lane.buffers).map_err(Heard::Client)?;
-        }
-        lane.buffers.give_back_head(head.into_memory());
-        match client.peer().poll_drain(cx, &lane.buffers) {
-            Poll::Ready(result) => result.map_err(Heard::Client),
-            Poll::Pending => Ok(()),
+impl From<Untold> for Heard {
+    fn from(untold: Untold) -> Self {
+        match untold {
+            Untold::Client(broken) => Self::Client(broken),
+            Untold::Origin(refusal) => Self::Origin(Broken::Malformed(refusal)),
+            Untold::Endless(limit) => Self::Endless(limit),
         }
     }
 }
@@ -244,13 +218,14 @@ impl Heard {
         match self {
             Self::Client(Broken::Malformed(refusal)) => Lost::for_good(refusal.into()),
             Self::Client(_) => Lost::for_good(Failure::ClientGone),
-            Self::TooManyInterims => Lost::for_good(Failure::Malformed(format!(
-                "more than {INTERIMS_MAX} interim responses"
-            ))),
+            Self::Endless(limit) => Lost::for_good(Failure::Malformed(limit.into())),
             Self::Limit(failure) => Lost::for_good(failure),
             Self::TooLate => Lost::after_sending(Failure::AttemptTimeout),
             Self::Origin(Broken::Malformed(refusal)) => {
                 Lost::after_sending(Failure::Malformed(refusal.reason().into()))
+            }
+            Self::Origin(Broken::Violated(reason)) => {
+                Lost::after_sending(Failure::Malformed(reason))
             }
             Self::Origin(Broken::Unprocessed(reason)) => {
                 // A connection that goes away takes no more; a stream that is refused is one too many.
@@ -260,9 +235,13 @@ impl Heard {
                 };
                 Lost { failure: Failure::RefusedStream(reason), again, sent: Sent::Nothing }
             }
+            Self::Origin(Broken::Closed | Broken::Aborted(_)) if carrier.has_begun_answer() => {
+                let reason = "the connection ended within the head";
+                Lost::after_sending(Failure::Malformed(reason.into()))
+            }
             Self::Origin(broken) => {
                 let sent = carrier.sent();
-                let silent = interims.seen == 0 && !carrier.has_begun_answer();
+                let silent = interims.is_none();
                 let stale = carrier.was_used_before() && carrier.is_over() && silent;
                 if stale {
                     lane.stats.borrow_mut().reuse_races += 1;

@@ -23,7 +23,7 @@ use crate::upstream::pool::{Checkout, Home, Key, Permit};
 use crate::upstream::tls::{self, Alpn};
 use crate::upstream::{Upstream, balance, h1, h2};
 use crate::wire::parse::HeadLimits;
-use crate::wire::{Framing, Head, Refusal, framing};
+use crate::wire::{Framing, Head, Refusal, fields, framing};
 
 /// Endpoints drawn anew when the one drawn was tried before (Istio's `hostSelectionRetryMaxAttempts`).
 const REPICKS_MAX: u32 = 5;
@@ -271,6 +271,7 @@ async fn send_h2(
         Err(Broken::Unprocessed(reason)) => Err(Failure::Connect(reason)),
         Err(Broken::Reset(reason)) => Err(Failure::Reset(reason)),
         Err(Broken::Tls(reason)) => Err(Failure::Handshake(reason)),
+        Err(Broken::Violated(reason)) => Err(Failure::Malformed(reason)),
         // It cannot be said in HTTP/2; nothing was heard yet that the origin could be blamed for.
         Err(Broken::Malformed(refusal)) => Err(refusal.into()),
         Err(Broken::Closed | Broken::Aborted(_)) => Err(Failure::Closed),
@@ -350,6 +351,10 @@ impl Carrier {
             Self::H1(_) if framing == Framing::Tunnel && want == Want::Any => {
                 Err("it switched protocols without being asked".into())
             }
+            // RFC 9110, section 7.8: only to a protocol that the client has offered.
+            Self::H1(_) if framing == Framing::Tunnel && !switches_to_websocket(head) => {
+                Err("it switched to another protocol than it was asked for".into())
+            }
             Self::H1(connection) => {
                 connection.expect_body(head, framing);
                 Ok(framing)
@@ -372,4 +377,8 @@ impl Carrier {
             Self::H2(stream) => Peer::H2(&mut stream.frames),
         }
     }
+}
+
+fn switches_to_websocket(head: &Head) -> bool {
+    fields::upgrade(head).is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket"))
 }

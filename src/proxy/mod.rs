@@ -11,6 +11,7 @@ pub mod discard;
 pub mod exchange;
 pub mod flow;
 pub mod headers;
+pub mod interim;
 pub mod lane;
 pub mod limits;
 pub mod presence;

@@ -64,6 +64,9 @@ pub async fn both(
         }
         Ok(Upload::Unwanted) => Next::Close,
         Err(cut) => {
+            // A head that still waits for its body goes out: a client that gets a reset and not a byte
+            // may take it for a stale connection, and ask again.
+            poll_fn(|cx| Poll::Ready(client.peer().poll_drain(cx, &lane.buffers).is_ready())).await;
             record.failed(&cut.into_failure());
             Next::Abort
         }
@@ -94,6 +97,7 @@ impl Cut {
             Self::Client(Broken::Malformed(refusal)) => refusal.into(),
             Self::Client(_) => Failure::ClientGone,
             Self::Origin(Broken::Malformed(refusal)) => Failure::Malformed(refusal.reason().into()),
+            Self::Origin(Broken::Violated(reason)) => Failure::Malformed(reason),
             Self::Origin(Broken::Closed) => Failure::Closed,
             Self::Origin(Broken::Aborted(reason) | Broken::Tls(reason)) => Failure::Aborted(reason),
             Self::Origin(Broken::Reset(reason) | Broken::Unprocessed(reason)) => {

@@ -126,6 +126,9 @@ async fn start<'s>(
         want: if upgrade == Upgrade::None { Want::Any } else { Want::Http1 },
     };
     let (mut response, exchange) = exchange::start(order, client, record, lane).await?;
+    if matches!(response.status(), 301 | 302 | 307 | 308) {
+        location::tell_of_loop(&response, head, upstream);
+    }
     if lane.headers.location == Location::Rewrite {
         let port = target.authority.port;
         location::rewrite(&mut response, port, head, client.ends(), snapshot);

@@ -109,7 +109,7 @@ fn refuse_tls(ends: Ends, server_name: Option<String>, lane: &Lane) {
     let host = server_name.as_deref().unwrap_or("HOST");
     tracing::warn!(
         "client {} sent a TLS ClientHello (SNI {name}) to the plain-text listener on port {}: \
-         call http://{host}:{} instead, the gateway originates TLS itself",
+         call http://{host}:{} instead, the gateway originates TLS itself [EG018]",
         ends.peer,
         ends.port,
         ends.port,

@@ -129,6 +129,9 @@ pub fn broken(error: &h2::Error) -> Broken {
         return Broken::Tls(error.to_string());
     }
     match error.reason() {
+        Some(reason) if error.is_library() => {
+            Broken::Violated(format!("it broke the rules of HTTP/2: {reason:?}"))
+        }
         Some(reason) if unprocessed => Broken::Unprocessed(format!("{reason:?}")),
         Some(reason) => Broken::Reset(format!("{reason:?}")),
         None => Broken::Closed,

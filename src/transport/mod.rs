@@ -72,6 +72,8 @@ pub enum Broken {
     Unprocessed(String),
     /// It sent what is not HTTP.
     Malformed(Refusal),
+    /// It broke the rules of HTTP/2, as the code says that it was told (RFC 9113, section 7).
+    Violated(String),
 }
 
 impl From<std::io::Error> for Broken {

@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout};
 
 use super::connect::Connected;
 use super::endpoints::Endpoint;
-use crate::transport::{Broken, Buffers, Frames, Metered, frames};
+use crate::transport::{Broken, Buffers, Frames, Metered, Offence, frames};
 use crate::wire::{Head, Refusal, Version};
 
 /// A stream's receive window while few share the connection, bytes: a download over a long way needs it.
@@ -59,6 +59,8 @@ struct Life {
     served: Cell<u32>,
     /// Since when the sweeps of the pool have seen no request on it.
     quiet_since: Cell<Option<Instant>>,
+    /// What the origin did that ended it.
+    offence: Cell<Option<Offence>>,
 }
 
 impl Shared {
@@ -97,7 +99,10 @@ impl Shared {
                     Poll::Ready(Err(error)) => Poll::Ready(Some(error.to_string())),
                     // Dropped, it is closed, and its streams with it.
                     Poll::Pending => match meter.offence() {
-                        Some(offence) => Poll::Ready(Some(offence.to_string())),
+                        Some(offence) => {
+                            ended.offence.set(Some(offence));
+                            Poll::Ready(Some(offence.to_string()))
+                        }
                         None => Poll::Pending,
                     },
                 }
@@ -144,6 +149,14 @@ impl Shared {
     /// Requests it has been used for.
     pub fn served(&self) -> u32 {
         self.life.served.get()
+    }
+
+    /// What an error of one of its streams means: the origin's fault, where the meter says so.
+    fn broken(&self, error: &h2::Error) -> Broken {
+        match (frames::broken(error), self.life.offence.get()) {
+            (Broken::Closed, Some(offence)) => Broken::Violated(offence.to_string()),
+            (broken, _) => broken,
+        }
     }
 
     /// Requests under way on it.
@@ -238,11 +251,11 @@ impl Stream {
         buffers: &Buffers,
     ) -> Poll<Result<Head, Broken>> {
         if let Poll::Ready(Some(interim)) = self.response.poll_informational(cx) {
-            let interim = interim.map_err(|error| frames::broken(&error))?;
+            let interim = interim.map_err(|error| self.shared.broken(&error))?;
             return Poll::Ready(Ok(head_of(&interim, buffers)));
         }
         let response = ready!(Pin::new(&mut self.response).poll(cx))
-            .map_err(|error| frames::broken(&error))?;
+            .map_err(|error| self.shared.broken(&error))?;
         let head = head_of(&response, buffers);
         let recv = response.into_body();
         self.frames.recv = (!recv.is_end_stream()).then_some(recv);

@@ -51,6 +51,7 @@ pub struct Upstream {
     retired: AtomicBool,
     warned_of_inside: AtomicBool,
     warned_of_plain_text: AtomicBool,
+    warned_of_redirect: AtomicBool,
 }
 
 enum Tls {
@@ -90,6 +91,7 @@ impl Upstream {
             retired: AtomicBool::new(false),
             warned_of_inside: AtomicBool::new(false),
             warned_of_plain_text: AtomicBool::new(false),
+            warned_of_redirect: AtomicBool::new(false),
         };
         upstream.publish_written_addresses();
         Arc::new(upstream)
@@ -158,6 +160,17 @@ impl Upstream {
             tracing::warn!(
                 "{host}:{port} is spoken to in plain text and {answer}: the origin expects TLS there; let \
                  {name} originate it (`egret explain` says what is missing)"
+            );
+        }
+    }
+
+    /// Says once that an origin redirects a request over TLS to the same URL in https.
+    pub fn warn_of_redirect_to_itself(&self, status: u16) {
+        if !self.warned_of_redirect.swap(true, Ordering::Relaxed) {
+            let UpstreamKey { host, port, .. } = &self.key;
+            tracing::warn!(
+                "{host}:{port} answered {status} to its own https URL over TLS: it goes by \
+                 X-Forwarded-Proto, which does not say https; use --forwarded-proto https [EG020]"
             );
         }
     }

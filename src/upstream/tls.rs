@@ -3,6 +3,7 @@
 //! The only place that names rustls (this file and its folder). It opens no sockets and keeps no connections; sessions that can
 //! be resumed live in the [`TlsClients`] of their upstream.
 
+pub mod fitness;
 mod issuer;
 mod names;
 mod stream;

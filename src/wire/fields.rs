@@ -21,7 +21,7 @@ pub enum Persistence {
 /// Removes what must not go to the next hop: the hop-by-hop fields and those that Connection names.
 ///
 /// `TE: trailers` stays, other TE values go. A request whose Connection names a field that must
-/// arrive, such as Host, is refused; a response's such option is ignored.
+/// arrive, such as Host, is refused, and one with too many options; a response's such options are ignored.
 pub fn strip_hop_by_hop(head: &mut Head) -> Result<(), Refusal> {
     if !head.may_have_any(HOP_BY_HOP) && !head.may_have_any(Names::of(&[Name::Te])) {
         return Ok(());
@@ -89,7 +89,10 @@ fn nominated(head: &Head) -> Result<SmallVec<[SmallVec<[u8; 24]>; 2]>, Refusal> 
     let mut names = SmallVec::new();
     for (index, option) in head.all(Name::Connection).flat_map(tokens).enumerate() {
         if index == CONNECTION_OPTIONS_MAX {
-            return Err(Refusal::TooManyConnectionOptions);
+            match head.is_request() {
+                true => return Err(Refusal::TooManyConnectionOptions),
+                false => break, // the rest names nothing, but hop-by-hop lines go all the same
+            }
         }
         match Name::of(option) {
             name if is_essential(name) && head.is_request() => {
@@ -215,6 +218,10 @@ mod tests {
             &[("Connection", &options(CONNECTION_OPTIONS_MAX)), ("Connection", "b")],
         );
         assert_eq!(strip_hop_by_hop(&mut head), Err(Refusal::TooManyConnectionOptions));
+        let options = options(CONNECTION_OPTIONS_MAX + 1);
+        let mut head = response(&[("Connection", &options), ("Upgrade", "x"), ("B", "c")]);
+        assert_eq!(strip_hop_by_hop(&mut head), Ok(()));
+        assert_eq!(lines(&head), "B=c", "what concerns one hop goes from a response all the same");
     }
 
     #[test]

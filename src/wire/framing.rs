@@ -57,6 +57,14 @@ pub fn response(head: &Head, method: &[u8]) -> Result<Framing, Refusal> {
     })
 }
 
+/// Drops the `Content-Length: 0` that a response bears which must have none (RFC 9110, section 8.6): a
+/// 1xx or 204. Any other length was refused.
+pub fn drop_needless_length(head: &mut Head) {
+    if head.status() < 200 || head.status() == 204 {
+        head.remove(b"content-length");
+    }
+}
+
 /// What Content-Length and Transfer-Encoding say together.
 enum Announced {
     Nothing,
@@ -191,6 +199,17 @@ mod tests {
                 lines,
             );
             assert_eq!(response(&head, method.as_bytes()), framing, "{method} {status} {lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_response_that_has_no_length_loses_it() {
+        for (status, left) in [(103, 0), (101, 0), (204, 0), (200, 1), (205, 1), (304, 1)] {
+            let memory = crate::wire::HeadMemory::default();
+            let head = Head::response(memory, Version::Http11, status, b"");
+            let mut head = with_lines(head, &[("Content-Length", "0")]);
+            drop_needless_length(&mut head);
+            assert_eq!(head.lines().count(), left, "{status}");
         }
     }
 }

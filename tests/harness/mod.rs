@@ -11,6 +11,7 @@ pub mod certs;
 pub mod client;
 pub mod command;
 pub mod dns;
+pub mod envoy;
 pub mod frames;
 pub mod gateway;
 pub mod http1;

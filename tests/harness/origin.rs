@@ -158,7 +158,7 @@ impl Origin {
     fn on(listener: std::net::TcpListener, tls: Option<Tls>) -> Self {
         let address = listener.local_addr().expect("a bound socket has an address");
         let shared = Arc::new(Shared::default());
-        let acceptor = tls.map(|tls| TlsAcceptor::from(Arc::new(server_config(&tls))));
+        let acceptor = tls.as_ref().map(acceptor);
         let task = runtime().spawn(accept(listener, acceptor, shared.clone()));
         Self { address, shared, task }
     }
@@ -230,6 +230,11 @@ impl Drop for Origin {
 
 fn listen(address: &str) -> std::net::TcpListener {
     std::net::TcpListener::bind(address).expect("a socket on loopback")
+}
+
+/// Accepts handshakes like this.
+pub fn acceptor(tls: &Tls) -> TlsAcceptor {
+    TlsAcceptor::from(Arc::new(server_config(tls)))
 }
 
 fn server_config(tls: &Tls) -> ServerConfig {

@@ -410,6 +410,30 @@ fn a_redirect_is_led_back_if_the_client_would_be_routed_over_tls_with_the_same_f
     }
 }
 
+/// An origin that goes by X-Forwarded-Proto redirects for ever; the log says so once, with the way out.
+#[test]
+fn a_redirect_to_the_very_same_url_in_https_is_told_of_once() {
+    let origin = Origin::tls(&[HOST]);
+    for (path, location) in [("/other", "/elsewhere"), ("/same", "/same")] {
+        let answer = format!(
+            "HTTP/1.1 301 Moved\r\nlocation: https://{HOST}{location}\r\ncontent-length: 0\r\n\r\n"
+        );
+        origin.raw(path, answer.as_bytes());
+    }
+    let gateway = Setup::new(REDIRECTED)
+        .flags(&["--forwarded-proto", "downstream"])
+        .origin(HOST, 443, &origin)
+        .start();
+    gateway.get(HOST, "/other");
+    assert!(!gateway.log_contains("EG020"));
+    gateway.get(HOST, "/same");
+    gateway.get(HOST, "/same");
+    let line = gateway.wait_for_log("EG020");
+    assert!(line.contains("answered 301 to its own https URL"), "{line}");
+    assert!(line.contains("--forwarded-proto https"), "{line}");
+    assert_eq!(gateway.log_count("EG020"), 1);
+}
+
 #[test]
 fn an_http2_origin_gets_the_same_policy() {
     let origin = Origin::with(Tls { alpn: &["h2"], ..Tls::new(&[HOST]) });

@@ -29,6 +29,7 @@ mod pools;
 mod refusals;
 mod reload;
 mod requests;
+mod responses;
 mod retries;
 mod routing;
 mod timeouts;

@@ -244,11 +244,11 @@ fn check_prints_json_for_programs() {
         let entries = value[list].as_array().expect("a list").iter();
         entries.map(|entry| entry[field].as_str().expect("a text").to_owned()).collect()
     };
-    assert_eq!(of("problems", "code"), ["EG013", "EG013", "EG001"]);
+    assert_eq!(of("problems", "code"), ["EG004", "EG013", "EG013", "EG054", "EG001"]);
     assert_eq!(of("objects", "outcome"), ["applied", "applied", "ignored", "applied", "applied"]);
-    assert_eq!(value["problems"][2]["severity"], "warning");
-    assert_eq!(value["problems"][2]["field"], "spec.trafficPolicy.loadBalancer");
-    assert!(value["problems"][2]["line"].as_u64().is_some_and(|line| line > 1), "{value}");
+    assert_eq!(value["problems"][4]["severity"], "warning");
+    assert_eq!(value["problems"][4]["field"], "spec.trafficPolicy.loadBalancer");
+    assert!(value["problems"][4]["line"].as_u64().is_some_and(|line| line > 1), "{value}");
 }
 
 #[test]

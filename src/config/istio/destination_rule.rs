@@ -1,6 +1,6 @@
 //! The shape of a `DestinationRule` (networking/v1alpha3/destination_rule.proto), field for field.
 //!
-//! No logic and no judgement; what is not supported yet is kept as it was written, to be reported.
+//! No logic and no judgement; what is not implemented is kept as it was written, to be reported.
 
 use std::collections::BTreeMap;
 
@@ -73,7 +73,8 @@ pub struct LoadBalancer {
     pub simple: Option<String>,
     pub consistent_hash: Option<Value>,
     pub locality_lb_setting: Option<Value>,
-    pub zone_aware_lb: Option<Value>,
+    #[serde(alias = "zoneAwareLb")]
+    pub zone_aware_lb_setting: Option<Value>,
     pub warmup_duration_secs: Option<Value>,
     pub warmup: Option<Value>,
 }

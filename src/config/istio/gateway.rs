@@ -1,6 +1,6 @@
 //! The shape of a `Gateway` (networking/v1alpha3/gateway.proto), field for field.
 //!
-//! No logic and no judgement; what is not supported yet is kept as it was written, to be reported.
+//! No logic and no judgement; what is not implemented is kept as it was written, to be reported.
 
 use std::collections::BTreeMap;
 

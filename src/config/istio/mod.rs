@@ -11,3 +11,44 @@ pub mod virtual_service;
 mod compile;
 
 pub(super) use compile::{compile, referenced_files};
+
+/// The values of enumerations by their numbers, for each field that has one: the shape's name here, the
+/// field, the values. Source: istio.io/api networking/v1alpha3.
+pub(super) const ENUMERATIONS: [(&str, &str, &[&str]); 6] = [
+    ("ClientTls", "mode", &["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"]),
+    (
+        "LoadBalancer",
+        "simple",
+        &["UNSPECIFIED", "LEAST_CONN", "RANDOM", "PASSTHROUGH", "ROUND_ROBIN", "LEAST_REQUEST"],
+    ),
+    ("HttpSettings", "h2UpgradePolicy", &["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"]),
+    ("HttpRedirect", "derivePort", &["FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT"]),
+    ("ServiceEntry", "location", &["MESH_EXTERNAL", "MESH_INTERNAL"]),
+    ("ServiceEntry", "resolution", &["NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"]),
+];
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::{destination_rule, service_entry, virtual_service};
+    use crate::config::protojson::ProtoJson;
+
+    #[test]
+    fn an_enumerations_value_may_be_its_number() {
+        let tls = json!({ "mode": 1 });
+        let tls = destination_rule::ClientTls::deserialize(ProtoJson(&tls)).expect("a number");
+        assert_eq!(tls.mode.as_deref(), Some("SIMPLE"));
+        let entry = json!({ "resolution": 2, "location": 1 });
+        let entry = service_entry::ServiceEntry::deserialize(ProtoJson(&entry)).expect("numbers");
+        assert_eq!(entry.resolution.as_deref(), Some("DNS"));
+        assert_eq!(entry.location.as_deref(), Some("MESH_INTERNAL"));
+        let redirect = json!({ "derive_port": 1 });
+        let redirect = virtual_service::HttpRedirect::deserialize(ProtoJson(&redirect));
+        let port = redirect.expect("a number").derive_port;
+        assert_eq!(port, Some(virtual_service::DerivePort::RequestPort));
+        let none = json!({ "mode": 9 });
+        assert!(destination_rule::ClientTls::deserialize(ProtoJson(&none)).is_err());
+    }
+}

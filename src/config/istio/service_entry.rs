@@ -1,6 +1,6 @@
 //! The shape of a `ServiceEntry` (networking/v1alpha3/service_entry.proto), field for field.
 //!
-//! No logic and no judgement; what is not supported yet is kept as it was written, to be reported.
+//! No logic and no judgement; what is not implemented is kept as it was written, to be reported.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! The shape of a `VirtualService` (networking/v1alpha3/virtual_service.proto), field for field.
 //!
-//! No logic and no judgement; what is not supported yet is kept as it was written, to be reported.
+//! No logic and no judgement; what is not implemented is kept as it was written, to be reported.
 
 use std::collections::BTreeMap;
 
@@ -99,6 +99,8 @@ pub struct Destination {
     pub host: String,
     pub subset: String,
     pub port: Option<PortSelector>,
+    /// Not part of the API, and written here often enough to be told of its place.
+    pub weight: Option<Value>,
 }
 
 /// A port by its number.

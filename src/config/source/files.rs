@@ -112,6 +112,7 @@ impl Refusal {
             severity: Severity::Error,
             place: Place { file: path.to_string_lossy().into(), line: 1, column: 1 },
             object: "file".to_owned(),
+            namespace: String::new(),
             field: String::new(),
             message: self.message.clone(),
             fix: self.fix.to_owned(),

@@ -7,6 +7,7 @@
 use crate::downstream::Ends;
 use crate::model::{Authority, Security};
 use crate::snapshot::{Asked, Destination, Rule, Snapshot};
+use crate::upstream::Upstream;
 use crate::wire::Head;
 
 /// The port of `https` (RFC 9110, section 4.2.2).
@@ -28,6 +29,32 @@ pub fn rewrite(
     if let Some(rewritten) = rewritten(location, port, request, ends, snapshot) {
         response.set(b"location", &rewritten);
     }
+}
+
+/// Tells once when an origin redirects a request that came over TLS to the very URL it was for: it goes
+/// by `X-Forwarded-Proto`, and its client would be sent round for ever (EG020). `request` is as it was sent.
+pub fn tell_of_loop(response: &Head, request: &Head, upstream: &Upstream) {
+    if !matches!(upstream.key.security, Security::Tls(_)) {
+        return;
+    }
+    let (location, host) = (response.find_named(b"location"), request.find_named(b"host"));
+    if let (Some(location), Some(host)) = (location, host)
+        && is_itself(location, host, request.target())
+    {
+        upstream.warn_of_redirect_to_itself(response.status());
+    }
+}
+
+/// Whether a Location is the URL in https of a request with this Host and target.
+fn is_itself(location: &[u8], host: &[u8], target: &[u8]) -> bool {
+    let bare = |authority: &[u8]| {
+        let bare = authority.strip_suffix(b":443").unwrap_or(authority);
+        bare.to_ascii_lowercase()
+    };
+    let Some(rest) = strip_https(location) else { return false };
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#'));
+    let (name, after) = rest.split_at(end.unwrap_or(rest.len()));
+    bare(name) == bare(host) && self::target(after) == target
 }
 
 fn rewritten(
@@ -89,5 +116,28 @@ fn without_port(authority: &[u8]) -> &[u8] {
     match memchr::memrchr(b':', authority) {
         Some(colon) if !authority[colon..].contains(&b']') => &authority[..colon],
         _ => authority,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_itself_whatever_the_case_of_its_host_and_with_the_port_that_goes_without_saying() {
+        for (location, is_itself) in [
+            ("https://a.com/x?y", true),
+            ("https://A.com:443/x?y", true),
+            ("https://a.com/x?y#z", true),
+            ("https://a.com/x", false),
+            ("https://www.a.com/x?y", false),
+            ("https://a.com:8443/x?y", false),
+            ("http://a.com/x?y", false),
+            ("/x?y", false),
+        ] {
+            let found = super::is_itself(location.as_bytes(), b"a.com", b"/x?y");
+            assert_eq!(found, is_itself, "{location}");
+        }
+        assert!(is_itself(b"https://a.com", b"a.com:443", b"/"));
     }
 }

@@ -11,7 +11,7 @@ use rcgen::{
 };
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -454,4 +454,39 @@ fn connections_are_told_apart_by_name_unless_it_is_fixed() {
         let upstream = runtime.block_on(upstream(address, tls, Protocol::Negotiate));
         assert_eq!(upstream.server_name("www.test"), expected);
     }
+}
+
+#[test]
+fn files_that_are_not_fit_for_their_purpose_are_found() {
+    let (ca, other) = (Ca::new(), Ca::new());
+    let context = TlsContext::new(&[]).expect("no files");
+    let good = ca.identity();
+    let mismatched = ClientIdentity { key: other.identity().key, ..good.clone() };
+    let trusting = |spec: TlsSpec, identity: &ClientIdentity| TlsSpec {
+        identity: Some(identity.clone()),
+        ..spec
+    };
+    let (early, late) = (60 * 60, 60 * 60 * 24 * 365 * 5_000);
+    let now = UnixTime::now().as_secs();
+    for (identity, at, told) in [
+        (&good, now, &[][..]),
+        (&mismatched, now, &["does not belong to the certificate"]),
+        (
+            &good,
+            early,
+            &["the certificate in client.pem is not yet valid, but only from", "not yet"],
+        ),
+        (&good, late, &["the certificate in client.pem has expired on", "has expired on"]),
+    ] {
+        let at = UnixTime::since_unix_epoch(Duration::from_secs(at));
+        let found = context.unfit_at(&trusting(ca.trusted(), identity), at);
+        let found: Vec<String> = found.into_iter().map(|one| one.why).collect();
+        assert_eq!(found.len(), told.len(), "{found:?}");
+        for (why, words) in found.iter().zip(told) {
+            assert!(why.contains(words), "{why}");
+        }
+    }
+    let empty = Roots::Pem { path: "ca.pem".to_owned(), pem: b"nothing"[..].into() };
+    let found = context.unfit_at(&TlsSpec { roots: empty, ..ca.trusted() }, UnixTime::now());
+    assert_eq!((found.len(), found[0].purpose), (1, fitness::Purpose::Trust), "{found:?}");
 }

@@ -108,7 +108,7 @@ fn in_words(name: &str) -> String {
 }
 
 /// The date (UTC) as `2026-11-22`, by the civil-from-days computation of H. Hinnant.
-fn day(time: UnixTime) -> String {
+pub(super) fn day(time: UnixTime) -> String {
     let days = time.as_secs() / 86_400 + 719_468; // since 0000-03-01
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year_of_era =

@@ -221,7 +221,7 @@ fn an_origin_that_floods_loses_its_connection() {
         next
     });
     let mut client = gateway.client();
-    assert_eq!(client.get(HOST, "/").status, 503);
+    assert_eq!(client.get(HOST, "/").status, 502);
     assert_eq!(client.get(HOST, "/").status, 200);
     origin.join().expect("an origin that went by its script");
 }

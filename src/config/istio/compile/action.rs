@@ -43,7 +43,7 @@ pub fn compile(
     if route.delegate.is_some() {
         let effect = "requests that match get 503";
         report.unsupported(Severity::Error, &format!("{field}.delegate"), effect);
-        let missing = format!("{}: delegate is not supported yet", report.title());
+        let missing = format!("{}: delegate is not implemented", report.title());
         return (Action::Forward(Forward::new(Destination::Missing(missing))), Vec::new());
     }
     let (mut to, uses) = destinations::compile(route, field, port, known, report);
@@ -124,7 +124,7 @@ fn rewrite_path(
     None
 }
 
-/// Reports fields that no longer exist and those that are not acted on yet.
+/// Reports fields that no longer exist and those that are not implemented.
 fn removed(route: &HttpRoute, field: &str, report: &mut Report<'_>) {
     for (name, present, instead) in [
         (
@@ -170,7 +170,13 @@ fn removed(route: &HttpRoute, field: &str, report: &mut Report<'_>) {
 
 fn timeout(route: &HttpRoute, field: &str, report: &mut Report<'_>) -> Option<Duration> {
     match duration::parse(route.timeout.as_deref()?) {
-        Ok(time) => Some(time).filter(|time| !time.is_zero()), // zero is Istio's word for none
+        Ok(time) => {
+            if !time.is_zero() && time < Duration::from_millis(1) {
+                let what = "a time below 1 ms";
+                report.refused_by_istio(&format!("{field}.timeout"), what, "write at least 1ms");
+            }
+            Some(time).filter(|time| !time.is_zero()) // zero is Istio's word for none
+        }
         Err(why) => {
             report.fault(
                 "EG081",

@@ -4,7 +4,7 @@
 //! Source: istio `core/route/route.go:ApplyRedirect`, `ApplyDirectResponse`.
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use super::headers;
 use super::object::Report;
@@ -90,7 +90,7 @@ pub fn respond(
     let mut bytes = match body.map(|body| (&body.string, &body.bytes)) {
         None | Some((None, None)) => Vec::new(),
         Some((Some(text), None)) => text.clone().into_bytes(),
-        Some((None, Some(base64))) => STANDARD.decode(base64).unwrap_or_else(|why| {
+        Some((None, Some(base64))) => bytes_of(base64).unwrap_or_else(|why| {
             wrong("body.bytes", format!("{why}; no body is sent"), "write base64");
             Vec::new()
         }),
@@ -114,6 +114,17 @@ pub fn respond(
         bytes.clear();
     }
     Respond { status, body: bytes, response }
+}
+
+/// Bytes as protobuf's JSON form writes them: either alphabet of base64, padded or not.
+fn bytes_of(base64: &str) -> Result<Vec<u8>, base64::DecodeError> {
+    let standard = |letter: char| match letter {
+        '-' => '+',
+        '_' => '/',
+        other => other,
+    };
+    let text: String = base64.trim_end_matches('=').chars().map(standard).collect();
+    STANDARD_NO_PAD.decode(text)
 }
 
 /// Whether a text can stand in a request's target or a Location.

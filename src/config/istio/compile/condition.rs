@@ -125,13 +125,30 @@ fn path(asked: &HttpMatch, field: &str, report: &mut Report<'_>) -> Option<PathM
         }
         (Some(exact), None, None) => Some(PathMatch::Exact(exact.clone())),
         (None, Some(prefix), None) if prefix.is_empty() => one_way(field, report),
-        (None, Some(prefix), None) if asked.ignore_uri_case => {
-            Some(PathMatch::PrefixAnyCase(prefix.clone()))
+        (None, Some(prefix), None) => {
+            tell_of_open_prefix(prefix, field, report);
+            Some(match asked.ignore_uri_case {
+                true => PathMatch::PrefixAnyCase(prefix.clone()),
+                false => PathMatch::Prefix(prefix.clone()),
+            })
         }
-        (None, Some(prefix), None) => Some(PathMatch::Prefix(prefix.clone())),
         (None, None, Some(regex)) => pattern(regex, field, report).map(PathMatch::Regex),
         _ => one_way(field, report),
     }
+}
+
+/// A prefix is one of the text, not of path segments, which is rarely what was meant.
+fn tell_of_open_prefix(prefix: &str, field: &str, report: &mut Report<'_>) {
+    if prefix.ends_with(['/', '?', '=', '.', '-', '_']) || !prefix.starts_with('/') {
+        return; // what follows is meant to be a part of the same word
+    }
+    if report.problems.iter().any(|problem| problem.code == "EG072") {
+        return; // once is enough: an object may have hundreds
+    }
+    let message =
+        format!("it matches {prefix}foo too, as does every prefix here without a / at its end");
+    let fix = format!("match prefix {prefix}/ and exact {prefix}");
+    report.tell("EG072", Severity::Warning, &format!("{field}.prefix"), message, fix);
 }
 
 fn header(

@@ -149,6 +149,11 @@ fn subsets(
             report.fault("EG012", Severity::Error, &format!("{field}.name"), message, fix);
             continue;
         }
+        if !names::is_dns_label(&name) {
+            let what = format!("\"{name}\" is not a name of a subset");
+            let fix = "write lower-case letters, digits and dashes";
+            report.refused_by_istio(&format!("{field}.name"), what, fix);
+        }
         let path = format!("{field}.trafficPolicy");
         let traffic =
             subset.traffic_policy.map(|policy| read_traffic(&policy, &path, store, report));
@@ -212,8 +217,19 @@ fn read_traffic(
     store: &Store<'_>,
     report: &mut Report<'_>,
 ) -> Traffic {
+    if policy.tunnel.is_some() {
+        report.fault(
+            "EG077",
+            Severity::Warning,
+            &format!("{path}.tunnel"),
+            "not implemented; Istio ignores it for HTTP too, and tunnels TCP and TLS alone",
+            "remove it",
+        );
+    }
+    if document_says_nothing(report, path) {
+        report.refused_by_istio(path, "it says nothing", "add loadBalancer, tls or the like");
+    }
     for (field, present) in [
-        ("tunnel", policy.tunnel.is_some()),
         ("proxyProtocol", policy.proxy_protocol.is_some()),
         ("retryBudget", policy.retry_budget.is_some()),
     ] {
@@ -270,6 +286,12 @@ fn read_traffic(
         }
     }
     Traffic { all, ports }
+}
+
+/// Whether a block is written without a single field.
+fn document_says_nothing(report: &Report<'_>, path: &str) -> bool {
+    let block = report.document.value(path).and_then(Value::as_object);
+    block.is_some_and(serde_json::Map::is_empty)
 }
 
 impl<'a> Rules<'a> {

@@ -6,10 +6,10 @@
 use super::object::Report;
 use super::upstreams::Known;
 use super::{headers, names};
-use crate::config::Severity;
 use crate::config::istio::virtual_service::{
     Destination as Written, HttpRoute, HttpRouteDestination,
 };
+use crate::config::{Severity, nearest};
 use crate::model::{Destination, Share};
 
 /// A destination that a route leads to, for the lints.
@@ -103,6 +103,16 @@ fn destination_of(
     report: &mut Report<'_>,
     uses: &mut Vec<Use>,
 ) -> Destination {
+    if written.weight.is_some() {
+        let message = "it has no effect here: a weight stands beside destination, not in it";
+        let at = format!("{field}.weight");
+        report.fault("EG073", Severity::Error, &at, message, "move it one level up");
+    }
+    if !written.subset.is_empty() && !names::is_dns_label(&written.subset) {
+        let what = format!("\"{}\" is not a name of a subset", written.subset);
+        let fix = "write lower-case letters, digits and dashes";
+        report.refused_by_istio(&format!("{field}.subset"), what, fix);
+    }
     let host = names::service(&written.host, &report.document.namespace);
     let ports = known.ports(&host);
     let given = written.port.as_ref().map(|port| port.number);
@@ -178,7 +188,10 @@ fn report_missing(
                 Severity::Warning,
                 &format!("{field}.subset"),
                 message,
-                "declare it, or leave it out",
+                match known.subsets(number, host) {
+                    declared if declared.is_empty() => "declare it, or leave it out".to_owned(),
+                    declared => nearest(&written.subset, &declared),
+                },
             );
         }
     }

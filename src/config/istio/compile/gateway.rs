@@ -12,6 +12,8 @@ use crate::config::istio::gateway::{Gateway, Server};
 use crate::config::{Compiled, Document, Identity, Severity, nearest};
 use crate::model::{HostPattern, Listener};
 
+mod remarks;
+
 /// The gateways of a set of documents.
 #[derive(Default)]
 pub struct Gateways {
@@ -107,6 +109,7 @@ impl Gateways {
             return object.report;
         }
         self.known.insert(name.clone(), Selected::ThisGateway);
+        remarks::tell(&object.spec, &mut object.report);
         if object.spec.servers.is_empty() && !object.faulty_at("spec.servers") {
             object.report.fault(
                 "EG082",

@@ -3,11 +3,10 @@
 //!
 //! It changes nothing; every object has been compiled by now.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::destination_rule::Rules;
 use super::destinations::Use;
-use super::names;
 use super::object::Report;
 use super::service_entry::{NO_LABELS, Service};
 use super::upstreams::{Expectation, Facts, Known};
@@ -15,6 +14,12 @@ use super::virtual_service::Virtual;
 use crate::config::problem::Severity;
 use crate::config::{Compiled, Identity};
 use crate::model::{Addressing, Security, UpstreamSpec};
+
+mod remarks;
+mod unused;
+
+pub use remarks::encrypted_twice;
+pub use unused::unused;
 
 /// Everything that has been compiled and is only looked at here.
 pub struct World<'w, 'a> {
@@ -32,12 +37,15 @@ pub fn used(virtuals: &mut [Virtual<'_>], rules: &mut Rules<'_>, world: &World<'
         for at in &uses {
             unfindable(&mut one.object.report, at, world);
             plain_text(&mut one.object.report, at, rules, world);
+            remarks::opaque_port(&mut one.object.report, at, world);
             routed.insert(at.upstream);
         }
+        remarks::no_timeout(&mut one.object.report, &uses);
         one.uses = uses;
     }
     for upstream in &routed {
         replaced_blocks(*upstream, rules, world);
+        remarks::only_endpoint(*upstream, rules, world);
     }
     ports_missed(&routed, rules, world);
 }
@@ -184,15 +192,16 @@ fn replaced_blocks(upstream: usize, rules: &mut Rules<'_>, world: &World<'_, '_>
 /// EG002: TLS settings for a port that no route uses, while another port is spoken to in plain text.
 fn ports_missed(routed: &BTreeSet<usize>, rules: &mut Rules<'_>, world: &World<'_, '_>) {
     let World { known, compiled, .. } = world;
+    let mut by_rule: HashMap<usize, Vec<&UpstreamSpec>> = HashMap::new();
+    for upstream in routed {
+        if let Some(rule) = known.facts[*upstream].choice.policy {
+            by_rule.entry(rule).or_default().push(&compiled.plan.upstreams[*upstream]);
+        }
+    }
     for (index, rule) in rules.all.iter_mut().enumerate() {
-        let Some(traffic) = &rule.traffic else {
+        let (Some(traffic), Some(mine)) = (&rule.traffic, by_rule.get(&index)) else {
             continue;
         };
-        let mine: Vec<&UpstreamSpec> = routed
-            .iter()
-            .filter(|upstream| known.facts[**upstream].choice.policy == Some(index))
-            .map(|upstream| &compiled.plan.upstreams[*upstream])
-            .collect();
         let Some(plain) = mine.iter().find(|spec| spec.key.security == Security::Plain) else {
             continue;
         };
@@ -219,25 +228,6 @@ fn ports_missed(routed: &BTreeSet<usize>, rules: &mut Rules<'_>, world: &World<'
                 message,
                 fix,
             );
-        }
-    }
-}
-
-/// EG011 and EG013: policies that no host of any service has asked for.
-pub fn unused(rules: &mut Rules<'_>) {
-    for rule in rules.all.iter_mut().filter(|rule| !rule.chosen) {
-        let host = rule.host.to_string();
-        if names::is_cluster_service(&host) {
-            let message = "about a service inside the cluster: applies to sidecars only; ignored by this gateway";
-            rule.report.forgive();
-            rule.report.tell("EG013", Severity::Info, "spec.host", message, "");
-            rule.report.ignore(message);
-        } else {
-            let message = format!(
-                "it applies to no host of a ServiceEntry: {host} is unknown, another rule goes first, or it is not visible here"
-            );
-            rule.report.tell("EG011", Severity::Warning, "spec.host", message.clone(), "");
-            rule.report.ignore(message);
         }
     }
 }

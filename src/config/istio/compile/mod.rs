@@ -65,7 +65,9 @@ pub fn compile(
 
     let world = lint::World { services: &services, known: &known, compiled, identity };
     lint::used(&mut virtuals, &mut rules, &world);
-    lint::unused(&mut rules);
+    lint::unused(&mut rules, &world);
+    let routing = virtuals.iter_mut().map(|one| &mut one.object.report);
+    lint::encrypted_twice(reports.iter_mut().chain(routing), &world);
     reports.extend(documents.iter().filter_map(|document| not_read(document)));
     reports.extend(services.into_iter().map(|service| service.report));
     reports.extend(rules.all.into_iter().map(|rule| rule.report));
@@ -112,9 +114,11 @@ fn keep<'a, T>(
 /// A report on an object of another kind: nothing is dropped silently.
 fn not_read(document: &Document) -> Option<Report<'_>> {
     const READ: [&str; 4] = ["Gateway", "VirtualService", "DestinationRule", "ServiceEntry"];
-    /// The other kinds of the group, which sidecars, workloads and istiod go by.
+    /// The other kinds of the group.
     const ELSEWHERE: [&str; 5] =
         ["Sidecar", "EnvoyFilter", "WorkloadEntry", "WorkloadGroup", "ProxyConfig"];
+    /// Kinds of any of Istio's groups that no gateway goes by.
+    const FOR_SIDECARS: [&str; 3] = ["Sidecar", "ProxyConfig", "PeerAuthentication"];
     if READ.iter().any(|kind| is(document, kind)) || credentials::holds_files(document) {
         return None;
     }
@@ -131,8 +135,10 @@ fn not_read(document: &Document) -> Option<Report<'_>> {
         )
     } else if version.starts_with(GROUP) && !ELSEWHERE.contains(&kind) {
         ("EG084", Severity::Error, format!("Istio has no kind {kind}; the object is ignored"))
+    } else if version.contains("istio.io/") && FOR_SIDECARS.contains(&kind) {
+        ("EG013", Severity::Info, format!("{kind} is only for sidecars; ignored by this gateway"))
     } else if version.contains("istio.io/") {
-        ("EG013", Severity::Info, format!("{kind} does not apply to this gateway; ignored"))
+        ("EG083", Severity::Warning, format!("{kind} is not implemented; the object is ignored"))
     } else {
         ("EG084", Severity::Info, format!("{version} {kind} is not read; ignored"))
     };

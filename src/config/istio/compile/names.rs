@@ -68,6 +68,15 @@ pub fn visibility(export_to: &[String], owner: &str, viewer: &str) -> Visibility
     }
 }
 
+/// Whether a name can be a label of DNS (RFC 1123), as Kubernetes and Istio ask of names.
+pub fn is_dns_label(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&name.len())
+        && name.bytes().all(allowed)
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+}
+
 /// Whether every wanted label is there with the wanted value.
 pub fn selects(wanted: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
     wanted.iter().all(|(name, value)| labels.get(name) == Some(value))
@@ -150,6 +159,22 @@ mod tests {
             ("mesh", "mesh"),
         ] {
             assert_eq!(gateway(name, "prod"), resolved, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_label_of_dns_is_lower_case_and_short() {
+        for (name, is_label) in [
+            ("a", true),
+            ("http-2", true),
+            ("", false),
+            ("Http", false),
+            ("-a", false),
+            ("a-", false),
+            ("a.b", false),
+            (&"a".repeat(64), false),
+        ] {
+            assert_eq!(is_dns_label(name), is_label, "{name}");
         }
     }
 

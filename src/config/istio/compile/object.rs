@@ -162,9 +162,26 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// A field that is understood but not acted on yet.
+    /// A field that is understood and not acted on.
     pub fn unsupported(&mut self, severity: Severity, field: &str, effect: &str) {
-        self.fault("EG083", severity, field, format!("not supported yet; {effect}"), "");
+        self.fault("EG083", severity, field, format!("not implemented; {effect}"), "");
+    }
+
+    /// A field that only sidecars go by.
+    pub fn for_sidecars(&mut self, field: &str, what: &str) {
+        let message = format!("only for sidecars; {what}");
+        self.tell("EG013", Severity::Info, field, message, "");
+    }
+
+    /// Something that Istio refuses an object for, though its meaning is clear and it is applied here.
+    pub fn refused_by_istio(
+        &mut self,
+        field: &str,
+        what: impl Into<String>,
+        fix: impl Into<String>,
+    ) {
+        let message = format!("{}; Istio refuses the object for it, here it applies", what.into());
+        self.tell("EG089", Severity::Warning, field, message, fix);
     }
 
     /// A reason to be shown with the verdict, whatever it is.

@@ -203,7 +203,7 @@ fn balance(block: &LoadBalancer, path: &str, report: &mut Report<'_>) -> Balance
     for (name, present) in [
         ("consistentHash", block.consistent_hash.is_some()),
         ("localityLbSetting", block.locality_lb_setting.is_some()),
-        ("zoneAwareLb", block.zone_aware_lb.is_some()),
+        ("zoneAwareLbSetting", block.zone_aware_lb_setting.is_some()),
         ("warmup", block.warmup.is_some()),
         ("warmupDurationSecs", block.warmup_duration_secs.is_some()),
     ] {

@@ -25,6 +25,10 @@ pub fn compile(written: Option<&HttpRetry>, field: &str, report: &mut Report<'_>
         );
         return never;
     };
+    if attempts < 0 {
+        let what = format!("{attempts} attempts are taken as none");
+        report.refused_by_istio(&format!("{field}.attempts"), what, "write 0 or more");
+    }
     if attempts <= 0 {
         return never;
     }
@@ -87,7 +91,13 @@ fn retry_on(words: &str, retry: &mut Retry, field: &str, report: &mut Report<'_>
 /// A time above zero; zero and what cannot be read leave the default.
 fn time(text: Option<&str>, field: &str, report: &mut Report<'_>) -> Option<Duration> {
     match duration::parse(text?) {
-        Ok(time) => Some(time).filter(|time| !time.is_zero()),
+        Ok(time) => {
+            if !time.is_zero() && time < Duration::from_millis(1) {
+                let what = "a time below 1 ms";
+                report.refused_by_istio(field, what, "write at least 1ms");
+            }
+            Some(time).filter(|time| !time.is_zero())
+        }
         Err(why) => {
             report.fault("EG081", Severity::Error, field, why, "the default is in force");
             None

@@ -14,6 +14,8 @@ use crate::config::{Document, Identity, Severity, nearest};
 use crate::model::upstream::Target;
 use crate::model::{Addressing, Host, HostPattern};
 
+mod remarks;
+
 /// Why a subset has no endpoint.
 pub const NO_LABELS: &str = "no endpoint has the labels of the subset";
 
@@ -93,7 +95,7 @@ pub fn read<'a>(document: &'a Document, identity: &Identity) -> Result<Service<'
     }
     let endpoints = endpoints(&mut object);
     let resolution = resolution(&mut object, &hosts, &endpoints);
-    unsupported(&mut object);
+    remarks::tell(&object.spec, &mut object.report);
     let Object { spec, report, .. } = object;
     Ok(Service { report, hosts, ports, alt_names: spec.subject_alt_names, resolution, endpoints })
 }
@@ -330,7 +332,7 @@ fn endpoint(entry: &WorkloadEntry) -> Result<Endpoint, String> {
     let text = entry.address.as_str();
     if text.starts_with("unix:") {
         return Err(
-            "not supported yet: sockets in the file system; the endpoint is left out".to_owned()
+            "not implemented: sockets in the file system; the endpoint is left out".to_owned()
         );
     }
     let address = match (text.parse(), Host::parse(text)) {
@@ -378,7 +380,7 @@ fn resolution(
             "resolution NONE; a gateway has no original destination".to_owned(),
         ),
         Some("DYNAMIC_DNS") => {
-            let message = "DYNAMIC_DNS is not supported yet; requests get 503".to_owned();
+            let message = "DYNAMIC_DNS is not implemented; requests get 503".to_owned();
             impossible("EG083", "spec.resolution", message, "name the hosts and use DNS")
         }
         Some("DNS" | "DNS_ROUND_ROBIN") if endpoints.is_empty() && wildcard.is_some() => {
@@ -412,39 +414,5 @@ fn resolution(
             let message = format!("\"{other}\" is not a resolution; requests get 503");
             impossible("EG081", "spec.resolution", message, &nearest(other, &known))
         }
-    }
-}
-
-fn unsupported(object: &mut Object<'_, ServiceEntry>) {
-    let Object { spec, report, .. } = object;
-    if spec.workload_selector.is_some() {
-        report.unsupported(Severity::Error, "spec.workloadSelector", "no endpoint comes from it");
-    }
-    if !spec.addresses.is_empty() {
-        let message = "addresses matter to sidecars only; a gateway goes by the Host";
-        report.tell("EG013", Severity::Info, "spec.addresses", message, "");
-    }
-    for (index, entry) in spec.endpoints.iter().enumerate() {
-        for (name, present) in [
-            ("network", entry.network.is_some()),
-            ("serviceAccount", entry.service_account.is_some()),
-        ] {
-            if present {
-                let field = format!("spec.endpoints[{index}].{name}");
-                let message = "matters inside a mesh only; ignored by this gateway";
-                report.tell("EG013", Severity::Info, &field, message, "");
-            }
-        }
-    }
-    if let Some(location) = &spec.location
-        && !matches!(location.as_str(), "MESH_EXTERNAL" | "MESH_INTERNAL")
-    {
-        report.fault(
-            "EG081",
-            Severity::Error,
-            "spec.location",
-            format!("\"{location}\" is not a location"),
-            "MESH_EXTERNAL",
-        );
     }
 }

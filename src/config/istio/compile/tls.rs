@@ -34,7 +34,7 @@ pub fn security(
         "ISTIO_MUTUAL" => Err(fault(
             "EG083",
             "mode",
-            "ISTIO_MUTUAL needs a mesh's certificates; not supported yet",
+            "ISTIO_MUTUAL needs a mesh's certificates; not implemented",
             "use MUTUAL with files",
         )),
         other => {

@@ -61,6 +61,18 @@ impl Known {
         self.ports.get(host).map(Vec::as_slice)
     }
 
+    /// The names of a host's subsets on a port.
+    pub fn subsets(&self, port: u16, host: &str) -> Vec<&str> {
+        let (prefix, suffix) = (format!("outbound|{port}|"), format!("|{host}"));
+        let names = self.clusters.keys();
+        let mut subsets: Vec<&str> = names
+            .filter_map(|name| name.strip_prefix(&prefix)?.strip_suffix(&suffix))
+            .filter(|subset| !subset.is_empty())
+            .collect();
+        subsets.sort_unstable();
+        subsets
+    }
+
     /// The known host that an unknown one is probably a misspelling of, unless there are too many to
     /// compare.
     pub fn similar(&self, host: &str) -> Option<&str> {
@@ -104,6 +116,8 @@ pub fn build(
             }
         }
         tell_of_idle_names(service, &compiled.plan.upstreams[first..]);
+        tell_of_both_names(service, &compiled.plan.upstreams[first..]);
+        tell_of_addresses(service, &compiled.plan.upstreams[first..]);
         if let Some(first) = twice.first() {
             let message = format!(
                 "{first} is defined by an earlier object, which counts ({} in all)",
@@ -148,6 +162,46 @@ fn tell_of_idle_names(service: &mut Service<'_>, upstreams: &[UpstreamSpec]) {
         "no certificate is verified on any of its ports, so these names have no effect",
         "originate TLS with a DestinationRule, or remove them",
     );
+}
+
+/// The service's names and the host's own are both asked for, where one might expect either.
+fn tell_of_both_names(service: &mut Service<'_>, upstreams: &[UpstreamSpec]) {
+    let both = |upstream: &&UpstreamSpec| match &upstream.key.security {
+        Security::Tls(tls) => !tls.service_alt_names.is_empty() && tls.subject_alt_names.is_empty(),
+        Security::Plain | Security::Broken(_) => false,
+    };
+    let Some(upstream) = upstreams.iter().find(both) else { return };
+    let message = format!(
+        "the certificate must match {} and one of [{}]: the policy has no subjectAltNames of its own, so the host is verified besides",
+        upstream.key.host,
+        service.alt_names.join(", "),
+    );
+    let fix = "name them in the DestinationRule's tls.subjectAltNames instead";
+    service.report.tell("EG039", Severity::Warning, "spec.subjectAltNames", message, fix);
+}
+
+/// TLS to a host that is an address goes without SNI, and few certificates bear an address.
+fn tell_of_addresses(service: &mut Service<'_>, upstreams: &[UpstreamSpec]) {
+    let nameless = |upstream: &&UpstreamSpec| match &upstream.key.security {
+        Security::Tls(tls) => {
+            upstream.key.host.ip().is_some()
+                && tls.sni.is_none()
+                && tls.subject_alt_names.is_empty()
+                && !tls.skip_verify
+        }
+        Security::Plain | Security::Broken(_) => false,
+    };
+    let Some(upstream) = upstreams.iter().find(nameless) else { return };
+    let host = upstream.key.host.as_str();
+    let index = service.report.document.value("spec.hosts").and_then(|hosts| {
+        hosts.as_array()?.iter().position(|written| written.as_str() == Some(host))
+    });
+    let field = index.map_or("spec.hosts".to_owned(), |index| format!("spec.hosts[{index}]"));
+    let message = format!(
+        "{host} is an address: no SNI is sent to it, and its certificate must bear the address itself"
+    );
+    let fix = "name the host, or set sni and subjectAltNames in the DestinationRule's tls";
+    service.report.tell("EG037", Severity::Warning, &field, message, fix);
 }
 
 /// One port of one host of a service.

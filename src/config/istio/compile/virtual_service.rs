@@ -121,7 +121,7 @@ pub fn read<'a>(
 fn bound(object: &mut Object<'_, VirtualService>, gateways: &Gateways) -> HashSet<String> {
     let Object { spec, report, .. } = object;
     if spec.gateways.is_empty() {
-        let message = "applies to sidecars only: gateways defaults to [mesh]";
+        let message = "only for sidecars: gateways defaults to [mesh]";
         report.tell(
             "EG008",
             Severity::Warning,
@@ -170,7 +170,7 @@ fn bound(object: &mut Object<'_, VirtualService>, gateways: &Gateways) -> HashSe
                 "EG013",
                 Severity::Info,
                 "spec.gateways",
-                "applies to sidecars only; ignored by this gateway",
+                "only for sidecars; ignored by this gateway",
                 "",
             );
         }
@@ -229,8 +229,15 @@ fn hosts(object: &mut Object<'_, VirtualService>) -> Vec<HostPattern> {
                 continue;
             }
         };
+        if pattern == HostPattern::Any && spec.gateways.iter().any(|name| name == MESH) {
+            let what = "\"*\" does not go with the gateway mesh";
+            report.refused_by_istio(&field, what, "name the hosts, or leave mesh out");
+        }
         if seen.insert(pattern.clone()) {
             hosts.push(pattern);
+        } else {
+            let what = format!("{pattern} is listed twice");
+            report.refused_by_istio(&field, what, "remove one of them");
         }
     }
     hosts

@@ -95,7 +95,7 @@ impl Virtual<'_> {
                 "EG013",
                 Severity::Info,
                 at,
-                "applies to sidecars only; ignored by this gateway",
+                "only for sidecars; ignored by this gateway",
                 "",
             );
         }
