@@ -30,7 +30,7 @@ pub(super) fn walk(
     let several = rule.onward.len() > 1;
     let (mut outcomes, mut sent) = (Vec::new(), Vec::new());
     for (index, onward) in rule.onward.iter().enumerate() {
-        let share = several.then(|| (onward.weight, total));
+        let share = several.then_some((onward.weight, total));
         let failure = destination(walk, onward, share, target, story);
         let head = sent_head(walk, (rule, forward), index);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
