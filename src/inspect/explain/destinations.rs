@@ -89,12 +89,24 @@ fn destination(
         Destination::Missing(name) => {
             step.line(format!("{name}: nothing is called so")).lines(share);
             step.field("cluster", name.as_str());
+            namesakes(walk, name, story);
             Some(Failure::NoCluster)
         }
         Destination::Upstream(upstream) => {
             let failure = origin::upstream(walk, upstream, share, server_name, story);
             target.may_be_sent_to(&upstream.key).err().or(failure)
         }
+    }
+}
+
+/// Remembers the objects that know the host of a missing cluster by other ports: what is wrong with them may be
+/// why it is missing.
+fn namesakes(walk: &Walk<'_>, name: &str, story: &mut Story) {
+    let host = name.rsplit('|').next().unwrap_or(name);
+    let compiled = walk.view.compiled;
+    let made = compiled.plan.upstreams.iter().zip(&compiled.provenance.upstreams);
+    for (_, made) in made.filter(|(spec, _)| spec.key.host.as_str() == host) {
+        story.object(&made.service.object, &made.service.place);
     }
 }
 

@@ -293,6 +293,7 @@ pub(super) fn not_taken(question: &Question, view: &View<'_>, story: &mut Story)
         let object = problems::object(&verdict.object, &verdict.namespace);
         let reason = verdict.reasons.join("; ");
         lines.push(format!("{object} ({}): {reason}", verdict.place));
+        story.object(&verdict.object.as_str().into(), &verdict.place);
         let mut value =
             story::place_value((&verdict.object, &verdict.namespace), &verdict.place, "");
         value["reason"] = json!(reason);
