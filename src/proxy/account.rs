@@ -31,8 +31,8 @@ impl<'s> Account<'s> {
         Self { record, noted: lane.note(facts), lane, closed: false }
     }
 
-    /// The request has come to its end, whatever that is.
-    pub fn close(mut self) {
+    /// The request has come to its end, whatever that is; what is told goes out with the account.
+    pub fn close(&mut self) {
         self.closed = true;
     }
 }

@@ -47,7 +47,10 @@ pub async fn send<'s>(
     if let Some(reason) = order.upstream.broken() {
         return Err(Failure::Misconfigured(reason.to_owned()));
     }
-    let endpoints = endpoints(order, lane).await?;
+    let endpoints = match known(order.upstream)? {
+        Some(endpoints) => endpoints,
+        None => Box::pin(first_endpoints(order.upstream, lane)).await?,
+    };
     let first = pick(order, &endpoints, tried, lane);
     let ready = match tried.needs_fresh() {
         false => checkout(order, &endpoints, first, lane).await?,
@@ -62,23 +65,27 @@ pub async fn send<'s>(
         Ready::H2(shared) => {
             lane.stats.borrow_mut().upstream_connection(UpstreamEvent::Reused);
             record.reused = Reuse::Reused;
-            send_h2(shared, order, record, lane).await
+            Box::pin(send_h2(shared, order, record, lane)).await
         }
         Ready::Open(permit) => Box::pin(open(order, &endpoints, first, permit, record, lane)).await,
     }
 }
 
-/// The endpoints, waiting for the first answer of the name server if need be.
-async fn endpoints(order: &Order<'_, '_>, lane: &Lane) -> Result<Arc<Endpoints>, Failure> {
-    match &**order.upstream.endpoints.load() {
-        Known::Ready(endpoints) => return Ok(Arc::clone(endpoints)),
-        Known::Failed(failure) => return Err(failure.clone()),
-        Known::Pending => {}
+/// The endpoints, if the name server has answered.
+fn known(upstream: &Upstream) -> Result<Option<Arc<Endpoints>>, Failure> {
+    match &**upstream.endpoints.load() {
+        Known::Ready(endpoints) => Ok(Some(Arc::clone(endpoints))),
+        Known::Failed(failure) => Err(failure.clone()),
+        Known::Pending => Ok(None),
     }
-    let _place = limits::wait_for(order.upstream, lane)?;
-    let limit = order.upstream.policy.load().connect_timeout;
-    timeout(limit, order.upstream.endpoints.ready()).await.unwrap_or_else(|_| {
-        let host = &order.upstream.key.host;
+}
+
+/// Waits for the name server's first answer.
+async fn first_endpoints(upstream: &Upstream, lane: &Lane) -> Result<Arc<Endpoints>, Failure> {
+    let _place = limits::wait_for(upstream, lane)?;
+    let limit = upstream.policy.load().connect_timeout;
+    timeout(limit, upstream.endpoints.ready()).await.unwrap_or_else(|_| {
+        let host = &upstream.key.host;
         Err(Failure::ResolveTimeout(format!("{host} does not resolve: no answer after {limit:?}")))
     })
 }
@@ -141,7 +148,8 @@ async fn checkout(
                 // For all those before us together, not for longer than one of our own would be given.
                 let limit = order.upstream.policy.load().connect_timeout;
                 let until = *patient_until.get_or_insert_with(|| lane.clock() + limit);
-                if timeout_at(until, opening.ended.notified()).await.is_err() {
+                let ended = Box::pin(timeout_at(until, opening.ended.notified()));
+                if ended.await.is_err() {
                     return Ok(Ready::Open(None));
                 }
             }

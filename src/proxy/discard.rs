@@ -2,6 +2,7 @@
 //! connection can be kept.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -47,7 +48,7 @@ pub async fn rest(
     if pause.is_zero() {
         return Ok(());
     }
-    while_here(client, lane, sleep_until(until)).await
+    while_here(client, lane, pin!(sleep_until(until))).await
 }
 
 /// Where reading for nothing ends.

@@ -3,6 +3,7 @@
 //!
 //! The upload goes on beside all of it. A connection is owned by the exchange until both bodies are done.
 
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -131,8 +132,11 @@ async fn attempts<'s>(
     let mut tried = Tried::default();
     loop {
         record.attempts += 1;
-        let sending = attempt::send(&mut order, &tried, record, lane);
-        let outcome = match while_here(client, lane, sending).await.flatten() {
+        let sent = {
+            let sending = pin!(attempt::send(&mut order, &tried, record, lane));
+            while_here(client, lane, sending).await.flatten()
+        };
+        let outcome = match sent {
             Ok(carrier) => {
                 if retry::needs_tape(&carrier, &order) {
                     upload.keep(&lane.buffers);
@@ -141,13 +145,13 @@ async fn attempts<'s>(
             }
             Err(failure) => Err(Lost::before_sending(failure)),
         };
-        match (tried.again(&outcome, &order, &upload, record, until, lane), outcome) {
-            (None, Ok(answered)) => {
+        match tried.again(&outcome, &order, &upload, record, until, lane) {
+            None => {
+                let answered = outcome.map_err(|lost| lost.failure)?;
                 upload.settle(&lane.buffers);
                 return Ok(answered.into_exchange(&order, upload, until));
             }
-            (None, Err(lost)) => return Err(lost.failure),
-            (Some(pause), outcome) => {
+            Some(pause) => {
                 let rest = discard::rest(outcome, &upload, pause, &order, client, lane);
                 Box::pin(rest).await?;
                 upload.begin_again(order.framing);

@@ -53,12 +53,12 @@ pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) ->
         Ok(Started::Exchange(exchange)) => relay::both(exchange, client, asked, record, lane).await,
         Ok(Started::Configured(answer)) => {
             let asked = turned_down(asked, &head);
-            reply::configured(client, asked, answer, record, lane).await
+            Box::pin(reply::configured(client, asked, answer, record, lane)).await
         }
         Err(failure) => {
             let host = target.as_ref().map(|target| target.authority.host());
             let asked = turned_down(asked, &head).naming(host, head.find(Name::XRequestId));
-            reply::local(client, asked, &failure, record, lane).await
+            Box::pin(reply::local(client, asked, &failure, record, lane)).await
         }
     };
     account.close();
