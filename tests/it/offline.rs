@@ -171,7 +171,7 @@ fn explain_prints_json_for_programs() {
         ("TLS", "/names/0", "edition.cnn.com"),
         ("forwarding", "/sent/0/target", "/politics"),
         ("not taken", "/objects/0/field", "spec.http[0].match[0].port"),
-        ("problems", "/problems/0/code", "EG001"),
+        ("problems", "/problems/1/code", "EG001"),
     ] {
         let found = step(title);
         assert_eq!(found.pointer(pointer), Some(&Value::from(expected)), "{title}: {found:#}");
