@@ -68,6 +68,8 @@
 //! new remark on a configuration: `config/istio/compile/lint/` or a `remarks.rs` there, its code in
 //! `config/problem.rs` and the README. A new policy: `model/route.rs`
 //! and the step that applies it. What a head tells of the inside: `model/headers.rs` and `proxy/headers/`.
+//! What an upstream may have at once: `model/resilience.rs`, `upstream/limits.rs` and `proxy/places.rs`; which
+//! endpoint is next: `proxy/pick.rs`, with `upstream/{balance,hash,health}.rs`.
 //! A wrong status: the table in `model/failure.rs`. A connection bug:
 //! `upstream/pool.rs` if it is *when*, `transport/` or `upstream/h1.rs` if it is *what bytes*. A malformed
 //! message let through: `wire/`. A log field: `observe/record.rs`, then `observe/access_log/`. A flag:

@@ -18,7 +18,7 @@ use crate::inspect::{self, Format, View, What};
 use crate::observe::access_log::unix_ms;
 use crate::observe::prometheus::Facts;
 use crate::observe::{Readiness, Scraper};
-use crate::snapshot::Publisher;
+use crate::snapshot::{Publisher, Snapshot};
 use crate::worker::Worker;
 
 /// What is in force, to be looked at.
@@ -79,7 +79,7 @@ pub fn pages(
     Pages {
         readiness: Arc::clone(readiness),
         scraper: Scraper::new(workers.iter().map(|worker| worker.scrapes.clone()).collect()),
-        facts: Box::new(move || facts(&taken.load(), publisher.current().generation, started)),
+        facts: Box::new(move || facts(&taken.load(), &publisher.current(), started)),
         inspect: Box::new(move |page, query| shown.page(page, query)),
         reload,
         quit: Arc::clone(quit),
@@ -88,7 +88,7 @@ pub fn pages(
 }
 
 /// What the metrics page says of the configuration and the process.
-fn facts(taken: &Compiled, generation: u64, started_unix_seconds: u64) -> Facts {
+fn facts(taken: &Compiled, snapshot: &Snapshot, started_unix_seconds: u64) -> Facts {
     let problems = [Severity::Error, Severity::Warning, Severity::Info].map(|severity| {
         let count = taken.problems.iter().filter(|problem| problem.severity == severity).count();
         (severity.as_str(), count as u64)
@@ -99,7 +99,8 @@ fn facts(taken: &Compiled, generation: u64, started_unix_seconds: u64) -> Facts 
     });
     Facts {
         version: env!("CARGO_PKG_VERSION"),
-        generation,
+        generation: snapshot.generation,
+        endpoints_ejected: snapshot.upstreams.values().map(|one| one.ejected()).sum(),
         problems: problems.to_vec(),
         objects: objects.to_vec(),
         started_unix_seconds,

@@ -5,12 +5,12 @@
 
 use serde_json::{Value, json};
 
+use super::explain::resilience;
 use super::show;
 use crate::config::Compiled;
 use crate::model::upstream::Roots;
 use crate::model::{
-    Action, Balance, Forward, Plan, Policy, Protocol, Rule, Security, TlsSpec, UpstreamSpec,
-    duration,
+    Action, Forward, Plan, Policy, Protocol, Rule, Security, TlsSpec, UpstreamSpec, duration,
 };
 
 pub(super) fn listeners(compiled: &Compiled) -> Value {
@@ -88,6 +88,7 @@ fn cluster(spec: &UpstreamSpec) -> Value {
         "protocol": match (key.protocol, &key.security) {
             (Protocol::Negotiate, Security::Tls(_)) => "HTTP/2 or HTTP/1.1, by ALPN",
             (Protocol::Http2, _) => "HTTP/2",
+            (Protocol::Client, _) => "what the client speaks",
             (Protocol::Http1 | Protocol::Negotiate, _) => "HTTP/1.1",
         },
         "tls": match &key.security {
@@ -120,16 +121,12 @@ fn tls(spec: &TlsSpec, security: &Security) -> Value {
 }
 
 fn policy(policy: &Policy) -> Value {
-    let balance = match policy.balance {
-        Balance::LeastRequest => "least request",
-        Balance::RoundRobin => "round robin",
-        Balance::Random => "random",
-    };
     let requests = policy.requests_per_connection_max;
     json!({
-        "balance": balance,
+        "balance": resilience::balance(&policy.balance),
         "connectTimeout": duration::format(policy.connect_timeout),
         "idleTimeout": duration::format(policy.idle_timeout),
         "requestsPerConnection": requests.map_or_else(|| json!("no limit"), |max| json!(max)),
+        "besides": resilience::lines(policy),
     })
 }

@@ -29,6 +29,7 @@
 mod destinations;
 mod origin;
 mod question;
+pub(super) mod resilience;
 mod route;
 mod story;
 

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::View;
 use super::problems::{number, object};
@@ -278,7 +279,10 @@ fn rows(upstream: &UpstreamSpec, view: &View<'_>) -> Vec<Row> {
             .iter()
             .map(|endpoint| Row {
                 endpoint: endpoint.address.to_string(),
-                status: "ready".to_owned(),
+                status: match live.ejected_for(endpoint, Instant::now()) {
+                    Some(left) => format!("ejected for {} s", left.as_secs() + 1),
+                    None => "ready".to_owned(),
+                },
                 active: Some(endpoint.active.load(Ordering::Relaxed)),
             })
             .collect(),

@@ -11,6 +11,7 @@ pub mod host;
 pub mod limit;
 pub mod listener;
 pub mod pattern;
+pub mod resilience;
 pub mod retry;
 pub mod route;
 pub mod spelling;

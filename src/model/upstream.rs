@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::host::Host;
+use super::resilience::{Hashed, Keepalive, Outliers, Pings, RetryBudget, UpstreamLimits};
 
 /// Everything that is known of one upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub enum Protocol {
     Http1,
     /// HTTP/2 alone; in plain text with prior knowledge.
     Http2,
+    /// What the client speaks.
+    Client,
 }
 
 /// How a connection is secured.
@@ -109,12 +112,26 @@ pub struct ClientIdentity {
 pub struct Policy {
     /// Which endpoint is next.
     pub balance: Balance,
+    /// Of targets that count for more, or less, than one of the others: those that are not listed count 1.
+    pub weights: Vec<(Target, u32)>,
     /// Time for one connection, TCP and TLS together.
     pub connect_timeout: Duration,
     /// How long an unused connection is kept.
     pub idle_timeout: Duration,
     /// Requests after which a connection is closed; `None`: no limit.
     pub requests_per_connection_max: Option<u32>,
+    /// How long a connection may take further requests; `None`: no limit.
+    pub connection_age_max: Option<Duration>,
+    /// How silent connections are probed.
+    pub keepalive: Keepalive,
+    /// How silent HTTP/2 connections are probed; `None`: not at all.
+    pub pings: Option<Pings>,
+    /// What there may be of at once.
+    pub limits: UpstreamLimits,
+    /// How much may be tried again at once; `None`: as the lane's own budget says.
+    pub retry_budget: Option<RetryBudget>,
+    /// When an endpoint is left out for a while; `None`: never.
+    pub outliers: Option<Box<Outliers>>,
 }
 
 impl Default for Policy {
@@ -122,15 +139,38 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             balance: Balance::LeastRequest,
+            weights: Vec::new(),
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(50),
             requests_per_connection_max: None,
+            connection_age_max: None,
+            keepalive: Keepalive::default(),
+            pings: None,
+            limits: UpstreamLimits::default(),
+            retry_budget: None,
+            outliers: None,
         }
     }
 }
 
+impl Policy {
+    /// Brings the weights into one order, so that equal ones compare equal.
+    pub fn sort_weights(&mut self) {
+        self.weights.sort_by(|(one, _), (other, _)| {
+            (one.host.as_str(), one.port).cmp(&(other.host.as_str(), other.port))
+        });
+        self.weights.dedup_by(|other, one| other.0 == one.0); // named twice: the first counts
+    }
+
+    /// What a target counts.
+    pub fn weight(&self, target: &Target) -> u32 {
+        let listed = self.weights.iter().find(|(known, _)| known == target);
+        listed.map_or(1, |(_, weight)| *weight)
+    }
+}
+
 /// Which endpoint is next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Balance {
     /// Of two drawn at random, the one with fewer requests under way.
     LeastRequest,
@@ -138,6 +178,8 @@ pub enum Balance {
     RoundRobin,
     /// Any.
     Random,
+    /// The one that follows from something about the request.
+    Hashed(Box<Hashed>),
 }
 
 /// Where endpoints come from.

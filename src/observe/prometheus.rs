@@ -8,6 +8,7 @@ use super::scraper::Collected;
 use super::stats::{OTHER_STATUS, Outcome, Stats};
 use super::{ClientEnd, Handshake, Retried, UpstreamEvent};
 use crate::model::Limit;
+use crate::model::resilience::Ejection;
 
 /// What the page is served as.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -25,6 +26,8 @@ pub struct Facts {
     pub objects: Vec<(&'static str, u64)>,
     /// Configurations read but not taken, since the one before was better than nothing.
     pub reloads_refused: u64,
+    /// Endpoints that are ejected now.
+    pub endpoints_ejected: u64,
     /// When the process started, in seconds since 1970 UTC.
     pub started_unix_seconds: u64,
     /// Resident memory, see [`super::process`].
@@ -39,6 +42,7 @@ pub fn render(collected: &Collected, facts: &Facts) -> String {
     let stats = &collected.stats;
     requests(&mut page, stats);
     upstreams(&mut page, stats);
+    ejections(&mut page, stats, facts);
     clients(&mut page, stats);
     configuration(&mut page, facts);
     process(&mut page, facts, collected.silent);
@@ -95,6 +99,16 @@ fn upstreams(page: &mut Page, stats: &Stats) {
         "Upstream connections from the pool that were closed under the request put on them.",
         stats.reuse_races,
     );
+}
+
+fn ejections(page: &mut Page, stats: &Stats, facts: &Facts) {
+    let help = "Endpoints ejected by outlier detection, by what was too much in a row.";
+    page.family("egret_ejections_total", COUNTER, help);
+    for reason in Ejection::ALL {
+        page.sample(&[("reason", reason.as_str())], stats.ejections[reason as usize]);
+    }
+    let help = "Endpoints that are ejected.";
+    page.single("egret_endpoints_ejected", GAUGE, help, facts.endpoints_ejected);
 }
 
 fn clients(page: &mut Page, stats: &Stats) {

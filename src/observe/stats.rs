@@ -45,6 +45,8 @@ pub struct Stats {
     retries: [u64; Retried::ALL.len()],
     /// Connections from the pool that turned out to be closed once a request had been put on them.
     pub reuse_races: u64,
+    /// Endpoints ejected, by `Ejection`.
+    pub ejections: [u64; 3],
     /// Lines the access log had no room for or could not write.
     pub log_lines_dropped: u64,
     /// Body bytes received from clients.
@@ -181,6 +183,9 @@ impl Stats {
             *sum += n;
         }
         self.reuse_races += other.reuse_races;
+        for (sum, n) in self.ejections.iter_mut().zip(other.ejections) {
+            *sum += n;
+        }
         self.log_lines_dropped += other.log_lines_dropped;
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;

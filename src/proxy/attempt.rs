@@ -2,31 +2,28 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use tokio::time::{timeout, timeout_at};
+use tokio::time::timeout_at;
 
 use super::answer::Sent;
 use super::exchange::Order;
 use super::headers::loops;
 use super::lane::Lane;
 use super::limits;
+use super::pick;
+use super::places::{Leave, Queue};
 use super::retry::Tried;
-use crate::model::retry::RetryHosts;
-use crate::model::{Balance, Failure, Limit, Security};
+use crate::model::{Failure, Limit, Security};
 use crate::observe::{Handshake, Record, Reuse, UpstreamEvent};
 use crate::transport::{Broken, Buffers, HeadError, Peer};
 use crate::upstream::connect::{self, Connected, Want};
-use crate::upstream::endpoints::{Endpoint, Endpoints, Known};
-use crate::upstream::pool::{Checkout, Home, Key, Permit};
+use crate::upstream::endpoints::{Endpoint, Endpoints};
+use crate::upstream::pool::{Checkout, Home, Key};
 use crate::upstream::tls::{self, Alpn};
-use crate::upstream::{Upstream, balance, h1, h2};
+use crate::upstream::{h1, h2};
 use crate::wire::parse::HeadLimits;
 use crate::wire::{Framing, Head, Refusal, fields, framing};
-
-/// Endpoints drawn anew when the one drawn was tried before (Istio's `hostSelectionRetryMaxAttempts`).
-const REPICKS_MAX: u32 = 5;
 
 /// A connection to an origin in a request's hand.
 #[derive(Debug)]
@@ -47,15 +44,12 @@ pub async fn send<'s>(
     if let Some(reason) = order.upstream.broken() {
         return Err(Failure::Misconfigured(reason.to_owned()));
     }
-    let endpoints = match known(order.upstream)? {
+    let endpoints = match pick::known(order.upstream, lane)? {
         Some(endpoints) => endpoints,
-        None => Box::pin(first_endpoints(order.upstream, lane)).await?,
+        None => Box::pin(pick::first(order.upstream, lane)).await?,
     };
-    let first = pick(order, &endpoints, tried, lane);
-    let ready = match tried.needs_fresh() {
-        false => checkout(order, &endpoints, first, lane).await?,
-        true => Ready::Open(None),
-    };
+    let first = pick::pick(order, &endpoints, tried, lane);
+    let ready = checkout(order, &endpoints, first, tried, lane).await?;
     match ready {
         Ready::H1(connection) => {
             lane.stats.borrow_mut().upstream_connection(UpstreamEvent::Reused);
@@ -67,94 +61,69 @@ pub async fn send<'s>(
             record.reused = Reuse::Reused;
             Box::pin(send_h2(shared, order, record, lane)).await
         }
-        Ready::Open(permit) => Box::pin(open(order, &endpoints, first, permit, record, lane)).await,
+        Ready::Open(leave) => Box::pin(open(order, &endpoints, first, leave, record, lane)).await,
     }
-}
-
-/// The endpoints, if the name server has answered.
-fn known(upstream: &Upstream) -> Result<Option<Arc<Endpoints>>, Failure> {
-    match &**upstream.endpoints.load() {
-        Known::Ready(endpoints) => Ok(Some(Arc::clone(endpoints))),
-        Known::Failed(failure) => Err(failure.clone()),
-        Known::Pending => Ok(None),
-    }
-}
-
-/// Waits for the name server's first answer.
-async fn first_endpoints(upstream: &Upstream, lane: &Lane) -> Result<Arc<Endpoints>, Failure> {
-    let _place = limits::wait_for(upstream, lane)?;
-    let limit = upstream.policy.load().connect_timeout;
-    timeout(limit, upstream.endpoints.ready()).await.unwrap_or_else(|_| {
-        let host = &upstream.key.host;
-        Err(Failure::ResolveTimeout(format!("{host} does not resolve: no answer after {limit:?}")))
-    })
-}
-
-/// Whose turn it is: of those that were not tried yet, while there are any and the route wants that.
-fn pick(order: &Order<'_, '_>, endpoints: &Endpoints, tried: &Tried, lane: &Lane) -> usize {
-    let count = endpoints.list.len();
-    if count < 2 {
-        return 0;
-    }
-    let mut picked = pick_any(order.upstream, endpoints, lane);
-    if order.forward.retry.hosts == RetryHosts::Any {
-        return picked;
-    }
-    let was_tried = |index: usize| tried.has_been_at(endpoints.list[index].address);
-    for _ in 0..REPICKS_MAX {
-        if !was_tried(picked) {
-            return picked;
-        }
-        picked = pick_any(order.upstream, endpoints, lane);
-    }
-    // Chance has had its turns; what is left is looked through.
-    (picked..picked + count).map(|index| index % count).find(|i| !was_tried(*i)).unwrap_or(picked)
-}
-
-fn pick_any(upstream: &Upstream, endpoints: &Endpoints, lane: &Lane) -> usize {
-    let balance = upstream.policy.load().balance;
-    let mut turn = match balance {
-        Balance::RoundRobin => upstream.turn.fetch_add(1, Ordering::Relaxed),
-        Balance::LeastRequest | Balance::Random => 0,
-    };
-    balance::pick(endpoints, balance, &mut turn, &mut lane.random.borrow_mut())
 }
 
 /// What the pool had.
 enum Ready {
     H1(Box<h1::Connection>),
     H2(h2::Shared),
-    Open(Option<Permit>),
+    Open(Leave),
 }
 
 async fn checkout(
     order: &Order<'_, '_>,
     endpoints: &Endpoints,
     first: usize,
-    lane: &Lane,
+    tried: &Tried,
+    lane: &Rc<Lane>,
 ) -> Result<Ready, Failure> {
+    let mut queue = Queue::before(order.upstream);
     let mut patient_until = None;
     loop {
-        let key = key(order, endpoints, first);
-        let now = lane.deadlines.now();
-        let alive = |connection: &mut Box<h1::Connection>| connection.is_alive(&lane.buffers);
-        let checkout = lane.pools.borrow_mut().checkout(key, order.want, now, alive);
-        match checkout {
-            Checkout::Reuse(connection) => return Ok(Ready::H1(connection)),
-            Checkout::Share(shared) => return Ok(Ready::H2(shared)),
-            Checkout::Connect(permit) => return Ok(Ready::Open(Some(permit))),
-            Checkout::Wait(opening) => {
-                let _place = limits::wait_for(order.upstream, lane)?;
+        // A connection that is unused belongs to whoever has waited for longest.
+        let found =
+            if queue.is_behind() { None } else { look(order, endpoints, first, tried, lane) };
+        let permit = match found {
+            None => None,
+            Some(Checkout::Reuse(connection)) => return Ok(Ready::H1(connection)),
+            Some(Checkout::Share(shared)) => return Ok(Ready::H2(shared)),
+            Some(Checkout::Connect(permit)) => Some(permit),
+            Some(Checkout::Wait(opening)) => {
+                queue.count_as_waiting(lane)?;
                 // For all those before us together, not for longer than one of our own would be given.
                 let limit = order.upstream.policy.load().connect_timeout;
                 let until = *patient_until.get_or_insert_with(|| lane.clock() + limit);
                 let ended = Box::pin(timeout_at(until, opening.ended.notified()));
-                if ended.await.is_err() {
-                    return Ok(Ready::Open(None));
+                if ended.await.is_ok() {
+                    continue;
                 }
+                None
             }
+        };
+        if let Some(leave) = queue.leave(permit, lane) {
+            return Ok(Ready::Open(leave));
         }
+        Box::pin(queue.wait(lane)).await?;
     }
+}
+
+/// What the pool has; `None`: it is not asked, since only a fresh connection will do.
+fn look(
+    order: &Order<'_, '_>,
+    endpoints: &Endpoints,
+    first: usize,
+    tried: &Tried,
+    lane: &Lane,
+) -> Option<Checkout> {
+    if tried.needs_fresh() {
+        return None;
+    }
+    let key = key(order, endpoints, first);
+    let alive = |connection: &mut Box<h1::Connection>| connection.is_alive(&lane.buffers);
+    let now = lane.deadlines.now();
+    Some(lane.pools.borrow_mut().checkout(key, order.want, now, alive))
 }
 
 /// Whose connections will do for a request.
@@ -170,12 +139,16 @@ async fn open<'s>(
     order: &mut Order<'_, 's>,
     endpoints: &Endpoints,
     first: usize,
-    permit: Option<Permit>,
+    leave: Leave,
     record: &mut Record<'s>,
     lane: &Rc<Lane>,
 ) -> Result<Carrier, Failure> {
     record.upstream_address = Some(endpoints.list[first].address);
-    let _place = limits::wait_for(order.upstream, lane)?;
+    let Leave { permit, connection: place, waiting } = leave;
+    let _waiting = match waiting {
+        Some(waiting) => waiting,
+        None => limits::wait_for(order.upstream, lane)?,
+    };
     if lane.connector.is_full() {
         lane.pools.borrow_mut().relieve();
     }
@@ -189,7 +162,10 @@ async fn open<'s>(
     )
     .await;
     let connected = match opened {
-        Ok(connected) => connected,
+        Ok(mut connected) => {
+            connected.open.limited = place;
+            connected
+        }
         Err(failure) => {
             lane.stats.borrow_mut().upstream_connection(UpstreamEvent::Failed);
             if matches!(failure, Failure::Overloaded(_)) {
@@ -223,11 +199,12 @@ async fn open<'s>(
             };
             let home = Home::of(key);
             let head_bytes = u32::try_from(lane.limits.response_head_bytes).unwrap_or(u32::MAX);
-            let shared =
-                h2::Shared::begin(connected, scheme, head_bytes).await.map_err(|broken| {
-                    Failure::Handshake(format!("HTTP/2 could not begin: {broken:?}"))
-                })?;
-            let idle_timeout = order.upstream.policy.load().idle_timeout;
+            let policy = order.upstream.policy.load_full();
+            let begun = h2::Shared::begin(connected, scheme, head_bytes, &policy).await;
+            let shared = begun.map_err(|broken| {
+                Failure::Handshake(format!("HTTP/2 could not begin: {broken:?}"))
+            })?;
+            let idle_timeout = policy.idle_timeout;
             lane.pools.borrow_mut().share(home.key(), shared.clone(), idle_timeout);
             send_h2(shared, order, record, lane).await
         }
@@ -356,7 +333,7 @@ impl Carrier {
         let framing =
             framing::response(head, method).map_err(|refusal: Refusal| refusal.reason())?;
         match self {
-            Self::H1(_) if framing == Framing::Tunnel && want == Want::Any => {
+            Self::H1(_) if framing == Framing::Tunnel && want != Want::Http1 => {
                 Err("it switched protocols without being asked".into())
             }
             // RFC 9110, section 7.8: only to a protocol that the client has offered.

@@ -3,6 +3,7 @@
 //!
 //! The upload goes on beside all of it. A connection is owned by the exchange until both bodies are done.
 
+use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,11 +17,14 @@ use super::deadlines::Deadline;
 use super::discard;
 use super::flow::Flow;
 use super::lane::Lane;
+use super::places;
 use super::presence::while_here;
 use super::retry::{self, Tried};
+use super::watch;
 use crate::downstream::Client;
 use crate::model::{Failure, Forward, Share};
 use crate::observe::Record;
+use crate::quota::Place;
 use crate::upstream::Upstream;
 use crate::upstream::connect::Want;
 use crate::upstream::endpoints::Endpoint;
@@ -42,6 +46,10 @@ pub struct Order<'r, 's> {
     pub server_name: &'r str,
     /// Which version the connection may have.
     pub want: Want,
+    /// The client's address.
+    pub client: IpAddr,
+    /// What is hashed in place of a cookie that the client has not got, and the line that gives it one.
+    pub given_key: Option<(u64, String)>,
 }
 
 /// A response head is here; the bodies are still to be moved.
@@ -50,6 +58,8 @@ pub struct Exchange<'s> {
     pub carrier: Carrier,
     /// Keeps the endpoint counted as busy.
     pub busy: Busy,
+    /// Counts it among the upstream's requests, where those have a limit.
+    pub place: Option<Place>,
     /// How the origin frames the body that follows it.
     pub framing: Framing,
     /// How far the upload is.
@@ -100,6 +110,9 @@ pub async fn start<'s>(
             .await
             .unwrap_or(Err(Failure::Timeout)),
     };
+    if upstream.is_watched() && matches!(started, Err(Failure::Timeout)) {
+        watch::tell_of_timeout(upstream, record, lane);
+    }
     if upstream.is_plain_on_tls_port()
         && let Some(answer) = wants_tls(&started)
     {
@@ -128,6 +141,7 @@ async fn attempts<'s>(
     lane: &Rc<Lane>,
     until: Option<Instant>,
 ) -> Result<(Head, Exchange<'s>), Failure> {
+    let place = places::request(order.upstream)?;
     let mut upload = Flow::of(order.framing);
     let mut tried = Tried::default();
     loop {
@@ -141,7 +155,12 @@ async fn attempts<'s>(
                 if retry::needs_tape(&carrier, &order) {
                     upload.keep(&lane.buffers);
                 }
-                answer(carrier, &order, client, &mut upload, lane).await
+                let watched = order.upstream.is_watched().then(|| Arc::clone(carrier.endpoint()));
+                let outcome = answer(carrier, &order, client, &mut upload, lane).await;
+                if let Some(endpoint) = watched {
+                    watch::tell(order.upstream, &endpoint, &outcome, lane);
+                }
+                outcome
             }
             Err(failure) => Err(Lost::before_sending(failure)),
         };
@@ -149,7 +168,7 @@ async fn attempts<'s>(
             None => {
                 let answered = outcome.map_err(|lost| lost.failure)?;
                 upload.settle(&lane.buffers);
-                return Ok(answered.into_exchange(&order, upload, until));
+                return Ok(answered.into_exchange(&order, place, upload, until));
             }
             Some(pause) => {
                 let rest = discard::rest(outcome, &upload, pause, &order, client, lane);
@@ -162,14 +181,19 @@ async fn attempts<'s>(
 
 impl Answered {
     fn into_exchange<'s>(
-        self,
+        mut self,
         order: &Order<'_, 's>,
+        place: Option<Place>,
         upload: Flow,
         until: Option<Instant>,
     ) -> (Head, Exchange<'s>) {
+        if let Some((_, cookie)) = &order.given_key {
+            self.head.append(b"set-cookie", cookie.as_bytes());
+        }
         let exchange = Exchange {
             carrier: self.carrier,
             busy: self.busy,
+            place,
             framing: self.framing,
             upload,
             idle: self.idle,

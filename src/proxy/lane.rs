@@ -4,7 +4,7 @@
 //! there is no lock and no channel on a request's path. Borrows of its cells never cross an await.
 
 use std::cell::{Cell, Ref, RefCell};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -20,6 +20,7 @@ use crate::observe::{self, ClientEnd, LogBuffer, Noted, Record, RequestFacts, St
 use crate::settings::Limits;
 use crate::snapshot::{Current, Snapshot};
 use crate::transport::Buffers;
+use crate::upstream;
 use crate::upstream::connect::Connector;
 use crate::upstream::pool::Pools;
 use crate::wire::parse::HeadLimits;
@@ -86,6 +87,8 @@ pub struct Lane {
     crowded: Cell<Crowded>,
     /// Requests that are being tried again.
     retrying: Cell<u32>,
+    /// Upstreams of which this lane gives up a connection when another lane wants one.
+    pub gives_up: RefCell<HashMap<u32, Arc<upstream::limits::Limits>>>,
     /// The generation whose upstreams the pools were last held against.
     swept: Cell<u64>,
     warned_of_loop: Cell<bool>,
@@ -127,6 +130,7 @@ impl Lane {
             told: RefCell::new([None; Limit::ALL.len()]),
             crowded: Cell::new(Crowded::No),
             retrying: Cell::new(0),
+            gives_up: RefCell::default(),
             swept: Cell::new(0),
             warned_of_loop: Cell::new(false),
             current: RefCell::new((current, snapshot)),
@@ -253,6 +257,7 @@ impl Lane {
     pub fn stats(&self) -> Stats {
         let mut stats = self.stats.borrow().clone();
         stats.set_upstream_connections_closed(self.connector.closed.get());
+        stats.ejections = std::array::from_fn(|reason| self.connector.ejections[reason].get());
         stats
     }
 
@@ -292,6 +297,12 @@ impl Lane {
         pools.sweep(now, |connection| connection.is_alive(&self.buffers));
         if self.connector.is_full() {
             pools.relieve(); // other lanes may wait for the room that unused connections take
+        }
+        // Mostly that is done at once; nobody waits for longer than a tick if it was not.
+        for (upstream, limits) in &*self.gives_up.borrow() {
+            if limits.is_wanted_elsewhere() {
+                pools.give_up(*upstream);
+            }
         }
         if self.swept.replace(snapshot.generation) != snapshot.generation {
             let live: HashSet<u32> =

@@ -89,7 +89,9 @@ pub fn tunnel_stalled(over: Over, lane: &Lane) -> Failure {
 
 /// A place among those who wait for a connection to an upstream, or for its first address.
 pub fn wait_for(upstream: &Upstream, lane: &Lane) -> Result<Place, Failure> {
-    let (max, name) = (lane.limits.pending_requests, &upstream.key.name);
+    let name = &upstream.key.name;
+    let own = upstream.policy.load().limits.pending;
+    let max = own.unwrap_or(u32::MAX).min(lane.limits.pending_requests);
     Quota::take(&upstream.pending, max).ok_or_else(|| {
         let what = format_args!("a request to {name} does not wait for a connection");
         lane.limit_reached(Limit::PendingRequests, what);

@@ -14,6 +14,8 @@ pub mod headers;
 pub mod interim;
 pub mod lane;
 pub mod limits;
+pub mod pick;
+pub mod places;
 pub mod presence;
 pub mod relay;
 pub mod reply;
@@ -22,6 +24,7 @@ pub mod retry;
 pub mod serve;
 pub mod tape;
 pub mod tunnel;
+mod watch;
 
 pub use admission::{Admission, Admitted};
 pub use lane::{Lane, Phase};

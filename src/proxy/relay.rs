@@ -187,12 +187,18 @@ pub fn check_in(carrier: Carrier, upstream: &Upstream, lane: &Lane) {
     }
     let policy = upstream.policy.load();
     let worn = |served| policy.requests_per_connection_max.is_some_and(|max| served >= max);
+    let limits = upstream.limits();
     match carrier {
         Carrier::H2(stream) if worn(stream.shared.served()) => stream.shared.retire(),
+        // Whoever has waited for longest is on another lane, and needs its place.
+        Carrier::H1(_) if limits.is_some_and(|limits| limits.is_wanted_elsewhere()) => {}
         Carrier::H1(connection) if connection.is_reusable() && !worn(connection.served) => {
             let now = lane.deadlines.now();
             lane.pools.borrow_mut().checkin(connection, policy.idle_timeout, now);
         }
         Carrier::H1(_) | Carrier::H2(_) => {}
+    }
+    if let Some(limits) = limits {
+        limits.call_next();
     }
 }

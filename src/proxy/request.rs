@@ -12,7 +12,7 @@ use super::relay;
 use super::reply;
 use crate::downstream::Client;
 use crate::model::headers::{Location, RequestId};
-use crate::model::{Action, Failure, Host};
+use crate::model::{Action, Failure, Host, Protocol};
 use crate::observe::{self, Record, RequestFacts};
 use crate::snapshot::{Asked, Destination, Found, Snapshot, rewrite};
 use crate::upstream::connect::Want;
@@ -123,7 +123,14 @@ async fn start<'s>(
         share,
         upstream,
         server_name: onward.rewritten_host.as_ref().map_or(host, Host::as_str),
-        want: if upgrade == Upgrade::None { Want::Any } else { Want::Http1 },
+        want: match (upgrade, upstream.key.protocol, &*client) {
+            (Upgrade::None, Protocol::Client, Client::H1(_)) => Want::ClientsHttp1,
+            (Upgrade::None, Protocol::Client, Client::H2(_)) => Want::ClientsHttp2,
+            (Upgrade::None, ..) => Want::Any,
+            _ => Want::Http1,
+        },
+        client: peer,
+        given_key: None,
     };
     let (mut response, exchange) = exchange::start(order, client, record, lane).await?;
     if matches!(response.status(), 301 | 302 | 307 | 308) {

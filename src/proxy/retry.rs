@@ -13,7 +13,8 @@ use super::answer::{Again, Answered, Lost, Sent};
 use super::attempt::Carrier;
 use super::exchange::Order;
 use super::flow::Flow;
-use super::lane::{Lane, Retrying};
+use super::lane::Lane;
+use super::places;
 use crate::model::retry::{Resend, Retry, RetryOn, RetryOnSet};
 use crate::model::{Failure, Forward};
 use crate::observe::{Record, Retried};
@@ -36,7 +37,7 @@ pub struct Tried {
     /// The addresses they went to.
     hosts: Vec<SocketAddr>,
     /// Counts the request as one that is being tried again, until that has come to something.
-    retrying: Option<Retrying>,
+    retrying: Option<places::Retry>,
 }
 
 impl Tried {
@@ -88,7 +89,7 @@ impl Tried {
         if until.is_some_and(|until| lane.clock() + pause >= until) {
             return None; // the answer that is there is better than the timeout
         }
-        self.retrying = Some(lane.begin_retry()?);
+        self.retrying = Some(places::retry(order.upstream, lane)?);
         self.retries += 1;
         self.hosts.extend(record.upstream_address);
         lane.stats.borrow_mut().retried(reason);

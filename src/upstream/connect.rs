@@ -15,6 +15,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::endpoints::{Endpoint, Endpoints};
 use super::guard::Guard;
+use super::health::Event;
+use super::limits::ConnectionPlace;
 use super::tls::{Alpn, Handshake, Stream};
 use super::{Tls, Upstream, dial};
 use crate::model::{Failure, Protocol};
@@ -30,6 +32,10 @@ pub enum Want {
     Any,
     /// HTTP/1.1, for an upgrade.
     Http1,
+    /// HTTP/1.1, since the client speaks it.
+    ClientsHttp1,
+    /// HTTP/2, since the client speaks it.
+    ClientsHttp2,
 }
 
 /// What connecting needs besides the upstream; one per lane.
@@ -39,6 +45,8 @@ pub struct Connector {
     pub guard: Arc<Guard>,
     /// How many connections have been opened and closed again.
     pub closed: Rc<Cell<u64>>,
+    /// How many endpoints have been ejected, by reason.
+    pub ejections: Rc<[Cell<u64>; 3]>,
     /// Connections that are open or being opened, over all upstreams and lanes.
     pub connections: Arc<Quota>,
     /// How many there may be.
@@ -50,6 +58,7 @@ impl Default for Connector {
         Self {
             guard: Arc::default(),
             closed: Rc::default(),
+            ejections: Rc::default(),
             connections: Arc::default(),
             connections_max: u32::MAX,
         }
@@ -61,6 +70,16 @@ impl Connector {
     pub fn is_full(&self) -> bool {
         self.connections.taken() >= self.connections_max
     }
+
+    /// Notes what has become of a request to an endpoint, where the upstream is watched.
+    pub fn note(&self, upstream: &Upstream, endpoint: &Endpoint, event: Event) {
+        if upstream.is_watched()
+            && let Some(reason) = upstream.note(endpoint, event, Instant::now())
+        {
+            let count = &self.ejections[reason as usize];
+            count.set(count.get() + 1);
+        }
+    }
 }
 
 /// Counts its connection as closed when it is dropped with it.
@@ -68,6 +87,8 @@ impl Connector {
 pub struct Open {
     closed: Rc<Cell<u64>>,
     _place: Place,
+    /// Its place among the connections of an upstream that may have so many.
+    pub limited: Option<ConnectionPlace>,
 }
 
 impl Drop for Open {
@@ -91,6 +112,8 @@ pub struct Connected {
     pub handshake: Option<Handshake>,
     /// Time for TCP and TLS together.
     pub took: Duration,
+    /// When it takes no further request; `None`: its age does not matter.
+    pub expires: Option<Instant>,
     /// To be kept as long as the stream is.
     pub open: Open,
 }
@@ -118,12 +141,18 @@ pub async fn open(
     let place = Quota::take(&connector.connections, max)
         .ok_or_else(|| Failure::Overloaded(format!("{max} connections to origins are open")))?;
     let started = Instant::now();
-    let limit = upstream.policy.load().connect_timeout;
+    let policy = upstream.policy.load_full();
+    let limit = policy.connect_timeout;
     let deadline = started + limit;
 
     let order = allowed(dial::order(&endpoints.list, first), &connector.guard)?;
     let mut errors = Vec::new();
-    let (tcp, endpoint) = match timeout_at(deadline, dial::race(&order, &mut errors)).await {
+    let raced = timeout_at(deadline, dial::race(&order, &mut errors)).await;
+    let refused = |one: &&Arc<Endpoint>| errors.iter().any(|(address, _)| *address == one.address);
+    for endpoint in order.iter().filter(refused).chain(order.first().filter(|_| raced.is_err())) {
+        connector.note(upstream, endpoint, Event::Lost);
+    }
+    let (tcp, endpoint) = match raced {
         Ok(Some(won)) => won,
         Ok(None) => return Err(unreachable(&errors)),
         Err(_) => return Err(silent(&order, &errors, limit)),
@@ -131,10 +160,17 @@ pub async fn open(
     let address = endpoint.address;
     let local = tcp.local_addr().map_err(|error| Failure::Connect(refusal(&error, address)))?;
 
+    dial::probe(&tcp, policy.keepalive)
+        .map_err(|error| Failure::Connect(refusal(&error, address)))?;
+
     let (stream, alpn, handshake) = match &upstream.tls {
         Tls::Originate(clients) => {
             let handshake = clients.handshake(tcp, address, request_host, want);
-            match timeout_at(deadline, handshake).await {
+            let secured = timeout_at(deadline, handshake).await;
+            if !matches!(secured, Ok(Ok(_))) {
+                connector.note(upstream, &endpoint, Event::Lost);
+            }
+            match secured {
                 Ok(secured) => {
                     let secured = secured?;
                     (secured.stream, secured.alpn, Some(secured.handshake))
@@ -150,8 +186,9 @@ pub async fn open(
         Tls::Broken(reason) => return Err(Failure::Misconfigured(reason.clone())),
     };
     let took = started.elapsed();
-    let open = Open { closed: Rc::clone(&connector.closed), _place: place };
-    Ok(Connected { stream, alpn, endpoint, local, handshake, took, open })
+    let expires = policy.connection_age_max.map(|age| Instant::now() + age);
+    let open = Open { closed: Rc::clone(&connector.closed), _place: place, limited: None };
+    Ok(Connected { stream, alpn, endpoint, local, handshake, took, expires, open })
 }
 
 /// Leaves out the addresses that lead back to us; fails when none is left.
@@ -173,7 +210,7 @@ fn allowed(order: Vec<Arc<Endpoint>>, guard: &Guard) -> Result<Vec<Arc<Endpoint>
 /// Without TLS nothing is negotiated: HTTP/2 is spoken to who is known to speak it.
 fn plain_alpn(protocol: Protocol, want: Want) -> Alpn {
     match (protocol, want) {
-        (Protocol::Http2, Want::Any) => Alpn::Http2,
+        (Protocol::Http2, Want::Any) | (_, Want::ClientsHttp2) => Alpn::Http2,
         _ => Alpn::Http1,
     }
 }

@@ -14,6 +14,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
 use super::endpoints::Endpoint;
+use crate::model::resilience::Keepalive;
 
 /// How long an address is tried alone before the next joins (RFC 8305, section 5).
 const STAGGER: Duration = Duration::from_millis(250);
@@ -92,6 +93,25 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let keepalive = TcpKeepalive::new().with_time(idle).with_interval(interval);
     SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
     Ok(stream)
+}
+
+/// Probes a silent connection in another way than the usual, where the policy says one. Errors: the
+/// kernel takes no such numbers.
+pub fn probe(stream: &TcpStream, keepalive: Keepalive) -> io::Result<()> {
+    if keepalive == Keepalive::default() {
+        return Ok(());
+    }
+    let mut settings = TcpKeepalive::new();
+    if let Some(time) = keepalive.time {
+        settings = settings.with_time(time);
+    }
+    if let Some(interval) = keepalive.interval {
+        settings = settings.with_interval(interval);
+    }
+    if let Some(probes) = keepalive.probes {
+        settings = settings.with_retries(probes);
+    }
+    SockRef::from(stream).set_tcp_keepalive(&settings)
 }
 
 #[cfg(test)]

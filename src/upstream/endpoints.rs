@@ -4,8 +4,8 @@
 //! believing an old answer is decided in `freshness`.
 
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicU32;
-use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
@@ -17,6 +17,8 @@ use super::Upstream;
 use super::dns::{Answer, Resolve, ResolveError};
 use super::freshness::Freshness;
 use super::guard::{self, Class};
+use super::hash;
+use super::health::Health;
 use super::overrides::Overrides;
 use crate::model::{Addressing, Failure, Target};
 
@@ -32,12 +34,22 @@ pub struct Endpoint {
     pub class: Class,
     /// Requests under way, over all lanes; whoever sends a request adds one and takes it back.
     pub active: AtomicU32,
+    /// What keys are held against, see [`super::hash`].
+    pub hash: u64,
+    /// How requests to it have ended.
+    pub health: Health,
 }
 
 impl Endpoint {
     /// An endpoint without requests.
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, class: guard::classify(address.ip()), active: AtomicU32::new(0) }
+        Self {
+            address,
+            class: guard::classify(address.ip()),
+            active: AtomicU32::new(0),
+            hash: hash::of(address.to_string().as_bytes()),
+            health: Health::default(),
+        }
     }
 }
 
@@ -49,9 +61,16 @@ pub struct Endpoints {
     /// The addresses are one endpoint (LOGICAL_DNS): any pooled connection will do, whatever its
     /// address, and the first address is the one for new connections.
     pub logical: bool,
+    /// What each of them counts; empty: all the same.
+    pub weights: Vec<u32>,
 }
 
 impl Endpoints {
+    /// What the endpoint at an index counts.
+    pub fn weight(&self, index: usize) -> u32 {
+        self.weights.get(index).copied().unwrap_or(1)
+    }
+
     /// The address that an endpoint's pool goes by. Of a logical endpoint the connections are those of
     /// one pool, whatever their addresses are.
     pub fn pool_address(&self, endpoint: &Endpoint) -> SocketAddr {
@@ -81,6 +100,11 @@ enum Reach {
 /// The addresses of one upstream, as last published.
 pub struct EndpointSet {
     known: ArcSwap<Known>,
+    /// Endpoints that were ejected once and are not among them now: who comes back has its record still.
+    /// Only whoever publishes takes the lock.
+    remembered: Mutex<Vec<Arc<Endpoint>>>,
+    /// Some of them may be ejected now. Mostly none is, and then this is all that a request looks at.
+    pub(super) some_out: AtomicBool,
     /// Rung at each publication, for those who wait for the first.
     published: Notify,
 }
@@ -88,7 +112,12 @@ pub struct EndpointSet {
 impl EndpointSet {
     /// A set of which nothing is known yet.
     pub(super) fn pending() -> Self {
-        Self { known: ArcSwap::from_pointee(Known::Pending), published: Notify::new() }
+        Self {
+            known: ArcSwap::from_pointee(Known::Pending),
+            remembered: Mutex::default(),
+            some_out: AtomicBool::new(false),
+            published: Notify::new(),
+        }
     }
 
     /// Whether no lookup has ended yet.
@@ -117,36 +146,57 @@ impl EndpointSet {
 
     /// Makes each of these addresses (at least one) an endpoint; one that was there keeps its counters.
     pub fn publish(&self, addresses: &[SocketAddr]) {
+        let addresses: Vec<_> = addresses.iter().map(|address| (*address, 1)).collect();
+        self.publish_weighted(&addresses);
+    }
+
+    /// The same, each with what it counts.
+    pub fn publish_weighted(&self, addresses: &[(SocketAddr, u32)]) {
         self.replace(addresses, Reach::Each);
     }
 
     /// Makes these addresses (at least one) the addresses of one endpoint.
     pub fn publish_logical(&self, addresses: &[SocketAddr]) {
-        self.replace(addresses, Reach::AsOne);
+        let addresses: Vec<_> = addresses.iter().map(|address| (*address, 1)).collect();
+        self.replace(&addresses, Reach::AsOne);
     }
 
-    fn replace(&self, addresses: &[SocketAddr], reach: Reach) {
+    fn replace(&self, addresses: &[(SocketAddr, u32)], reach: Reach) {
         let logical = reach == Reach::AsOne;
         let known = self.known.load();
         let before = match &**known {
             Known::Ready(endpoints) => Some(endpoints),
             Known::Pending | Known::Failed(_) => None,
         };
-        let same = |old: &Arc<Endpoints>| {
-            old.logical == logical && old.list.iter().map(|e| &e.address).eq(addresses.iter())
-        };
-        if before.is_some_and(same) {
-            return;
-        }
+        let remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut list: Vec<Arc<Endpoint>> = Vec::with_capacity(addresses.len());
-        for address in addresses {
+        let mut weights = Vec::new();
+        for (address, weight) in addresses {
             if list.iter().any(|endpoint| endpoint.address == *address) {
                 continue;
             }
-            let old = before.and_then(|old| old.list.iter().find(|e| e.address == *address));
+            let mut known = before.iter().flat_map(|old| &old.list).chain(&remembered);
+            let old = known.find(|endpoint| endpoint.address == *address);
             list.push(old.cloned().unwrap_or_else(|| Arc::new(Endpoint::new(*address))));
+            weights.push(*weight);
         }
-        self.store(Known::Ready(Arc::new(Endpoints { list, logical })));
+        if weights.iter().all(|weight| *weight == weights[0]) {
+            weights = Vec::new();
+        }
+        if list.iter().any(|endpoint| endpoint.health.has_record()) {
+            self.some_out.store(true, Ordering::Relaxed);
+        }
+        let addresses_of = |list: &[Arc<Endpoint>]| -> Vec<_> {
+            list.iter().map(|endpoint| endpoint.address).collect()
+        };
+        let same = |old: &Arc<Endpoints>| {
+            old.logical == logical
+                && old.weights == weights
+                && addresses_of(&old.list) == addresses_of(&list)
+        };
+        if !before.is_some_and(same) {
+            self.store(Known::Ready(Arc::new(Endpoints { list, logical, weights })));
+        }
     }
 
     /// Says that there is no endpoint, and why.
@@ -155,8 +205,27 @@ impl EndpointSet {
     }
 
     fn store(&self, known: Known) {
+        self.remember(&known);
         self.known.store(Arc::new(known));
         self.published.notify_waiters();
+    }
+}
+
+impl EndpointSet {
+    /// Keeps the records of those who go, and forgets the oldest when there are too many.
+    fn remember(&self, next: &Known) {
+        let stays = |one: &Arc<Endpoint>| match next {
+            Known::Ready(endpoints) => endpoints.list.iter().any(|next| Arc::ptr_eq(next, one)),
+            Known::Pending | Known::Failed(_) => false,
+        };
+        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        remembered.retain(|one| !stays(one));
+        if let Known::Ready(before) = &**self.known.load() {
+            let go = before.list.iter().filter(|one| one.health.has_record() && !stays(one));
+            remembered.extend(go.cloned());
+        }
+        let excess = remembered.len().saturating_sub(ENDPOINTS_MAX);
+        remembered.drain(..excess);
     }
 }
 
@@ -168,9 +237,9 @@ pub async fn keep_fresh(
     overrides: Arc<Overrides>,
 ) {
     loop {
-        let Some((addressing, changed)) =
-            upstream.upgrade().map(|upstream| (upstream.addressing(), upstream.changed.clone()))
-        else {
+        let Some((addressing, policy, changed)) = upstream.upgrade().map(|upstream| {
+            (upstream.addressing(), upstream.policy.load_full(), upstream.changed.clone())
+        }) else {
             return;
         };
         let (targets, logical) = match &*addressing {
@@ -182,7 +251,9 @@ pub async fn keep_fresh(
                 continue;
             }
         };
-        let names = targets.iter().map(|target| Name::new(overrides.apply(target), &overrides));
+        let names = targets
+            .iter()
+            .map(|target| Name::new(overrides.apply(target), policy.weight(target), &overrides));
         let following = Following { upstream: &upstream, addressing: &addressing, logical };
         tokio::select! {
             () = changed.notified() => {}
@@ -201,18 +272,21 @@ struct Following<'a> {
 /// One name of an upstream and what is known of it.
 struct Name {
     target: Target,
+    /// What each of its addresses counts.
+    weight: u32,
     freshness: Freshness,
     /// When to look it up next; `None` while a lookup is under way, or when none is needed.
     due: Option<Instant>,
 }
 
 impl Name {
-    fn new(target: Target, overrides: &Overrides) -> Self {
+    fn new(target: Target, weight: u32, overrides: &Overrides) -> Self {
         let written = overrides.addresses(&target).or_else(|| target.host.ip().map(|ip| vec![ip]));
-        match written {
-            Some(addresses) => Self { target, freshness: Freshness::fixed(addresses), due: None },
-            None => Self { target, freshness: Freshness::new(), due: Some(Instant::now()) },
-        }
+        let (freshness, due) = match written {
+            Some(addresses) => (Freshness::fixed(addresses), None),
+            None => (Freshness::new(), Some(Instant::now())),
+        };
+        Self { target, weight, freshness, due }
     }
 }
 
@@ -251,7 +325,7 @@ impl Following<'_> {
         if !Arc::ptr_eq(&upstream.addressing(), self.addressing) {
             return; // about to start over; what we know is of the old addressing
         }
-        let mut addresses = Vec::new();
+        let mut addresses: Vec<(SocketAddr, u32)> = Vec::new();
         let mut reasons = Vec::new();
         let mut looked_up = false;
         let now = Instant::now();
@@ -259,7 +333,9 @@ impl Following<'_> {
             match name.freshness.addresses(now) {
                 Ok(known) => {
                     looked_up |= !name.freshness.is_fixed();
-                    addresses.extend(known.iter().map(|ip| SocketAddr::new(*ip, name.target.port)));
+                    let port = name.target.port;
+                    let found = known.iter().map(|ip| (SocketAddr::new(*ip, port), name.weight));
+                    addresses.extend(found);
                 }
                 Err(Some(reason)) => reasons.push(reason),
                 Err(None) => {}
@@ -270,12 +346,13 @@ impl Following<'_> {
         }
         addresses.truncate(ENDPOINTS_MAX);
         if !addresses.is_empty() {
+            let plain: Vec<SocketAddr> = addresses.iter().map(|(address, _)| *address).collect();
             match self.logical {
-                true => upstream.endpoints.publish_logical(&addresses),
-                false => upstream.endpoints.publish(&addresses),
+                true => upstream.endpoints.publish_logical(&plain),
+                false => upstream.endpoints.publish_weighted(&addresses),
             }
             if looked_up {
-                upstream.warn_of_inside_addresses(&addresses);
+                upstream.warn_of_inside_addresses(&plain);
             }
         } else if reasons.len() == names.len() {
             upstream.endpoints.publish_failure(unresolved(&reasons));
@@ -307,4 +384,4 @@ async fn sleep_until(due: Option<Instant>) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

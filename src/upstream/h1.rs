@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::connect::{Connected, Open};
 use super::endpoints::Endpoint;
 use super::pool::Home;
@@ -28,6 +30,8 @@ pub struct Connection {
     pub served: u32,
     /// What the origin said of keeping it (`Keep-Alive: timeout`); `None`: nothing.
     pub kept_for: Option<Duration>,
+    /// When it takes no further request; `None`: its age does not matter.
+    pub expires: Option<Instant>,
     persistence: Persistence,
     _open: Open,
 }
@@ -42,6 +46,7 @@ impl Connection {
             messages: Messages::new(connected.stream, &[], buffers),
             served: 0,
             kept_for: None,
+            expires: connected.expires,
             persistence: Persistence::Keep,
             _open: connected.open,
         }

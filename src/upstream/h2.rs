@@ -2,6 +2,8 @@
 //!
 //! A response's head becomes a `Head` of lines like any other.
 
+mod pings;
+
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -18,8 +20,11 @@ use tokio::time::{Instant, timeout};
 
 use super::connect::Connected;
 use super::endpoints::Endpoint;
+use super::limits::Limits;
+use crate::model::Policy;
 use crate::transport::{Broken, Buffers, Frames, Metered, Offence, frames};
 use crate::wire::{Head, Refusal, Version};
+use pings::Pinger;
 
 /// A stream's receive window while few share the connection, bytes: a download over a long way needs it.
 const WIDE_WINDOW_BYTES: u32 = 1024 * 1024;
@@ -61,6 +66,12 @@ struct Life {
     quiet_since: Cell<Option<Instant>>,
     /// What the origin did that ended it.
     offence: Cell<Option<Offence>>,
+    /// Who may be waiting for room on it.
+    limits: Option<Arc<Limits>>,
+    /// Streams that our side allows; 0: [`STREAMS_MAX`].
+    streams_max: usize,
+    /// When it takes no further request.
+    expires: Option<Instant>,
 }
 
 impl Shared {
@@ -70,6 +81,7 @@ impl Shared {
         connected: Connected,
         scheme: &'static str,
         head_bytes: u32,
+        policy: &Policy,
     ) -> Result<Self, Broken> {
         let stream = Metered::to_origin(connected.stream);
         let meter = stream.meter();
@@ -82,7 +94,12 @@ impl Shared {
             .handshake(stream)
             .await
             .map_err(|error| frames::broken(&error))?;
-        let life = Rc::new(Life::default());
+        let limits = connected.open.limited.as_ref().map(|place| Arc::clone(place.limits()));
+        let streams_max = policy.limits.streams.map_or(0, |max| max as usize);
+        let expires = connected.expires;
+        let life = Rc::new(Life { limits, streams_max, expires, ..Life::default() });
+        let mut pinger =
+            policy.pings.and_then(|pings| Some(Pinger::new(pings, connection.ping_pong()?)));
         let ended = Rc::clone(&life);
         let (open, address) = (connected.open, connected.endpoint.address);
         tokio::task::spawn_local(async move {
@@ -98,12 +115,15 @@ impl Shared {
                     Poll::Ready(Ok(())) => Poll::Ready(None),
                     Poll::Ready(Err(error)) => Poll::Ready(Some(error.to_string())),
                     // Dropped, it is closed, and its streams with it.
-                    Poll::Pending => match meter.offence() {
-                        Some(offence) => {
+                    Poll::Pending => match (meter.offence(), &mut pinger) {
+                        (Some(offence), _) => {
                             ended.offence.set(Some(offence));
                             Poll::Ready(Some(offence.to_string()))
                         }
-                        None => Poll::Pending,
+                        (None, Some(pinger)) => pinger
+                            .poll_unanswered(cx)
+                            .map(|()| Some("a PING was not answered in time".to_owned())),
+                        (None, None) => Poll::Pending,
                     },
                 }
             });
@@ -119,7 +139,11 @@ impl Shared {
 
     /// Whether another request may be sent on it now.
     pub fn has_room(&self) -> bool {
-        let room = self.send.current_max_send_streams().min(STREAMS_MAX);
+        let ours = match self.life.streams_max {
+            0 => STREAMS_MAX,
+            max => max.min(STREAMS_MAX),
+        };
+        let room = self.send.current_max_send_streams().min(ours);
         !self.life.over.get() && self.life.streams.get() < room
     }
 
@@ -128,6 +152,11 @@ impl Shared {
         let mut cx = Context::from_waker(Waker::noop());
         let refused = |ready| matches!(ready, Poll::Ready(Err(_)));
         self.life.over.get() || refused(self.send.clone().poll_ready(&mut cx))
+    }
+
+    /// Whether it is too old for a further request.
+    pub fn has_expired(&self, now: Instant) -> bool {
+        self.life.expires.is_some_and(|expires| now >= expires)
     }
 
     /// Whether it has had no request for so long. To be asked now and then: time is what the askers say.
@@ -267,6 +296,9 @@ impl Drop for Stream {
     fn drop(&mut self) {
         let life = &self.shared.life;
         life.streams.set(life.streams.get().saturating_sub(1));
+        if let Some(limits) = &life.limits {
+            limits.call_next();
+        }
     }
 }
 

@@ -12,21 +12,29 @@ pub mod freshness;
 pub mod guard;
 pub mod h1;
 pub mod h2;
+pub mod hash;
+pub mod health;
+pub mod limits;
 pub mod overrides;
 pub mod pool;
 pub mod tls;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
-use crate::model::{Addressing, Failure, Policy, Security, UpstreamKey, UpstreamSpec};
+use crate::model::resilience::UpstreamLimits;
+use crate::model::{
+    Addressing, Failure, Host, Policy, Security, Target, UpstreamKey, UpstreamSpec,
+};
 use crate::quota::Quota;
-use endpoints::EndpointSet;
+use endpoints::{EndpointSet, Known};
 use guard::Class;
+use health::Watch;
+use limits::Limits;
 use tls::{TlsClients, TlsContext};
 
 /// One upstream, shared by every lane. Lanes read it; control alone adopts and publishes.
@@ -44,6 +52,9 @@ pub struct Upstream {
     /// Requests that wait for its first address or for a connection, over all lanes.
     pub pending: Arc<Quota>,
     addressing: ArcSwap<Addressing>,
+    watch: Watch,
+    /// What its own limits count; there from the first policy on that has any.
+    limits: OnceLock<Arc<Limits>>,
     tls: Tls,
     /// Rung by `adopt` when the addressing changed and by `drop`; `endpoints::keep_fresh` waits on it.
     changed: Arc<Notify>,
@@ -86,6 +97,8 @@ impl Upstream {
             endpoints: EndpointSet::pending(),
             pending: Arc::default(),
             addressing: ArcSwap::from_pointee(spec.addressing.clone()),
+            watch: Watch::new(spec.policy.outliers.as_deref()),
+            limits: OnceLock::new(),
             tls,
             changed: Arc::new(Notify::new()),
             retired: AtomicBool::new(false),
@@ -93,6 +106,7 @@ impl Upstream {
             warned_of_plain_text: AtomicBool::new(false),
             warned_of_redirect: AtomicBool::new(false),
         };
+        upstream.count_what_is_limited();
         upstream.publish_written_addresses();
         Arc::new(upstream)
     }
@@ -102,14 +116,36 @@ impl Upstream {
     /// Endpoints that were known stay until the new addressing has its first answer.
     pub fn adopt(&self, spec: &UpstreamSpec) {
         debug_assert_eq!(self.key, spec.key);
-        if **self.policy.load() != spec.policy {
+        let before = self.policy.load_full();
+        if *before != spec.policy {
             self.policy.store(Arc::new(spec.policy.clone()));
+            self.watch.adopt(spec.policy.outliers.as_deref());
+            self.count_what_is_limited();
         }
-        if **self.addressing.load() != spec.addressing {
+        if **self.addressing.load() != spec.addressing || before.weights != spec.policy.weights {
             self.addressing.store(Arc::new(spec.addressing.clone()));
             self.publish_written_addresses();
             self.changed.notify_one();
         }
+    }
+
+    fn count_what_is_limited(&self) {
+        let policy = self.policy.load();
+        let UpstreamLimits { connections, requests, retries, .. } = policy.limits;
+        if connections.or(requests).or(retries).is_some() || policy.retry_budget.is_some() {
+            self.limits.get_or_init(Arc::default);
+        }
+    }
+
+    /// What its own limits count; `None`: it never had any.
+    pub fn limits(&self) -> Option<&Arc<Limits>> {
+        self.limits.get()
+    }
+
+    /// Requests under way to its endpoints.
+    pub fn requests_active(&self) -> u64 {
+        let Known::Ready(endpoints) = &**self.endpoints.load() else { return 0 };
+        endpoints.list.iter().map(|one| u64::from(one.active.load(Ordering::Relaxed))).sum()
     }
 
     /// Says that no configuration names it any more.
@@ -178,7 +214,15 @@ impl Upstream {
     /// Publishes what the addressing itself says, when no lookup is needed.
     fn publish_written_addresses(&self) {
         match &**self.addressing.load() {
-            Addressing::Static(list) if !list.is_empty() => self.endpoints.publish(list),
+            Addressing::Static(list) if !list.is_empty() => {
+                let policy = self.policy.load();
+                let weight = |address: &SocketAddr| {
+                    let host = Host::parse(&address.ip().to_string()).ok()?;
+                    Some(policy.weight(&Target { host, port: address.port() }))
+                };
+                let weighted = list.iter().map(|one| (*one, weight(one).unwrap_or(1)));
+                self.endpoints.publish_weighted(&weighted.collect::<Vec<_>>());
+            }
             Addressing::Static(_) => self.publish_no_endpoint("the list of endpoints is empty"),
             Addressing::Dns(names) if names.is_empty() => {
                 self.publish_no_endpoint("the list of names is empty");
@@ -215,6 +259,9 @@ impl std::fmt::Debug for Upstream {
 impl Drop for Upstream {
     /// Lets `keep_fresh` notice that nobody needs it any more.
     fn drop(&mut self) {
+        if let Some(limits) = self.limits.get() {
+            limits.end();
+        }
         self.changed.notify_one();
     }
 }

@@ -138,9 +138,13 @@ impl Pools {
         // An origin that says how long it keeps a connection means the moment it closes it: be earlier.
         let said = connection.kept_for.map(|kept| kept.saturating_sub(Duration::from_secs(1)));
         let keep = said.map_or(idle_timeout, |said| said.min(idle_timeout));
+        let until = connection.expires.map_or(now + keep, |expires| expires.min(now + keep));
+        if until <= now {
+            return; // dropped, it is closed
+        }
         match self.find(connection.home.key()) {
-            Some(pool) => pool.idle.put(connection, now + keep),
-            None => self.add(connection.home.key()).idle.put(connection, now + keep),
+            Some(pool) => pool.idle.put(connection, until),
+            None => self.add(connection.home.key()).idle.put(connection, until),
         }
     }
 
@@ -170,6 +174,32 @@ impl Pools {
             let half = pool.idle.connections.len().div_ceil(2);
             pool.idle.connections.drain(..half);
         }
+    }
+
+    /// Closes a connection of an upstream that nobody uses; whether there was one.
+    pub fn close_unused(&mut self, upstream: u32) -> bool {
+        self.pools_of(upstream).any(|pool| {
+            if !pool.idle.connections.is_empty() {
+                pool.idle.connections.remove(0);
+                return true;
+            }
+            let unused = pool.shared.iter().position(|(shared, _)| shared.streams() == 0);
+            unused.map(|index| pool.shared.remove(index).0.retire()).is_some()
+        })
+    }
+
+    /// Closes a connection of an upstream, since it is wanted elsewhere. One that is shared ends with the
+    /// last of its requests.
+    pub fn give_up(&mut self, upstream: u32) {
+        if !self.close_unused(upstream)
+            && let Some(pool) = self.pools_of(upstream).find(|pool| !pool.shared.is_empty())
+        {
+            pool.shared.remove(0).0.retire();
+        }
+    }
+
+    fn pools_of(&mut self, upstream: u32) -> impl Iterator<Item = &mut Pool> {
+        self.upstreams.get_mut(&upstream).into_iter().flat_map(HashMap::values_mut).flatten()
     }
 
     /// Drops the pools of upstreams that are no more. HTTP/2 streams under way go on.
@@ -211,8 +241,8 @@ impl Pool {
         now: Instant,
         alive: impl FnMut(&mut Box<h1::Connection>) -> bool,
     ) -> Checkout {
-        if want == Want::Any {
-            self.shared.retain(|(shared, _)| !shared.is_over());
+        if matches!(want, Want::Any | Want::ClientsHttp2) {
+            self.shared.retain(|(shared, _)| !shared.is_over() && !shared.has_expired(now));
             let any = |fits: fn(&h2::Shared) -> bool| self.shared.iter().find(|(one, _)| fits(one));
             if let Some((shared, _)) =
                 any(h2::Shared::has_room).or_else(|| any(h2::Shared::is_shut))
@@ -220,13 +250,19 @@ impl Pool {
                 return Checkout::Share(shared.clone());
             }
         }
-        if let Some(connection) = self.idle.take(now, alive) {
+        if want != Want::ClientsHttp2
+            && let Some(connection) = self.idle.take(now, alive)
+        {
             return Checkout::Reuse(connection);
         }
         // While nobody knows what the origin speaks, the first answer is worth waiting for: it may be
         // one connection for all, and its TLS ticket makes the other handshakes short.
-        let likely = self.opening.speaks.get() != Some(Alpn::Http1);
-        if want == Want::Any && likely && self.opening.under_way.get() > 0 {
+        let likely = match want {
+            Want::Any => self.opening.speaks.get() != Some(Alpn::Http1),
+            Want::ClientsHttp2 => true,
+            Want::Http1 | Want::ClientsHttp1 => false,
+        };
+        if likely && self.opening.under_way.get() > 0 {
             return Checkout::Wait(Rc::clone(&self.opening));
         }
         Checkout::Connect(Permit::new(&self.opening))
@@ -234,7 +270,8 @@ impl Pool {
 
     fn sweep(&mut self, now: Instant, alive: &mut impl FnMut(&mut Box<h1::Connection>) -> bool) {
         self.idle.sweep(now, alive);
-        self.shared.retain(|(shared, idle)| !shared.is_over() && !shared.is_idle(*idle, now));
+        let lives = |shared: &h2::Shared| !shared.is_over() && !shared.has_expired(now);
+        self.shared.retain(|(shared, idle)| lives(shared) && !shared.is_idle(*idle, now));
     }
 
     fn is_empty(&self) -> bool {

@@ -114,7 +114,7 @@ impl TlsContext {
 pub struct TlsClients {
     /// Offers what the upstream's protocol allows.
     negotiate: TlsConnector,
-    /// Offers HTTP/1.1 alone, for upgrades.
+    /// Offers HTTP/1.1 alone, for upgrades and for clients that speak it.
     http1: TlsConnector,
     /// The SNI and the name to verify; `None`: those of the request's host.
     fixed_name: Option<ServerName<'static>>,
@@ -176,7 +176,7 @@ impl TlsClients {
         config.alpn_protocols = match protocol {
             Protocol::Negotiate => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
             Protocol::Http1 => vec![b"http/1.1".to_vec()],
-            Protocol::Http2 => vec![b"h2".to_vec()],
+            Protocol::Http2 | Protocol::Client => vec![b"h2".to_vec()],
         };
         let mut http1 = config.clone();
         http1.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -204,8 +204,8 @@ impl TlsClients {
             None => server_name(request_host).map_err(Failure::Certificate)?,
         };
         let connector = match want {
-            Want::Any => &self.negotiate,
-            Want::Http1 => &self.http1,
+            Want::Any | Want::ClientsHttp2 => &self.negotiate,
+            Want::Http1 | Want::ClientsHttp1 => &self.http1,
         };
         let stream = match connector.connect(name, tcp).await {
             Ok(stream) => stream,
@@ -215,7 +215,7 @@ impl TlsClients {
         let alpn = match (session.alpn_protocol(), want, self.protocol) {
             (Some(b"h2"), ..) => Alpn::Http2,
             // An origin that negotiates nothing but is known to speak HTTP/2.
-            (None, Want::Any, Protocol::Http2) => Alpn::Http2,
+            (None, Want::Any, Protocol::Http2) | (None, Want::ClientsHttp2, _) => Alpn::Http2,
             _ => Alpn::Http1,
         };
         let handshake = match session.handshake_kind() {

@@ -9,6 +9,7 @@
 mod harness;
 
 mod article;
+mod balance;
 mod commands;
 mod credentials;
 mod dns;
@@ -21,10 +22,12 @@ mod harness_itself;
 mod headers;
 mod lifecycle;
 mod limits;
+mod limits_upstream;
 mod listener;
 mod loops;
 mod observe;
 mod offline;
+mod outliers;
 mod pools;
 mod refusals;
 mod reload;

@@ -40,12 +40,12 @@ pub struct Subset {
 pub struct TrafficPolicy {
     pub load_balancer: Option<LoadBalancer>,
     pub connection_pool: Option<ConnectionPool>,
-    pub outlier_detection: Option<Value>,
+    pub outlier_detection: Option<OutlierDetection>,
     pub tls: Option<ClientTls>,
     pub port_level_settings: Vec<PortTrafficPolicy>,
     pub tunnel: Option<Value>,
     pub proxy_protocol: Option<Value>,
-    pub retry_budget: Option<Value>,
+    pub retry_budget: Option<RetryBudget>,
 }
 
 /// The policy of one port.
@@ -55,7 +55,7 @@ pub struct PortTrafficPolicy {
     pub port: PortSelector,
     pub load_balancer: Option<LoadBalancer>,
     pub connection_pool: Option<ConnectionPool>,
-    pub outlier_detection: Option<Value>,
+    pub outlier_detection: Option<OutlierDetection>,
     pub tls: Option<ClientTls>,
 }
 
@@ -71,7 +71,7 @@ pub struct PortSelector {
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct LoadBalancer {
     pub simple: Option<String>,
-    pub consistent_hash: Option<Value>,
+    pub consistent_hash: Option<ConsistentHash>,
     pub locality_lb_setting: Option<Value>,
     #[serde(alias = "zoneAwareLb")]
     pub zone_aware_lb_setting: Option<Value>,
@@ -91,27 +91,106 @@ pub struct ConnectionPool {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct TcpSettings {
-    pub max_connections: Option<Value>,
+    pub max_connections: Option<u32>,
     pub connect_timeout: Option<String>,
-    pub tcp_keepalive: Option<Value>,
-    pub max_connection_duration: Option<Value>,
-    pub idle_timeout: Option<Value>,
+    pub tcp_keepalive: Option<TcpKeepalive>,
+    pub max_connection_duration: Option<String>,
+    pub idle_timeout: Option<String>,
 }
 
 /// Limits of HTTP requests.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct HttpSettings {
-    pub http1_max_pending_requests: Option<Value>,
-    pub http2_max_requests: Option<Value>,
+    pub http1_max_pending_requests: Option<u32>,
+    pub http2_max_requests: Option<u32>,
     pub max_requests_per_connection: Option<u32>,
-    pub max_retries: Option<Value>,
+    pub max_retries: Option<u32>,
     pub idle_timeout: Option<String>,
     pub h2_upgrade_policy: Option<String>,
     pub use_client_protocol: Option<bool>,
-    pub max_concurrent_streams: Option<Value>,
+    pub max_concurrent_streams: Option<u32>,
     #[serde(rename = "http2KeepAlive")]
-    pub http2_keep_alive: Option<Value>,
+    pub http2_keep_alive: Option<Http2KeepAlive>,
+}
+
+/// Probes of silent TCP connections.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct TcpKeepalive {
+    pub probes: Option<u32>,
+    pub time: Option<String>,
+    pub interval: Option<String>,
+}
+
+/// Probes of silent HTTP/2 connections.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Http2KeepAlive {
+    pub interval: Option<String>,
+    pub timeout: Option<String>,
+}
+
+/// The endpoint follows from the request.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct ConsistentHash {
+    pub http_header_name: Option<String>,
+    pub http_cookie: Option<HttpCookie>,
+    pub use_source_ip: Option<bool>,
+    pub http_query_parameter_name: Option<String>,
+    pub ring_hash: Option<RingHash>,
+    pub maglev: Option<Maglev>,
+    /// Deprecated in favour of `ringHash`.
+    pub minimum_ring_size: Option<u32>,
+}
+
+/// A cookie to hash.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct HttpCookie {
+    pub name: String,
+    pub path: String,
+    pub ttl: Option<String>,
+    pub attributes: Option<Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct RingHash {
+    pub minimum_ring_size: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Maglev {
+    pub table_size: Option<u32>,
+}
+
+/// When an endpoint is left out for a while.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct OutlierDetection {
+    /// Deprecated; istiod takes no notice of it.
+    pub consecutive_errors: Option<u32>,
+    pub split_external_local_origin_errors: Option<bool>,
+    pub consecutive_local_origin_failures: Option<u32>,
+    pub consecutive_gateway_errors: Option<u32>,
+    #[serde(rename = "consecutive5xxErrors")]
+    pub consecutive_5xx_errors: Option<u32>,
+    pub interval: Option<String>,
+    pub base_ejection_time: Option<String>,
+    pub max_ejection_percent: Option<u32>,
+    pub min_health_percent: Option<u32>,
+    pub outlier_detection_http_error_codes: Option<Value>,
+}
+
+/// How much may be tried again at once.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct RetryBudget {
+    pub percent: Option<f64>,
+    pub min_retry_concurrency: Option<u32>,
 }
 
 /// TLS towards the host.

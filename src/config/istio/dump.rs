@@ -6,6 +6,7 @@
 
 mod clusters;
 mod listeners;
+mod resilience;
 mod routes;
 mod tls;
 

@@ -3,6 +3,7 @@
 //! What a `to:` and the fields beside it can say is written there; other upstreams go under
 //! `upstreams`, with their names. Their order is the only thing that may differ afterwards.
 
+mod resilience;
 mod rules;
 
 use std::collections::HashSet;
@@ -153,12 +154,13 @@ fn options(spec: &UpstreamSpec) -> Fields {
         (Protocol::Negotiate, _) => fields.push(text("protocol", "negotiate")),
         (Protocol::Http1, _) => fields.push(text("protocol", "http1")),
         (Protocol::Http2, _) => fields.push(text("protocol", "http2")),
+        (Protocol::Client, _) => fields.push(text("protocol", "client")),
     }
-    let Policy { balance, connect_timeout, idle_timeout, requests_per_connection_max } =
+    let Policy { balance, connect_timeout, idle_timeout, requests_per_connection_max, .. } =
         &spec.policy;
     let defaults = Policy::default();
     match balance {
-        Balance::LeastRequest => {}
+        Balance::LeastRequest | Balance::Hashed(_) => {}
         Balance::RoundRobin => fields.push(text("balance", "roundRobin")),
         Balance::Random => fields.push(text("balance", "random")),
     }
@@ -171,6 +173,7 @@ fn options(spec: &UpstreamSpec) -> Fields {
     fields.extend(
         requests_per_connection_max.map(|count| number("requestsPerConnection", count.into())),
     );
+    fields.extend(resilience::fields(&spec.policy));
     fields.extend(addressing(spec));
     fields
 }

@@ -2,10 +2,14 @@
 //!
 //! Durations, URLs and names stay text here, so that a wrong one is reported with the others.
 
+mod resilience;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
+
+pub(super) use resilience::{Cookie, Hash, Outliers, Pool, Weights};
 
 /// One document.
 #[derive(Debug, Default, Deserialize)]
@@ -57,6 +61,10 @@ pub(super) struct Route {
     pub connect_timeout: Option<String>,
     pub idle_timeout: Option<String>,
     pub requests_per_connection: Option<u32>,
+    pub pool: Option<Pool>,
+    pub hash: Option<Hash>,
+    pub weights: Option<Weights>,
+    pub outliers: Option<Outliers>,
     pub resolution: Option<Resolution>,
     pub endpoints: Option<Vec<String>>,
     pub no_endpoints: Option<String>,
@@ -90,6 +98,10 @@ pub(super) struct Rule {
     pub connect_timeout: Option<String>,
     pub idle_timeout: Option<String>,
     pub requests_per_connection: Option<u32>,
+    pub pool: Option<Pool>,
+    pub hash: Option<Hash>,
+    pub weights: Option<Weights>,
+    pub outliers: Option<Outliers>,
     pub resolution: Option<Resolution>,
     pub endpoints: Option<Vec<String>>,
     pub no_endpoints: Option<String>,
@@ -107,6 +119,10 @@ pub(super) struct Upstream {
     pub connect_timeout: Option<String>,
     pub idle_timeout: Option<String>,
     pub requests_per_connection: Option<u32>,
+    pub pool: Option<Pool>,
+    pub hash: Option<Hash>,
+    pub weights: Option<Weights>,
+    pub outliers: Option<Outliers>,
     pub resolution: Option<Resolution>,
     pub endpoints: Option<Vec<String>>,
     pub no_endpoints: Option<String>,
@@ -263,6 +279,8 @@ pub(super) enum Protocol {
     Negotiate,
     Http1,
     Http2,
+    /// What the client speaks.
+    Client,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -306,6 +324,10 @@ impl Route {
             connect_timeout: self.connect_timeout.clone(),
             idle_timeout: self.idle_timeout.clone(),
             requests_per_connection: self.requests_per_connection,
+            pool: self.pool.clone(),
+            hash: self.hash.clone(),
+            weights: self.weights.clone(),
+            outliers: self.outliers.clone(),
             resolution: self.resolution,
             endpoints: self.endpoints.clone(),
             no_endpoints: self.no_endpoints.clone(),
@@ -337,6 +359,10 @@ impl Rule {
             connect_timeout: self.connect_timeout.or_else(|| rest.connect_timeout.clone()),
             idle_timeout: self.idle_timeout.or_else(|| rest.idle_timeout.clone()),
             requests_per_connection: self.requests_per_connection.or(rest.requests_per_connection),
+            pool: self.pool.or_else(|| rest.pool.clone()),
+            hash: self.hash.or_else(|| rest.hash.clone()),
+            weights: self.weights.or_else(|| rest.weights.clone()),
+            outliers: self.outliers.or_else(|| rest.outliers.clone()),
             resolution: self.resolution.or(rest.resolution),
             endpoints: self.endpoints.or_else(|| rest.endpoints.clone()),
             no_endpoints: self.no_endpoints.or_else(|| rest.no_endpoints.clone()),
@@ -359,6 +385,10 @@ impl Rule {
             || self.connect_timeout.is_some()
             || self.idle_timeout.is_some()
             || self.requests_per_connection.is_some()
+            || self.pool.is_some()
+            || self.hash.is_some()
+            || self.weights.is_some()
+            || self.outliers.is_some()
             || self.resolution.is_some()
             || self.endpoints.is_some()
             || self.no_endpoints.is_some()
@@ -376,6 +406,10 @@ impl Upstream {
             connect_timeout: self.connect_timeout,
             idle_timeout: self.idle_timeout,
             requests_per_connection: self.requests_per_connection,
+            pool: self.pool,
+            hash: self.hash,
+            weights: self.weights,
+            outliers: self.outliers,
             resolution: self.resolution,
             endpoints: self.endpoints,
             no_endpoints: self.no_endpoints,

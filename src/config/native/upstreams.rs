@@ -2,6 +2,8 @@
 //!
 //! Does not know about hosts, rules and listeners.
 
+mod resilience;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -273,6 +275,7 @@ fn build(
         (Some(shapes::Protocol::Negotiate), _) | (None, Scheme::Https) => Protocol::Negotiate,
         (Some(shapes::Protocol::Http1), _) | (None, Scheme::Http) => Protocol::Http1,
         (Some(shapes::Protocol::Http2), _) => Protocol::Http2,
+        (Some(shapes::Protocol::Client), _) => Protocol::Client,
     };
     let defaults = Policy::default();
     let mut time = |field: &str, text: &Option<String>, default: Duration| {
@@ -295,7 +298,7 @@ fn build(
             }
         }
     };
-    let policy = Policy {
+    let mut policy = Policy {
         balance: match rule.balance {
             None => defaults.balance,
             Some(shapes::Balance::LeastRequest) => Balance::LeastRequest,
@@ -305,7 +308,9 @@ fn build(
         connect_timeout: time("connectTimeout", &rule.connect_timeout, defaults.connect_timeout),
         idle_timeout: time("idleTimeout", &rule.idle_timeout, defaults.idle_timeout),
         requests_per_connection_max: rule.requests_per_connection.filter(|count| *count != 0),
+        ..defaults
     };
+    resilience::Reader { report, parts: *parts }.apply(rule, &url.target, &mut policy);
     let security = tls::security(url, written, materials, report);
     if security == Security::Plain && url.target.port == 443 {
         let field = report.field(*parts, "to");

@@ -3,14 +3,15 @@
 use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::story::Step;
-use super::{Story, Walk, story};
+use super::{Story, Walk, resilience, story};
 use crate::config::provenance::{Candidate, UpstreamOrigin};
 use crate::inspect::problems::{self, number};
 use crate::inspect::show::{kind, target_text};
 use crate::model::upstream::{RevocationList, Roots};
-use crate::model::{Addressing, Balance, Failure, Policy, Protocol, Security, TlsSpec, duration};
+use crate::model::{Addressing, Failure, Policy, Protocol, Security, TlsSpec, duration};
 use crate::upstream::Upstream;
 use crate::upstream::endpoints::{Endpoint, Known};
 use crate::upstream::guard::{Class, classify};
@@ -59,21 +60,17 @@ fn policy(made: Option<&UpstreamOrigin>, policy: &Policy, story: &mut Story) {
         lines.extend(made.effective.iter().map(|line| format!("in force: {line}")));
         lines.extend(made.dropped.iter().map(|line| format!("dropped: {line}")));
     }
-    let Policy { balance, connect_timeout, idle_timeout, requests_per_connection_max } = policy;
-    let balance = match balance {
-        Balance::LeastRequest => "least request",
-        Balance::RoundRobin => "round robin",
-        Balance::Random => "random",
-    };
     let mut line = format!(
-        "{balance}; connect timeout {}, TLS included; idle timeout {}",
-        duration::format(*connect_timeout),
-        duration::format(*idle_timeout)
+        "{}; connect timeout {}, TLS included; idle timeout {}",
+        resilience::balance(&policy.balance),
+        duration::format(policy.connect_timeout),
+        duration::format(policy.idle_timeout)
     );
-    if let Some(count) = requests_per_connection_max {
+    if let Some(count) = policy.requests_per_connection_max {
         line.push_str(&format!("; {count} requests a connection"));
     }
     lines.push(line);
+    lines.extend(resilience::lines(policy));
     let step = story.step("policy").lines(lines);
     if let Some(made) = made {
         policy_fields(made, step);
@@ -126,7 +123,7 @@ fn endpoints(upstream: &Upstream, story: &mut Story) -> Option<Failure> {
                 list.iter().map(|one| one.address.to_string()).collect::<Vec<_>>(),
             );
             if !matches!(&*addressing, Addressing::Static(_)) {
-                step.lines(list.iter().map(|endpoint| in_use(endpoint)));
+                step.lines(list.iter().map(|endpoint| in_use(upstream, endpoint)));
             }
             None
         }
@@ -134,13 +131,16 @@ fn endpoints(upstream: &Upstream, story: &mut Story) -> Option<Failure> {
 }
 
 /// An address that a name has now: `192.0.2.1:443, 2 requests under way`.
-fn in_use(endpoint: &Endpoint) -> String {
+fn in_use(upstream: &Upstream, endpoint: &Endpoint) -> String {
     let class = match endpoint.class {
         Class::Public => String::new(),
         class => format!(" ({class})"),
     };
     let active = number(endpoint.active.load(Ordering::Relaxed) as usize, "request");
-    format!("now {}{class}, {active} under way", endpoint.address)
+    let ejected = upstream
+        .ejected_for(endpoint, Instant::now())
+        .map_or_else(String::new, |left| format!(", ejected for {} s", left.as_secs() + 1));
+    format!("now {}{class}, {active} under way{ejected}", endpoint.address)
 }
 
 fn security(upstream: &Upstream, server_name: &str, story: &mut Story) -> Option<Failure> {
@@ -158,12 +158,16 @@ fn security(upstream: &Upstream, server_name: &str, story: &mut Story) -> Option
                 Protocol::Negotiate => "offers HTTP/2 and HTTP/1.1 (ALPN h2, http/1.1)",
                 Protocol::Http1 => "offers HTTP/1.1 (ALPN http/1.1)",
                 Protocol::Http2 => "offers HTTP/2 (ALPN h2)",
+                Protocol::Client => "offers what the client speaks (ALPN h2 or http/1.1)",
             });
         }
         Security::Plain | Security::Broken(_) => {
             step.line(match protocol {
                 Protocol::Http2 => {
                     "none: the origin is contacted WITHOUT TLS, in plain text HTTP/2"
+                }
+                Protocol::Client => {
+                    "none: the origin is contacted WITHOUT TLS, in plain text, as the client speaks"
                 }
                 Protocol::Http1 | Protocol::Negotiate => {
                     "none: the origin is contacted WITHOUT TLS, in plain text HTTP/1.1"

@@ -47,6 +47,12 @@ fn denied(why: &str) -> Result<Answer, ResolveError> {
     Err(ResolveError::Denied(why.to_owned()))
 }
 
+/// Endpoints of these addresses, for tests of what is done with them.
+pub(in crate::upstream) fn of_addresses(addresses: &[SocketAddr]) -> Endpoints {
+    let list = addresses.iter().map(|address| Arc::new(Endpoint::new(*address))).collect();
+    Endpoints { list, logical: false, weights: Vec::new() }
+}
+
 async fn seconds(count: u64) {
     tokio::time::sleep(Duration::from_secs(count)).await;
 }

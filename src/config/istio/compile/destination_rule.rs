@@ -229,13 +229,9 @@ fn read_traffic(
     if document_says_nothing(report, path) {
         report.refused_by_istio(path, "it says nothing", "add loadBalancer, tls or the like");
     }
-    for (field, present) in [
-        ("proxyProtocol", policy.proxy_protocol.is_some()),
-        ("retryBudget", policy.retry_budget.is_some()),
-    ] {
-        if present {
-            report.unsupported(Severity::Error, &format!("{path}.{field}"), "it is not in force");
-        }
+    if policy.proxy_protocol.is_some() {
+        let field = format!("{path}.proxyProtocol");
+        report.unsupported(Severity::Error, &field, "it is not in force");
     }
     let all = policy::level(
         policy::Blocks {
@@ -243,6 +239,7 @@ fn read_traffic(
             connection_pool: policy.connection_pool.as_ref(),
             outlier_detection: policy.outlier_detection.as_ref(),
             tls: policy.tls.as_ref(),
+            retry_budget: policy.retry_budget.as_ref(),
         },
         path,
         store,
@@ -257,6 +254,7 @@ fn read_traffic(
                 connection_pool: settings.connection_pool.as_ref(),
                 outlier_detection: settings.outlier_detection.as_ref(),
                 tls: settings.tls.as_ref(),
+                retry_budget: None,
             },
             &field,
             store,

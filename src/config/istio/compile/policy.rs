@@ -3,23 +3,31 @@
 //! Which object's policy it is has been decided in `destination_rule.rs`.
 //! Source: istio `destination_rule.go:MergeTrafficPolicy`, `util.go:GetPortLevelTrafficPolicy`.
 
-use std::time::Duration;
+pub mod balance;
+mod outliers;
+mod pool;
 
-use serde_json::Value;
+use std::time::Duration;
 
 use super::destination_rule::Traffic;
 use super::object::Report;
 use super::tls::{self, Store};
-use crate::config::istio::destination_rule::{ClientTls, ConnectionPool, LoadBalancer};
-use crate::config::{Severity, nearest};
+use crate::config::Severity;
+use crate::config::istio::destination_rule::{
+    self, ClientTls, ConnectionPool, LoadBalancer, OutlierDetection,
+};
+use crate::model::resilience::{Outliers, RetryBudget};
 use crate::model::{Balance, Policy, Security, duration};
+use pool::Pool;
+pub use pool::Version;
 
 /// The blocks of one level as they were written.
 pub struct Blocks<'a> {
     pub load_balancer: Option<&'a LoadBalancer>,
     pub connection_pool: Option<&'a ConnectionPool>,
-    pub outlier_detection: Option<&'a Value>,
+    pub outlier_detection: Option<&'a OutlierDetection>,
     pub tls: Option<&'a ClientTls>,
+    pub retry_budget: Option<&'a destination_rule::RetryBudget>,
 }
 
 /// The blocks of one level, understood. `None`: not written.
@@ -28,8 +36,9 @@ pub struct Level {
     pub path: String,
     balance: Option<Block<Balance>>,
     pool: Option<Block<Pool>>,
-    outliers: Option<Block<()>>,
+    outliers: Option<Block<Outliers>>,
     tls: Option<Block<Security>>,
+    retry_budget: Option<Block<RetryBudget>>,
 }
 
 /// A block with where it stands.
@@ -41,24 +50,6 @@ struct Block<T> {
     text: String,
 }
 
-/// Settings of connections; `None`: not given.
-#[derive(Default, Clone)]
-struct Pool {
-    connect_timeout: Option<Duration>,
-    idle_timeout: Option<Duration>,
-    requests_per_connection_max: Option<u32>,
-    upgrade: Option<Upgrade>,
-}
-
-/// What was said about the HTTP version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Upgrade {
-    /// HTTP/2 alone.
-    Always,
-    /// HTTP/1.1 alone.
-    Never,
-}
-
 /// The policy that is in force for a port of a host.
 pub struct Effective {
     pub policy: Policy,
@@ -66,7 +57,7 @@ pub struct Effective {
     pub security: Option<Security>,
     /// Where the TLS settings stand.
     pub tls_field: String,
-    pub upgrade: Option<Upgrade>,
+    pub version: Option<Version>,
     /// A line for each block in force.
     pub lines: Vec<String>,
     /// Blocks that were written for all ports and are not in force on this one.
@@ -87,30 +78,34 @@ pub struct Replaced {
 /// Reads the blocks of the level at `path`, reporting what is wrong or not supported.
 pub fn level(blocks: Blocks<'_>, path: &str, store: &Store<'_>, report: &mut Report<'_>) -> Level {
     let field = |name: &str| format!("{path}.{name}");
+    let written = "as written".to_owned();
     let balance = blocks.load_balancer.map(|block| {
         let field = field("loadBalancer");
-        let value = balance(block, &field, report);
-        Block { value, text: balance_text(value).to_owned(), field }
+        let value = balance::read(block, &field, report);
+        Block { text: balance::text(&value).to_owned(), value, field }
     });
     let pool = blocks.connection_pool.map(|block| {
         let field = field("connectionPool");
-        Block { value: pool(block, &field, report), text: "as written".to_owned(), field }
+        Block { value: pool::read(block, &field, report), text: written.clone(), field }
     });
-    let outliers = blocks.outlier_detection.map(|_| {
+    let outliers = blocks.outlier_detection.map(|block| {
         let field = field("outlierDetection");
-        report.unsupported(Severity::Warning, &field, "no endpoint is ejected");
-        Block { value: (), text: "as written".to_owned(), field }
+        Block { value: outliers::read(block, &field, report), text: written.clone(), field }
+    });
+    let retry_budget = blocks.retry_budget.map(|block| {
+        let field = field("retryBudget");
+        Block { value: pool::retry_budget(block, &field, report), text: written.clone(), field }
     });
     let tls = blocks.tls.map(|block| {
         let field = field("tls");
         let text = block.mode.clone().unwrap_or_else(|| "DISABLE".to_owned());
         Block { value: tls::security(block, &field, store, report), text, field }
     });
-    Level { path: path.to_owned(), balance, pool, outliers, tls }
+    Level { path: path.to_owned(), balance, pool, outliers, tls, retry_budget }
 }
 
-/// Puts together what is in force on a port: port settings replace all four blocks, absent ones
-/// becoming defaults; then the subset's, block by block or, for a port of its own, all four.
+/// Puts together what is in force on a port: port settings replace all blocks, absent ones becoming
+/// defaults; then the subset's, block by block or, for a port of its own, all that a port can have.
 pub fn effective(traffic: Option<&Traffic>, subset: Option<&Traffic>, port: u16) -> Effective {
     let (mut level, mut replaced, mut replaced_by) = (Level::default(), Vec::new(), String::new());
     if let Some(traffic) = traffic {
@@ -123,24 +118,30 @@ pub fn effective(traffic: Option<&Traffic>, subset: Option<&Traffic>, port: u16)
     }
     if let Some(subset) = subset {
         level = match subset.ports.get(&port) {
-            Some(own) => own.clone(),
+            Some(own) => Level {
+                retry_budget: subset.all.retry_budget.clone().or(level.retry_budget),
+                ..own.clone()
+            },
             None => level.overlaid(&subset.all),
         };
     }
-    let mut policy = Policy::default();
+    let (mut policy, mut version) = (Policy::default(), None);
     let mut lines = Vec::new();
-    if let Some(block) = &level.balance {
-        policy.balance = block.value;
-        lines.push(format!("load balancer: {} ({})", block.text, block.field));
-    }
-    let mut upgrade = None;
-    if let Some(block) = &level.pool {
-        let pool = &block.value;
-        policy.connect_timeout = pool.connect_timeout.unwrap_or(policy.connect_timeout);
-        policy.idle_timeout = pool.idle_timeout.unwrap_or(policy.idle_timeout);
-        policy.requests_per_connection_max = pool.requests_per_connection_max;
-        upgrade = pool.upgrade;
+    if let Some(block) = level.pool {
+        Pool { policy, version } = block.value;
         lines.push(format!("connection pool: {} ({})", block.text, block.field));
+    }
+    if let Some(block) = level.balance {
+        policy.balance = block.value;
+        lines.insert(0, format!("load balancer: {} ({})", block.text, block.field));
+    }
+    if let Some(block) = level.outliers {
+        policy.outliers = Some(Box::new(block.value));
+        lines.push(format!("outlier detection: {} ({})", block.text, block.field));
+    }
+    if let Some(block) = level.retry_budget {
+        policy.retry_budget = Some(block.value);
+        lines.push(format!("retry budget: {} ({})", block.text, block.field));
     }
     if let Some(block) = &level.tls {
         lines.push(format!("TLS: {} ({})", block.text, block.field));
@@ -149,7 +150,7 @@ pub fn effective(traffic: Option<&Traffic>, subset: Option<&Traffic>, port: u16)
         Some(block) => (Some(block.value), block.field),
         None => (None, String::new()),
     };
-    Effective { policy, security, tls_field, upgrade, lines, replaced, replaced_by }
+    Effective { policy, security, tls_field, version, lines, replaced, replaced_by }
 }
 
 impl Level {
@@ -168,6 +169,7 @@ impl Level {
             lost("connectionPool", &self.pool, &all.pool),
             lost("outlierDetection", &self.outliers, &all.outliers),
             lost("tls", &self.tls, &all.tls),
+            lost("retryBudget", &self.retry_budget, &all.retry_budget),
         ]
         .into_iter()
         .flatten()
@@ -181,6 +183,7 @@ impl Level {
             pool: subset.pool.clone().or(self.pool),
             outliers: subset.outliers.clone().or(self.outliers),
             tls: subset.tls.clone().or(self.tls),
+            retry_budget: subset.retry_budget.clone().or(self.retry_budget),
         }
     }
 
@@ -190,148 +193,27 @@ impl Level {
     }
 }
 
-/// Istio's word for a way to balance.
-pub fn balance_text(balance: Balance) -> &'static str {
-    match balance {
-        Balance::LeastRequest => "LEAST_REQUEST",
-        Balance::RoundRobin => "ROUND_ROBIN",
-        Balance::Random => "RANDOM",
-    }
-}
-
-fn balance(block: &LoadBalancer, path: &str, report: &mut Report<'_>) -> Balance {
-    for (name, present) in [
-        ("consistentHash", block.consistent_hash.is_some()),
-        ("localityLbSetting", block.locality_lb_setting.is_some()),
-        ("zoneAwareLbSetting", block.zone_aware_lb_setting.is_some()),
-        ("warmup", block.warmup.is_some()),
-        ("warmupDurationSecs", block.warmup_duration_secs.is_some()),
-    ] {
-        if present {
-            report.unsupported(Severity::Warning, &format!("{path}.{name}"), "it is not in force");
-        }
-    }
-    let field = format!("{path}.simple");
-    match block.simple.as_deref() {
-        None | Some("UNSPECIFIED" | "LEAST_REQUEST") => Balance::LeastRequest,
-        Some("ROUND_ROBIN") => Balance::RoundRobin,
-        Some("RANDOM") => Balance::Random,
-        Some("LEAST_CONN") => {
-            report.tell(
-                "EG074",
-                Severity::Warning,
-                &field,
-                "LEAST_CONN is deprecated",
-                "write LEAST_REQUEST",
-            );
-            Balance::LeastRequest
-        }
-        Some("PASSTHROUGH") => {
-            report.unsupported(Severity::Error, &field, "LEAST_REQUEST is in force");
-            Balance::LeastRequest
-        }
-        Some(other) => {
-            let fix = nearest(other, &["ROUND_ROBIN", "LEAST_REQUEST", "RANDOM"]);
-            let message = format!("\"{other}\" is not a load balancer; LEAST_REQUEST is in force");
-            report.fault("EG081", Severity::Error, &field, message, fix);
-            Balance::LeastRequest
-        }
-    }
-}
-
-fn pool(block: &ConnectionPool, path: &str, report: &mut Report<'_>) -> Pool {
-    let (tcp, http) = (&block.tcp, &block.http);
-    for (name, present) in [
-        ("tcp.maxConnections", tcp.max_connections.is_some()),
-        ("tcp.tcpKeepalive", tcp.tcp_keepalive.is_some()),
-        ("tcp.maxConnectionDuration", tcp.max_connection_duration.is_some()),
-        ("tcp.idleTimeout", tcp.idle_timeout.is_some()),
-        ("http.http1MaxPendingRequests", http.http1_max_pending_requests.is_some()),
-        ("http.http2MaxRequests", http.http2_max_requests.is_some()),
-        ("http.maxRetries", http.max_retries.is_some()),
-        ("http.useClientProtocol", http.use_client_protocol == Some(true)),
-        ("http.maxConcurrentStreams", http.max_concurrent_streams.is_some()),
-        ("http.http2KeepAlive", http.http2_keep_alive.is_some()),
-    ] {
-        if present {
-            report.unsupported(Severity::Warning, &format!("{path}.{name}"), "it is not in force");
-        }
-    }
-    let connect_timeout = time(&tcp.connect_timeout, &format!("{path}.tcp.connectTimeout"), report);
-    if connect_timeout.is_some_and(|time| time < Duration::from_secs(1)) {
-        let message = "less than a second for TCP and TLS together";
-        report.tell(
-            "EG059",
-            Severity::Warning,
-            &format!("{path}.tcp.connectTimeout"),
-            message,
-            "allow a few seconds",
-        );
-    }
-    let idle_timeout = time(&http.idle_timeout, &format!("{path}.http.idleTimeout"), report);
-    if idle_timeout.is_some_and(|time| time >= Duration::from_secs(60)) {
-        let message =
-            "most origins close idle connections after 60 to 75 s; expect to meet closed ones";
-        report.tell(
-            "EG056",
-            Severity::Warning,
-            &format!("{path}.http.idleTimeout"),
-            message,
-            "50s",
-        );
-    }
-    let requests_per_connection_max = http.max_requests_per_connection.filter(|max| *max != 0);
-    if requests_per_connection_max == Some(1) {
-        let message = "one request a connection: a TLS handshake for every request";
-        report.tell(
-            "EG057",
-            Severity::Warning,
-            &format!("{path}.http.maxRequestsPerConnection"),
-            message,
-            "leave it out",
-        );
-    }
-    let upgrade =
-        upgrade(http.h2_upgrade_policy.as_deref(), &format!("{path}.http.h2UpgradePolicy"), report);
-    Pool { connect_timeout, idle_timeout, requests_per_connection_max, upgrade }
-}
-
-fn upgrade(text: Option<&str>, field: &str, report: &mut Report<'_>) -> Option<Upgrade> {
-    match text {
-        None | Some("DEFAULT") => None,
-        Some("UPGRADE") => Some(Upgrade::Always),
-        Some("DO_NOT_UPGRADE") => Some(Upgrade::Never),
-        Some(other) => {
-            let fix = nearest(other, &["DEFAULT", "UPGRADE", "DO_NOT_UPGRADE"]);
-            report.fault(
-                "EG081",
-                Severity::Error,
-                field,
-                format!("\"{other}\" is not a policy; DEFAULT is in force"),
-                fix,
-            );
-            None
-        }
-    }
+/// A number of which 0 says that it is not given.
+fn count(number: Option<u32>) -> Option<u32> {
+    number.filter(|number| *number != 0)
 }
 
 /// A duration of at least a millisecond, as Istio asks for.
 pub fn time(text: &Option<String>, field: &str, report: &mut Report<'_>) -> Option<Duration> {
-    match duration::parse(text.as_deref()?) {
-        Ok(time) if time >= Duration::from_millis(1) => Some(time),
-        Ok(_) => {
-            report.fault(
-                "EG081",
-                Severity::Error,
-                field,
-                "a time below 1 ms; the default is in force",
-                "leave it out for the default",
-            );
-            None
-        }
-        Err(why) => {
-            report.fault("EG081", Severity::Error, field, why, "the default is in force");
-            None
-        }
+    let time = duration_or_report(text.as_deref()?, field, report)?;
+    if time < Duration::from_millis(1) {
+        let message = "a time below 1 ms; the default is in force";
+        let fix = "leave it out for the default";
+        report.fault("EG081", Severity::Error, field, message, fix);
+        return None;
     }
+    Some(time)
+}
+
+fn duration_or_report(text: &str, field: &str, report: &mut Report<'_>) -> Option<Duration> {
+    duration::parse(text)
+        .map_err(|why| {
+            report.fault("EG081", Severity::Error, field, why, "the default is in force");
+        })
+        .ok()
 }

@@ -71,6 +71,7 @@ struct Endpoint {
     address: Address,
     ports: BTreeMap<String, u16>,
     labels: BTreeMap<String, String>,
+    weight: u32,
 }
 
 enum Address {
@@ -140,6 +141,20 @@ impl Service<'_> {
             },
             _ => Addressing::Dns(targets()),
         }
+    }
+}
+
+impl Service<'_> {
+    /// What endpoints with these labels count on a port, where that is not 1.
+    pub fn weights(&self, port: &Port, labels: &BTreeMap<String, String>) -> Vec<(Target, u32)> {
+        let weighted = self.endpoints.iter().filter(|one| one.weight != 1);
+        weighted
+            .filter(|one| names::selects(labels, &one.labels))
+            .map(|one| {
+                let dialled = one.ports.get(&port.name).copied().unwrap_or(port.target);
+                (Target { host: one.address.host(), port: dialled }, one.weight)
+            })
+            .collect()
     }
 }
 
@@ -317,13 +332,6 @@ fn endpoints(object: &mut Object<'_, ServiceEntry>) -> Vec<Endpoint> {
                 "write a name or an IP address",
             ),
         }
-        if entry.weight.is_some_and(|weight| weight > 1) {
-            report.unsupported(
-                Severity::Warning,
-                &format!("{field}.weight"),
-                "all endpoints count the same",
-            );
-        }
     }
     endpoints
 }
@@ -347,7 +355,12 @@ fn endpoint(entry: &WorkloadEntry) -> Result<Endpoint, String> {
         })?;
         ports.insert(name.clone(), number);
     }
-    Ok(Endpoint { address, ports, labels: entry.labels.clone() })
+    Ok(Endpoint {
+        address,
+        ports,
+        labels: entry.labels.clone(),
+        weight: entry.weight.unwrap_or(1).max(1),
+    })
 }
 
 /// Decides where endpoints come from; an impossible one answers 503 and says why.

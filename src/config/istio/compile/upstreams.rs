@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::destination_rule::{Choice, Rules, Subset};
 use super::names;
-use super::policy::{self, Effective, Upgrade};
+use super::policy::{self, Effective, Version};
 use super::service_entry::{Application, Port, Service, ServiceHost};
 use crate::config::provenance::UpstreamOrigin;
 use crate::config::{Compiled, Severity, misspelt};
@@ -238,11 +238,14 @@ impl Member<'_, '_> {
             ),
         };
         let none = Default::default();
-        let addressing =
-            service.addressing(host, port, subset.map_or(&none, |subset| &subset.labels));
+        let labels = subset.map_or(&none, |subset| &subset.labels);
+        let addressing = service.addressing(host, port, labels);
+        let mut policy = effective.policy.clone();
+        policy.weights = service.weights(port, labels);
+        policy.sort_weights();
         let subset_name = subset.map_or("", |subset| subset.name.as_str());
         let name = names::cluster(port.number, subset_name, &host.name);
-        let protocol = protocol(port.application, &security, effective.upgrade);
+        let protocol = protocol(port.application, &security, effective.version);
         known.clusters.insert(name.clone(), compiled.plan.upstreams.len());
         known.facts.push(self.facts(choice, &effective));
         compiled.provenance.upstreams.push(self.origin(choice, rules, &effective));
@@ -254,7 +257,7 @@ impl Member<'_, '_> {
                 security,
                 protocol,
             },
-            policy: effective.policy,
+            policy,
             addressing,
         });
     }
@@ -272,7 +275,7 @@ impl Member<'_, '_> {
             disabled_at: if disabled { effective.tls_field.clone() } else { String::new() },
             replaced: effective.replaced.clone(),
             replaced_by: effective.replaced_by.clone(),
-            balance: policy::balance_text(effective.policy.balance),
+            balance: policy::balance::text(&effective.policy.balance),
         }
     }
 
@@ -307,10 +310,11 @@ fn with_alt_names(security: Security, alt_names: &[String]) -> Security {
     }
 }
 
-fn protocol(application: Application, security: &Security, upgrade: Option<Upgrade>) -> Protocol {
-    match (application, upgrade, security) {
-        (Application::Http2, ..) | (_, Some(Upgrade::Always), _) => Protocol::Http2,
-        (_, Some(Upgrade::Never), _) | (_, _, Security::Plain) => Protocol::Http1,
+fn protocol(application: Application, security: &Security, version: Option<Version>) -> Protocol {
+    match (version, application, security) {
+        (Some(Version::Clients), ..) => Protocol::Client,
+        (_, Application::Http2, _) | (Some(Version::Http2), ..) => Protocol::Http2,
+        (Some(Version::Http1), ..) | (_, _, Security::Plain) => Protocol::Http1,
         _ => Protocol::Negotiate,
     }
 }

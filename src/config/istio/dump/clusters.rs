@@ -4,11 +4,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{TYPE, address, from_istiod, seconds, tls};
+use super::{TYPE, address, from_istiod, resilience, seconds, tls};
 use crate::config::provenance::UpstreamOrigin;
-use crate::model::{
-    Addressing, Balance, Policy, Protocol, Security, Target, UpstreamKey, UpstreamSpec,
-};
+use crate::model::{Addressing, Balance, Protocol, Security, Target, UpstreamKey, UpstreamSpec};
 
 pub fn cluster(spec: &UpstreamSpec, origin: Option<&UpstreamOrigin>) -> Value {
     let name = &spec.key.name;
@@ -17,12 +15,11 @@ pub fn cluster(spec: &UpstreamSpec, origin: Option<&UpstreamOrigin>) -> Value {
         "altStatName": format!("{name};"),
         "connectTimeout": seconds(spec.policy.connect_timeout),
         "commonLbConfig": {},
-        "circuitBreakers": circuit_breakers(),
     });
     match &spec.addressing {
-        Addressing::Dns(targets) => dns(&mut printed, "STRICT_DNS", name, targets),
+        Addressing::Dns(targets) => dns(&mut printed, "STRICT_DNS", spec, targets),
         Addressing::LogicalDns(target) => {
-            dns(&mut printed, "LOGICAL_DNS", name, std::slice::from_ref(target))
+            dns(&mut printed, "LOGICAL_DNS", spec, std::slice::from_ref(target))
         }
         Addressing::Static(_) | Addressing::Nowhere(_) => {
             printed["type"] = json!("EDS");
@@ -30,11 +27,13 @@ pub fn cluster(spec: &UpstreamSpec, origin: Option<&UpstreamOrigin>) -> Value {
                 json!({ "edsConfig": from_istiod(), "serviceName": name });
         }
     }
-    match spec.policy.balance {
+    match &spec.policy.balance {
         Balance::LeastRequest => printed["lbPolicy"] = json!("LEAST_REQUEST"),
         Balance::Random => printed["lbPolicy"] = json!("RANDOM"),
+        Balance::Hashed(_) => {}  // with its table, below
         Balance::RoundRobin => {} // Envoy's default, which is not printed
     }
+    resilience::add(&mut printed, &spec.policy);
     if let Some(options) = protocol_options(spec) {
         printed["typedExtensionProtocolOptions"] =
             json!({ "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options });
@@ -48,27 +47,17 @@ pub fn cluster(spec: &UpstreamSpec, origin: Option<&UpstreamOrigin>) -> Value {
     printed
 }
 
-/// No limits, but that they are counted.
-fn circuit_breakers() -> Value {
-    let none = u32::MAX;
-    json!({ "thresholds": [{
-        "maxConnections": none,
-        "maxPendingRequests": none,
-        "maxRequests": none,
-        "maxRetries": none,
-        "trackRemaining": true,
-    }] })
-}
-
-fn dns(printed: &mut Value, kind: &str, name: &str, targets: &[Target]) {
+fn dns(printed: &mut Value, kind: &str, spec: &UpstreamSpec, targets: &[Target]) {
     let endpoint = |target: &Target| {
         let address = address(target.host.as_str(), target.port);
-        json!({ "endpoint": { "address": address }, "loadBalancingWeight": 1 })
+        let weight = spec.policy.weight(target);
+        json!({ "endpoint": { "address": address }, "loadBalancingWeight": weight })
     };
+    let weight: u64 = targets.iter().map(|target| u64::from(spec.policy.weight(target))).sum();
     let endpoints: Vec<Value> = targets.iter().map(endpoint).collect();
     let locality = json!({
         "locality": {},
-        "loadBalancingWeight": endpoints.len(),
+        "loadBalancingWeight": weight,
         "lbEndpoints": endpoints,
     });
     printed["type"] = json!(kind);
@@ -83,25 +72,22 @@ fn dns(printed: &mut Value, kind: &str, name: &str, targets: &[Target]) {
             "udpMaxQueries": 100,
         },
     });
-    printed["loadAssignment"] = json!({ "clusterName": name, "endpoints": [locality] });
+    printed["loadAssignment"] = json!({ "clusterName": spec.key.name, "endpoints": [locality] });
 }
 
 /// Nothing where nothing was asked for: Envoy speaks HTTP/1.1 then.
 fn protocol_options(spec: &UpstreamSpec) -> Option<Value> {
-    let common = common_options(&spec.policy);
+    let common = resilience::common_options(&spec.policy);
     let upstream = match &spec.key.security {
         Security::Tls(tls) => tls::upstream_options(tls),
         Security::Plain | Security::Broken(_) => Map::new(),
     };
-    let is_http2 = spec.key.protocol == Protocol::Http2;
-    if common.is_empty() && upstream.is_empty() && !is_http2 {
+    let as_default = matches!(spec.key.protocol, Protocol::Http1 | Protocol::Negotiate);
+    if common.is_empty() && upstream.is_empty() && as_default {
         return None;
     }
     let mut options = json!({ "@type": format!("{TYPE}.upstreams.http.v3.HttpProtocolOptions") });
-    options["explicitHttpConfig"] = match is_http2 {
-        true => json!({ "http2ProtocolOptions": {} }),
-        false => json!({ "httpProtocolOptions": {} }),
-    };
+    resilience::version_options(&mut options, spec);
     for (name, fields) in
         [("commonHttpProtocolOptions", common), ("upstreamHttpProtocolOptions", upstream)]
     {
@@ -110,18 +96,6 @@ fn protocol_options(spec: &UpstreamSpec) -> Option<Value> {
         }
     }
     Some(options)
-}
-
-/// What was written: Egret's own default for idle connections is not Istio's.
-fn common_options(policy: &Policy) -> Map<String, Value> {
-    let mut common = Map::new();
-    if policy.idle_timeout != Policy::default().idle_timeout {
-        common.insert("idleTimeout".to_owned(), json!(seconds(policy.idle_timeout)));
-    }
-    if let Some(max) = policy.requests_per_connection_max {
-        common.insert("maxRequestsPerConnection".to_owned(), json!(max));
-    }
-    common
 }
 
 /// Whose service it is, and which object has its policy.

@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 
 use serde_json::{Map, Value, json};
 
-use super::{TYPE, seconds};
+use super::{TYPE, resilience, seconds};
 use crate::config::Provenance;
 use crate::config::provenance::{Condition as Written, Origin};
 use crate::model::retry::RetryHosts;
@@ -254,6 +254,10 @@ fn action(forward: &Forward, plan: &Plan) -> Value {
     };
     if let Some(host) = forward.rewrite_host.as_ref().or(own) {
         printed["hostRewriteLiteral"] = json!(host);
+    }
+    let hashes = resilience::hash_policies(forward, plan);
+    if !hashes.is_empty() {
+        printed["hashPolicy"] = hashes.into();
     }
     printed
 }

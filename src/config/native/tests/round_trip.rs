@@ -9,6 +9,9 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::resilience::{
+    HashBy, HashCookie, HashTable, Hashed, Keepalive, Outliers, Pings, RetryBudget, UpstreamLimits,
+};
 use crate::model::retry::{Resend, RetryHosts, RetryOn, RetryOnSet};
 use crate::model::{
     Action, Balance, Condition, Field, FieldMatch, Forward, HeaderEdit, HeaderEdits, Host,
@@ -128,23 +131,95 @@ fn addressing() -> impl Strategy<Value = Option<Addressing>> {
     prop_oneof![2 => Just(None), 1 => other.prop_map(Some)]
 }
 
+fn balance() -> impl Strategy<Value = Balance> {
+    let name = || "[a-z][a-z0-9-]{0,5}";
+    let cookie = (name(), prop_oneof![Just(String::new()), "/[a-z]{0,3}"], option::of(0u64..9_999))
+        .prop_map(|(name, path, ttl)| HashCookie { name, path, ttl: ttl.map(Duration::from_secs) });
+    let by = prop_oneof![
+        name().prop_map(HashBy::Header),
+        name().prop_map(HashBy::Query),
+        Just(HashBy::SourceIp),
+        cookie.prop_map(HashBy::Cookie),
+    ];
+    let table = prop_oneof![
+        Just(HashTable::default()),
+        (1u32..).prop_map(|size_min| HashTable::Ring { size_min }),
+        (1u32..).prop_map(|size| HashTable::Maglev { size }),
+    ];
+    prop_oneof![
+        Just(Balance::LeastRequest),
+        Just(Balance::RoundRobin),
+        Just(Balance::Random),
+        (by, table).prop_map(|(by, table)| Balance::Hashed(Box::new(Hashed { by, table }))),
+    ]
+}
+
+fn limits() -> impl Strategy<Value = UpstreamLimits> {
+    let limit = || option::of(1u32..);
+    (limit(), limit(), limit(), limit(), limit()).prop_map(
+        |(connections, pending, requests, retries, streams)| UpstreamLimits {
+            connections,
+            pending,
+            requests,
+            retries,
+            streams,
+        },
+    )
+}
+
+fn outliers() -> impl Strategy<Value = Outliers> {
+    let count = || option::of(1u32..99);
+    (count(), count(), count(), duration(), duration(), 0u32..101, 0u32..101).prop_map(
+        |(errors, gateway_errors, local_errors, interval, ejection, ejected, healthy)| Outliers {
+            errors,
+            gateway_errors,
+            local_errors,
+            interval,
+            ejection,
+            ejected_max_percent: ejected,
+            healthy_min_percent: healthy,
+        },
+    )
+}
+
 fn policy() -> impl Strategy<Value = Policy> {
-    let balance =
-        prop_oneof![Just(Balance::LeastRequest), Just(Balance::RoundRobin), Just(Balance::Random)];
-    let policy = (balance, duration(), duration(), option::of(1u32..)).prop_map(
-        |(balance, connect_timeout, idle_timeout, requests_per_connection_max)| Policy {
-            balance,
-            connect_timeout,
-            idle_timeout,
-            requests_per_connection_max,
+    let seconds = || option::of((1u64..99_999).prop_map(Duration::from_secs));
+    let keepalive = (seconds(), seconds(), option::of(1u32..99))
+        .prop_map(|(time, interval, probes)| Keepalive { time, interval, probes });
+    let pings =
+        (duration(), duration()).prop_map(|(interval, timeout)| Pings { interval, timeout });
+    let budget = (0u32..101, 0u32..9).prop_map(|(percent, min)| RetryBudget { percent, min });
+    let times = (duration(), duration(), option::of(duration()), option::of(1u32..));
+    let probes = (keepalive, option::of(pings), option::of(budget));
+    let weights = vec((target(), 1u32..), 0..3);
+    let policy = (balance(), weights, times, limits(), probes, option::of(outliers())).prop_map(
+        |(balance, weights, times, limits, (keepalive, pings, retry_budget), outliers)| {
+            let (connect_timeout, idle_timeout, connection_age_max, requests_per_connection_max) =
+                times;
+            let mut policy = Policy {
+                balance,
+                weights,
+                connect_timeout,
+                idle_timeout,
+                requests_per_connection_max,
+                connection_age_max,
+                keepalive,
+                pings,
+                limits,
+                retry_budget,
+                outliers: outliers.map(Box::new),
+            };
+            policy.sort_weights();
+            policy
         },
     );
     prop_oneof![2 => Just(Policy::default()), 1 => policy]
 }
 
 fn upstream() -> impl Strategy<Value = UpstreamSpec> {
-    let protocol =
-        prop_oneof![Just(Protocol::Negotiate), Just(Protocol::Http1), Just(Protocol::Http2)];
+    let protocol = prop::sample::select(
+        &[Protocol::Negotiate, Protocol::Http1, Protocol::Http2, Protocol::Client][..],
+    );
     let variant = prop_oneof![3 => Just(String::new()), 1 => "[a-z]{1,3}"];
     (target(), variant, security(), protocol, policy(), addressing()).prop_map(
         |(target, variant, security, protocol, policy, addressing)| {
