@@ -97,8 +97,9 @@ impl App {
         let readiness = Arc::new(Readiness::default());
         let starting = readiness.wait_for("the configuration");
         let publisher = Publisher::default();
-        let guard = Arc::new(Guard::default());
-        let mut control = control(&settings, source, &further_roots, &publisher, &readiness)?;
+        let guard = Arc::new(Guard::new(settings.guard.clone()));
+        let mut control =
+            control(&settings, source, &further_roots, &publisher, &readiness, &guard)?;
         let mut watcher = match &control.source {
             Source::Paths(paths) => Some(Watcher::new(paths)),
             Source::Fixed(_) => None,
@@ -125,7 +126,7 @@ impl App {
 
         let quit = Arc::new(Notify::new());
         let (reload, reloads) = mpsc::channel(4);
-        let shown = pages::Shown::new(&control, listeners.addresses());
+        let shown = pages::Shown::new(&control, listeners.addresses(), settings.guard.clone());
         let pages = Arc::new(pages::pages(shown, &readiness, &workers, reload, &quit));
         let health = pages::serve(settings.health, "health", Port::Health, &pages).await?;
         let admin = pages::serve(settings.admin, "admin", Port::Admin, &pages).await?;
@@ -269,6 +270,7 @@ fn control(
     further_roots: &[(String, Vec<u8>)],
     publisher: &Publisher,
     readiness: &Arc<Readiness>,
+    guard: &Arc<Guard>,
 ) -> Result<Control, String> {
     let resolver: Arc<dyn Resolve> = Arc::new(if settings.dns_server.is_empty() {
         Dns::system()?
@@ -288,6 +290,7 @@ fn control(
         tls: TlsContext::new(further_roots)?,
         resolver,
         overrides: Arc::new(Overrides::new(&settings.resolve, &settings.connect_to)),
+        guard: Arc::clone(guard),
         readiness: Arc::clone(readiness),
         taken: Arc::new(ArcSwap::from_pointee(Compiled::default())),
     })

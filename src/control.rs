@@ -17,6 +17,7 @@ use crate::observe::Readiness;
 use crate::snapshot::{Publisher, Snapshot, materials};
 use crate::upstream::dns::Resolve;
 use crate::upstream::endpoints::keep_fresh;
+use crate::upstream::guard::Guard;
 use crate::upstream::overrides::Overrides;
 use crate::upstream::tls::TlsContext;
 
@@ -57,6 +58,8 @@ pub struct Control {
     pub resolver: Arc<dyn Resolve>,
     /// Names and ports that lead elsewhere.
     pub overrides: Arc<Overrides>,
+    /// What may be dialled.
+    pub guard: Arc<Guard>,
     /// What readiness waits for.
     pub readiness: Arc<Readiness>,
     /// The configuration in force.
@@ -111,15 +114,17 @@ impl Control {
     /// Keeps the endpoints of each new upstream fresh, for as long as it lives.
     fn follow_names(&self, snapshot: &Snapshot, previous: &Snapshot) {
         for (key, upstream) in &snapshot.upstreams {
-            if previous.upstreams.contains_key(key) {
+            if previous.upstreams.get(key).is_some_and(|known| Arc::ptr_eq(known, upstream)) {
                 continue;
             }
             tokio::spawn(keep_fresh(
                 Arc::downgrade(upstream),
                 Arc::clone(&self.resolver),
                 Arc::clone(&self.overrides),
+                Arc::clone(&self.guard),
             ));
-            if !upstream.endpoints.is_pending() {
+            // Whom a dynamic one will be asked for, nobody knows yet.
+            if !upstream.endpoints.is_pending() || upstream.names.is_some() {
                 continue;
             }
             let waiting = self.readiness.wait_for(format!("the addresses of {}", key.host));

@@ -46,12 +46,13 @@
 //! 2. how long the body is, and who is asked for ([`wire`], [`model::host`]);
 //! 3. the rule: listener, host, then rules in order; none is a 404 ([`snapshot::routes`]);
 //! 4. the head made fit for the next hop ([`proxy::headers`]);
-//! 5. a connection out of the pool or a fresh one, the head sent, tried again where that is safe, until a
+//! 5. copies for mirrors begun, if there are any ([`proxy::mirror`]);
+//! 6. a connection out of the pool or a fresh one, the head sent, tried again where that is safe, until a
 //!    response head is here, with the upload going on beside it ([`proxy::exchange`], [`proxy::attempt`],
 //!    [`proxy::answer`], [`proxy::retry`]);
-//! 6. their head out, then both bodies at once ([`proxy::relay`], or [`proxy::tunnel`] after an upgrade);
+//! 7. their head out, then both bodies at once ([`proxy::relay`], or [`proxy::tunnel`] after an upgrade);
 //!    a failure before that is a reply of our own ([`proxy::reply`]);
-//! 7. one record: counters and a log line ([`observe`]), even of what is cut off ([`proxy::account`]).
+//! 8. one record: counters and a log line ([`observe`]), even of what is cut off ([`proxy::account`]).
 //!
 //! A connection is in the pool, or in a request's hand, or gone. Memory is lent by the lane for as long as
 //! bytes are pending; an idle connection holds none.
@@ -72,8 +73,9 @@
 //! endpoint is next: `proxy/pick.rs`, with `upstream/{balance,hash,health}.rs`.
 //! A wrong status: the table in `model/failure.rs`. A connection bug:
 //! `upstream/pool.rs` if it is *when*, `transport/` or `upstream/h1.rs` if it is *what bytes*. A malformed
-//! message let through: `wire/`. A log field: `observe/record.rs`, then `observe/access_log/`. A flag:
-//! `settings.rs` and `cli/mod.rs`. A limit: `model/limit.rs`, `settings/limits.rs`, and the place that keeps it.
+//! message let through: `wire/`. What may be dialled: `upstream/guard.rs`. A log field: `observe/record.rs`, then
+//! `observe/access_log/`. A flag: `settings.rs` and `cli/mod.rs`. A limit: `model/limit.rs`, `settings/limits.rs`,
+//! and the place that keeps it.
 //!
 //! # Words
 //!
@@ -88,8 +90,8 @@
 //!   below an HTTP/1.1 connection: plain TCP towards clients, TLS or TCP towards origins.
 //! - No global registry and no environment variable read outside `cli`; the one counter that is static
 //!   numbers upstreams.
-//! - No task for an HTTP/1 request, no channel between a request and its connection, no header map on
-//!   that path: a message is its lines, and case and order survive.
+//! - No task for an HTTP/1 request (a mirror's copy has one), no channel between a request and its
+//!   connection, no header map on that path: a message is its lines, and case and order survive.
 //! - No unbounded queue, map or buffer.
 //! - No cache of negative results without an expiry; no retry without a limit.
 //! - No `unsafe`.

@@ -20,7 +20,7 @@ use std::time::Duration;
 pub use limits::Limits;
 pub use values::{AccessLog, ConnectTo, Resolve};
 
-use crate::model::{HeaderPolicy, headers::loop_mark};
+use crate::model::{GuardPolicy, HeaderPolicy, headers::loop_mark};
 
 /// Everything about this process that is not routing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,10 +59,12 @@ pub struct Settings {
     pub root_namespace: String,
     /// What heads tell of clients and of this gateway.
     pub headers: HeaderPolicy,
+    /// Which addresses may be dialled.
+    pub guard: GuardPolicy,
 }
 
 /// The names of all knobs, as flags without their dashes.
-pub const NAMES: [&str; 22] = [
+pub const NAMES: [&str; 25] = [
     "port-map",
     "bind",
     "admin",
@@ -73,6 +75,9 @@ pub const NAMES: [&str; 22] = [
     "resolve",
     "connect-to",
     "cacert",
+    "guard",
+    "guard-allow",
+    "guard-deny",
     "access-log",
     "log",
     "limits",
@@ -88,8 +93,17 @@ pub const NAMES: [&str; 22] = [
 ];
 
 /// The knobs that take several values, separated by commas where they are one text.
-const LISTS: [&str; 7] =
-    ["port-map", "dns-server", "resolve", "connect-to", "cacert", "limits", "labels"];
+const LISTS: [&str; 9] = [
+    "port-map",
+    "dns-server",
+    "resolve",
+    "connect-to",
+    "cacert",
+    "guard-allow",
+    "guard-deny",
+    "limits",
+    "labels",
+];
 
 /// What one source gives, by the knob's name.
 pub type Layer = BTreeMap<&'static str, Given>;
@@ -188,6 +202,11 @@ impl Settings {
             dns_server: reader.list("dns-server", values::dns_servers).unwrap_or_default(),
             resolve: reader.list("resolve", values::resolve).unwrap_or_default(),
             connect_to: reader.list("connect-to", values::connect_to).unwrap_or_default(),
+            guard: GuardPolicy {
+                mode: reader.one("guard", values::guard_mode).unwrap_or_default(),
+                allow: reader.list("guard-allow", values::networks).unwrap_or_default(),
+                deny: reader.list("guard-deny", values::networks).unwrap_or_default(),
+            },
             cacert: reader.list("cacert", values::paths).unwrap_or_default(),
             access_log: reader.one("access-log", values::access_log).unwrap_or(AccessLog::Text),
             log: reader.one("log", values::log_filter).unwrap_or_else(|| "info".to_owned()),

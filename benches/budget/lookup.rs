@@ -114,6 +114,7 @@ fn table(form: &str, hosts: usize) -> RouteTable {
     let rule = Rule {
         name: String::new(),
         condition: Condition::default(),
+        fault: None,
         action: Action::Forward(Forward::new(Destination::Missing("nowhere".into()))),
     };
     let route = Route {

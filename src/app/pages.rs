@@ -15,6 +15,7 @@ use crate::config::{Compiled, Outcome, Severity};
 use crate::control::Control;
 use crate::inspect::explain::{Question, explain};
 use crate::inspect::{self, Format, View, What};
+use crate::model::GuardPolicy;
 use crate::observe::access_log::unix_ms;
 use crate::observe::prometheus::Facts;
 use crate::observe::{Readiness, Scraper};
@@ -26,13 +27,15 @@ pub struct Shown {
     taken: Arc<ArcSwap<Compiled>>,
     publisher: Publisher,
     addresses: Arc<ArcSwap<Addresses>>,
+    guard: GuardPolicy,
 }
 
 impl Shown {
-    /// Looks at what `control` has taken; `addresses` are those of its listeners.
-    pub fn new(control: &Control, addresses: Arc<ArcSwap<Addresses>>) -> Self {
+    /// Looks at what `control` has taken; `addresses` are those of its listeners, and `guard` says what may be
+    /// dialled.
+    pub fn new(control: &Control, addresses: Arc<ArcSwap<Addresses>>, guard: GuardPolicy) -> Self {
         let (taken, publisher) = (Arc::clone(&control.taken), control.publisher.clone());
-        Self { taken, publisher, addresses }
+        Self { taken, publisher, addresses, guard }
     }
 
     /// One page, rendered by the code that the commands use. Errors: what is wrong with the query.
@@ -44,7 +47,7 @@ impl Shown {
         let body = match What::parse(page) {
             Some(what) => inspect::render(what, format, &view),
             None => {
-                let question = Question::of_query(query)?;
+                let question = Question::of_query(query, self.guard.clone())?;
                 inspect::explained(&explain(&question, &view, &snapshot)?, format)
             }
         };

@@ -40,6 +40,7 @@ fn explained(arguments: &Explain) -> Result<Explanation, String> {
         target: target(arguments),
         headers: arguments.headers.iter().map(pair).collect(),
         port: arguments.port,
+        guard: offline.settings.guard.clone(),
     };
     let view = View { compiled: &offline.compiled, snapshot: None };
     explain::explain(&question, &view, &snapshot)

@@ -279,6 +279,15 @@ pub struct Flags {
     /// PEM file with further trusted roots (repeatable)
     #[arg(long, value_name = "PATH")]
     cacert: Vec<String>,
+    /// Addresses inside the network, for hosts that are named: warn, enforce or off [default: warn]
+    #[arg(long, value_name = "WHAT")]
+    guard: Option<String>,
+    /// Range of addresses that may be dialled although it is inside the network (repeatable)
+    #[arg(long, value_name = "ADDR[/BITS]")]
+    guard_allow: Vec<String>,
+    /// Range of addresses that is never dialled (repeatable)
+    #[arg(long, value_name = "ADDR[/BITS]")]
+    guard_deny: Vec<String>,
     /// Form of the access log: off, text or json [default: text]
     #[arg(long, value_name = "FORM")]
     access_log: Option<String>,
@@ -304,7 +313,7 @@ pub struct Flags {
 impl Flags {
     /// The flags that were given, for `Settings::merge`.
     pub fn layer(&self) -> Layer {
-        let given: [(&'static str, &[String]); 16] = [
+        let given: [(&'static str, &[String]); 19] = [
             ("port-map", &self.port_map),
             ("bind", self.bind.as_slice()),
             ("admin", self.admin.as_slice()),
@@ -315,6 +324,9 @@ impl Flags {
             ("resolve", &self.resolve),
             ("connect-to", &self.connect_to),
             ("cacert", &self.cacert),
+            ("guard", self.guard.as_slice()),
+            ("guard-allow", &self.guard_allow),
+            ("guard-deny", &self.guard_deny),
             ("access-log", self.access_log.as_slice()),
             ("log", self.log.as_slice()),
             ("limits", &self.limits),

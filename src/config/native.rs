@@ -6,7 +6,9 @@
 
 mod answers;
 mod condition;
+mod faults;
 mod listeners;
+mod mirrors;
 mod render;
 mod report;
 mod retries;
@@ -145,8 +147,8 @@ pub fn from_hosts(hosts: &[String]) -> Result<Vec<Document>, Vec<String>> {
             ));
         } else if let Err(why) = crate::model::HostPattern::parse(host) {
             wrongs.push(format!("--host {given}: {why}"));
-        } else if !given.contains('=') && host.contains('*') {
-            wrongs.push(format!("--host {given}: a wildcard names no origin; write '{host}=https://origin.example.com'"));
+        } else if !given.contains('=') && host == "*" {
+            wrongs.push(format!("--host {given}: it names no origin; write '*=https://origin.example.com', or '*.example.com' for all names under one"));
         } else if let Err(why) = upstreams::check_url(&url) {
             wrongs.push(format!("--host {given}: {why}"));
         } else if !seen.insert(host.to_ascii_lowercase()) {

@@ -144,6 +144,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("EG050", "a routed host without any way to resolve it"),
     ("EG051", "a wildcard host cannot be resolved"),
     ("EG052", "endpoints, ports or hosts of a service that cannot be used"),
+    ("EG053", "a name leads to an address inside the network"),
     ("EG054", "a route without a timeout"),
     ("EG055", "requests that are not idempotent are not tried again"),
     ("EG056", "idle connections are kept longer than most origins do"),
@@ -172,4 +173,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("EG091", "settings given more than once"),
     ("EG092", "a file or directory cannot be read"),
     ("EG093", "a route's destination is not usable"),
+    ("EG095", "a delegate that does not exist or is not visible"),
+    ("EG096", "a delegated rule that takes more than is delegated"),
+    ("EG097", "clients are sent to https, which this gateway does not serve"),
 ];

@@ -84,7 +84,7 @@ fn cluster(spec: &UpstreamSpec) -> Value {
         "name": key.name,
         "host": key.host.as_str(),
         "port": key.port,
-        "endpoints": { "type": show::kind(&spec.addressing), "addresses": show::names(&spec.addressing) },
+        "endpoints": { "type": show::kind(&spec.addressing), "addresses": show::names(spec) },
         "protocol": match (key.protocol, &key.security) {
             (Protocol::Negotiate, Security::Tls(_)) => "HTTP/2 or HTTP/1.1, by ALPN",
             (Protocol::Http2, _) => "HTTP/2",

@@ -117,7 +117,7 @@ pub fn render(what: What, format: Format, view: &View<'_>) -> String {
         (What::Clusters, Format::Table) => show::clusters(view),
         (What::Endpoints, Format::Table) => show::endpoints(view),
         (What::Config, Format::Table) => show::objects(view),
-        (What::Problems, Format::Table) => problems::text(view.compiled),
+        (What::Problems, Format::Table) => problems::text_of(view),
         (What::Config, Format::Yaml) => native::render(&view.compiled.plan),
         (What::Listeners, Format::Yaml) => yaml::text(&effective::listeners(view.compiled)),
         (What::Routes, Format::Yaml) => yaml::text(&effective::routes(view.compiled)),
@@ -142,14 +142,14 @@ fn value(what: What, view: &View<'_>) -> Value {
         What::Routes => dump::routes(view.compiled),
         What::Clusters => dump::clusters(view.compiled),
         What::Endpoints => show::endpoints_value(view),
-        What::Problems => problems::value(view.compiled),
+        What::Problems => problems::value_of(view),
         What::Config => json!({
             "listeners": value(What::Listeners, view),
             "routes": value(What::Routes, view),
             "clusters": value(What::Clusters, view),
             "endpoints": value(What::Endpoints, view),
             "objects": problems::objects(view.compiled),
-            "problems": problems::problems(view.compiled),
+            "problems": problems::problems(view),
         }),
     }
 }

@@ -1,16 +1,26 @@
 //! What is wrong with a configuration, and what became of each of its objects.
 //!
-//! It finds no problems; it tells those that the compiler found.
+//! It finds no problems; it tells those that the compiler found, and what names turned out to be.
 
 use std::fmt::Write;
 
 use serde_json::{Value, json};
 
+use super::View;
+use crate::config::provenance::{Origin, Provenance};
 use crate::config::{Compiled, Outcome, Place, Problem, Severity, Verdict};
 
 /// Every problem by its place, then the verdict on each object, then the count of both.
 pub fn text(compiled: &Compiled) -> String {
-    let Compiled { problems, provenance, .. } = compiled;
+    page(&compiled.problems, &compiled.provenance)
+}
+
+/// The same of a view, whose gateway may be running.
+pub(super) fn text_of(view: &View<'_>) -> String {
+    page(&found(view), &view.compiled.provenance)
+}
+
+fn page(problems: &[Problem], provenance: &Provenance) -> String {
     let mut text = String::new();
     for problem in by_place(problems) {
         writeln!(text, "{}", line(problem)).expect("a String takes every write");
@@ -41,11 +51,38 @@ pub fn line(problem: &Problem) -> String {
 /// `{"problems": [..], "objects": [..]}`, for programs. Fields may be added, but none is taken away or
 /// renamed; every field is always there, as an empty text where there is nothing to say.
 pub fn value(compiled: &Compiled) -> Value {
-    json!({ "problems": problems(compiled), "objects": objects(compiled) })
+    value_of(&View { compiled, snapshot: None })
 }
 
-pub(super) fn problems(compiled: &Compiled) -> Value {
-    by_place(&compiled.problems).into_iter().map(problem_value).collect()
+/// The same of a view, whose gateway may be running.
+pub(super) fn value_of(view: &View<'_>) -> Value {
+    json!({ "problems": problems(view), "objects": objects(view.compiled) })
+}
+
+pub(super) fn problems(view: &View<'_>) -> Value {
+    by_place(&found(view)).into_iter().map(problem_value).collect()
+}
+
+/// What the compiler found, and where names lead that it could not know of (EG053).
+fn found(view: &View<'_>) -> Vec<Problem> {
+    let Compiled { plan, provenance, problems } = view.compiled;
+    let mut found = problems.clone();
+    let Some(snapshot) = view.snapshot else { return found };
+    for (spec, made) in plan.upstreams.iter().zip(&provenance.upstreams) {
+        let Some(upstream) = snapshot.upstreams.get(&spec.key) else { continue };
+        let Origin { object, namespace, place, field, .. } = &made.service;
+        found.extend(upstream.concerns().into_iter().map(|message| Problem {
+            code: "EG053",
+            severity: Severity::Warning,
+            place: place.clone(),
+            object: object.to_string(),
+            namespace: namespace.to_string(),
+            field: field.clone(),
+            message,
+            fix: "settings.guardAllow opens a range, settings.guardDeny closes one".to_owned(),
+        }));
+    }
+    found
 }
 
 pub(super) fn objects(compiled: &Compiled) -> Value {

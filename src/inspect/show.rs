@@ -16,6 +16,7 @@ use crate::model::{
     Action, Addressing, Condition, Destination, FieldMatch, HostPattern, Listener, PathMatch, Plan,
     QueryMatch, Route, Rule, Security, Share, Target, TextMatch, UpstreamSpec,
 };
+use crate::upstream::Upstream;
 use crate::upstream::endpoints::Known;
 
 /// Hosts of a virtual host that a table names; the others are counted.
@@ -201,6 +202,7 @@ pub(super) fn kind(addressing: &Addressing) -> &'static str {
         Addressing::Dns(_) => "STRICT_DNS",
         Addressing::LogicalDns(_) => "LOGICAL_DNS",
         Addressing::Static(_) => "STATIC",
+        Addressing::Dynamic(_) => "DYNAMIC_DNS",
         Addressing::Nowhere(_) => "NONE",
     }
 }
@@ -262,16 +264,35 @@ fn rows(upstream: &UpstreamSpec, view: &View<'_>) -> Vec<Row> {
     let live = view.snapshot.and_then(|snapshot| snapshot.upstreams.get(&upstream.key));
     let written = |status: String| {
         let row = |endpoint| Row { endpoint, status: status.clone(), active: None };
-        names(&upstream.addressing).into_iter().map(row).collect()
+        names(upstream).into_iter().map(row).collect()
     };
     let Some(live) = live else {
         return match &upstream.addressing {
             Addressing::Nowhere(why) => written(format!("none: {why}")),
             Addressing::Static(_) => written("as written".to_owned()),
+            Addressing::Dynamic(_) => written("looked up when asked for".to_owned()),
             Addressing::Dns(_) | Addressing::LogicalDns(_) => written("to be resolved".to_owned()),
         };
     };
-    match &**live.endpoints.load() {
+    if let Some(names) = &live.names {
+        let rows = names.all().into_iter().flat_map(|(host, entry)| {
+            let host = format!("{host}:{}", names.port());
+            let mut rows = known_rows(live, &entry.endpoints.load(), |status| {
+                vec![Row { endpoint: host.clone(), status, active: None }]
+            });
+            for row in rows.iter_mut().filter(|row| row.active.is_some()) {
+                row.status.push_str(&format!(", {host}"));
+            }
+            rows
+        });
+        return rows.collect();
+    }
+    known_rows(live, &live.endpoints.load(), written)
+}
+
+/// What is known of endpoints; where they are none, what `written` makes of the reason.
+fn known_rows(live: &Upstream, known: &Known, written: impl Fn(String) -> Vec<Row>) -> Vec<Row> {
+    match known {
         Known::Pending => written("not resolved yet".to_owned()),
         Known::Failed(failure) => written(format!("none: {}", failure.reason())),
         Known::Ready(endpoints) => endpoints
@@ -290,11 +311,12 @@ fn rows(upstream: &UpstreamSpec, view: &View<'_>) -> Vec<Row> {
 }
 
 /// Names and addresses as they are written; `-` where there are none.
-pub(super) fn names(addressing: &Addressing) -> Vec<String> {
-    let names: Vec<String> = match addressing {
+pub(super) fn names(upstream: &UpstreamSpec) -> Vec<String> {
+    let names: Vec<String> = match &upstream.addressing {
         Addressing::Dns(targets) => targets.iter().map(target_text).collect(),
         Addressing::LogicalDns(target) => vec![target_text(target)],
         Addressing::Static(addresses) => addresses.iter().map(ToString::to_string).collect(),
+        Addressing::Dynamic(port) => vec![format!("*.{}:{port}", upstream.key.host)],
         Addressing::Nowhere(_) => Vec::new(),
     };
     if names.is_empty() { vec!["-".to_owned()] } else { names }

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::explain::{Ending, Explanation, Question, explain};
 use super::*;
 use crate::config::{self, Identity, Materials, document};
+use crate::model::{GuardMode, GuardPolicy, Network};
 use crate::upstream::endpoints::Known;
 use crate::upstream::tls::TlsContext;
 
@@ -47,6 +48,7 @@ fn question(method: &str, authority: &str, target: &str) -> Question {
         target: target.to_owned(),
         headers: Vec::new(),
         port: None,
+        guard: GuardPolicy::default(),
     }
 }
 
@@ -443,4 +445,44 @@ fn yaml_shows_what_is_in_force_defaults_included() {
             assert!(text.contains(word), "{word} is not in {text}");
         }
     }
+}
+
+#[test]
+fn a_wildcard_destination_is_the_request_s_own_host_and_the_guard_is_told_of() {
+    let text =
+        "routes: [{hosts: ['*'], to: 'https://*.a.com'}, {hosts: [b.com], to: 'http://10.0.0.1'}]";
+    let wildcard = told(text, &question("GET", "www.a.com", "/"), Ending::Forwarded);
+    for line in [
+        "DYNAMIC_DNS: www.a.com:443, looked up when it is asked for",
+        "addresses inside the network are refused\n",
+        "a certificate for www.a.com, signed under",
+    ] {
+        assert!(wildcard.contains(line), "{line} is not in\n{wildcard}");
+    }
+    for host in ["a.com", "127.0.0.1", "0x7f.1", "c.com"] {
+        let refused = told(text, &question("GET", host, "/"), Ending::NotForwarded);
+        assert!(refused.contains("not forwarded: 403 - destination_ip_prohibited"), "{refused}");
+    }
+    let network = |text| Network::parse(text).expect("a range");
+    let (allow, deny) = (vec![network("10.2.0.0/16")], vec![network("10.2.3.0/24")]);
+    let guard = GuardPolicy { mode: GuardMode::Enforce, allow, deny };
+    let guarded = |host| Question { guard: guard.clone(), ..question("GET", host, "/") };
+    let wildcard = told(text, &guarded("www.a.com"), Ending::Forwarded);
+    let line = "refused, but for 10.2.0.0/16; so is 10.2.3.0/24";
+    assert!(wildcard.contains(line), "{wildcard}");
+    told(text, &question("GET", "b.com", "/"), Ending::Forwarded);
+    let refused = told(text, &guarded("b.com"), Ending::NotForwarded);
+    assert!(refused.contains("10.0.0.1:80 may not be dialled: private"), "{refused}");
+}
+
+#[test]
+fn names_that_are_asked_for_are_shown_with_what_is_known_of_them() {
+    let compiled = compiled("routes: [{hosts: ['*.a.com'], to: 'https://*.a.com'}]");
+    let running = snapshot(&compiled);
+    let upstream = running.upstreams.values().next().expect("it is in the plan");
+    let names = upstream.names.as_ref().expect("it is dynamic");
+    names.find("www.a.com", tokio::time::Instant::now()).expect("it is under the pattern");
+    let view = View { compiled: &compiled, snapshot: Some(&running) };
+    let endpoints = render(What::Endpoints, Format::Table, &view);
+    assert!(endpoints.contains("\nwww.a.com:443   not resolved yet"), "{endpoints}");
 }

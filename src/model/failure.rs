@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use super::fault::Aborted;
+
 /// Why a request was not answered by its origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
@@ -19,6 +21,12 @@ pub enum Failure {
     Unresolved(String),
     /// No name server has answered in time.
     ResolveTimeout(String),
+    /// The request's own host, which is the destination, has no address or does not exist.
+    DynamicUnresolved(String),
+    /// No name server has told where the request's own host is in time.
+    DynamicResolveTimeout(String),
+    /// As many names are in use as one upstream may have.
+    NamesOverflow(String),
     /// The upstream has no endpoint.
     NoEndpoint(String),
     /// The upstream's policy is unusable; failing closed.
@@ -72,6 +80,8 @@ pub enum Failure {
     BodyTooLarge,
     /// The request's body outgrew what is kept for another attempt while one was due.
     ReplayTooLarge,
+    /// The rule says that requests fail, to see what comes of it.
+    Injected(Aborted),
     /// The request has come through this gateway before (RFC 8586).
     Looped,
     /// The client went away.
@@ -111,10 +121,14 @@ pub enum Flag {
     None,
     /// `DC`: the client went away, or was left.
     DownstreamClosed,
+    /// `DF`: the request's own host does not resolve.
+    DnsFailed,
     /// `DPE`: the client's message is malformed.
     DownstreamProtocol,
     /// `DT`: the exchange took longer than any may.
     DurationTimeout,
+    /// `FI`: it failed on purpose.
+    FaultInjected,
     /// `NC`: no such cluster.
     NoCluster,
     /// `NR`: no route.
@@ -143,8 +157,10 @@ impl Flag {
         match self {
             Self::None => "-",
             Self::DownstreamClosed => "DC",
+            Self::DnsFailed => "DF",
             Self::DownstreamProtocol => "DPE",
             Self::DurationTimeout => "DT",
+            Self::FaultInjected => "FI",
             Self::NoCluster => "NC",
             Self::NoRoute => "NR",
             Self::StreamIdle => "SI",
@@ -217,6 +233,10 @@ impl Failure {
             Self::NoCluster => row(503, "", Flag::NoCluster, "cluster_not_found", "proxy_configuration_error"),
             Self::Unresolved(_) => row(503, "no healthy upstream", Flag::NoEndpoint, "no_healthy_upstream", "dns_error"),
             Self::ResolveTimeout(_) => row(503, "no healthy upstream", Flag::NoEndpoint, "no_healthy_upstream", "dns_timeout"),
+            // As Envoy's dynamic forward proxy answers.
+            Self::DynamicUnresolved(_) => row(503, "DNS resolution failure", Flag::DnsFailed, "dns_resolution_failure", "dns_error"),
+            Self::DynamicResolveTimeout(_) => row(503, "DNS resolution failure", Flag::DnsFailed, "dns_resolution_failure", "dns_timeout"),
+            Self::NamesOverflow(_) => row(503, "DNS cache overflow", Flag::UpstreamOverflow, "dns_cache_overflow", "connection_limit_reached"),
             Self::NoEndpoint(_) => row(503, "no healthy upstream", Flag::NoEndpoint, "no_healthy_upstream", "destination_unavailable"),
             Self::Misconfigured(_) => row(503, CONNECT_BODY, Flag::UpstreamConnect, CONNECT_DETAILS, "proxy_configuration_error"),
             Self::Prohibited(_) => row(403, "", Flag::None, "destination_ip_prohibited", "destination_ip_prohibited"),
@@ -245,6 +265,7 @@ impl Failure {
             Self::BodyTooLarge => row(413, "Payload Too Large", Flag::None, "request_payload_too_large", "http_request_error"),
             Self::ReplayTooLarge => row(507, "exceeded request buffer limit while retrying upstream", Flag::None,
                 "request_payload_exceeded_retry_buffer_limit", "http_request_error"),
+            Self::Injected(answer) => row(answer.http_status(), "fault filter abort", Flag::FaultInjected, "fault_filter_abort", "proxy_internal_response"),
             Self::Looped => row(508, "", Flag::None, "cdn_loop_detected", "proxy_loop_detected"),
             Self::ClientGone => row(0, "", Flag::DownstreamClosed, "downstream_remote_disconnect", "http_request_error"),
             // As Envoy logs a request whose connection it closes itself.
@@ -257,6 +278,9 @@ impl Failure {
         match self {
             Self::Unresolved(reason)
             | Self::ResolveTimeout(reason)
+            | Self::DynamicUnresolved(reason)
+            | Self::DynamicResolveTimeout(reason)
+            | Self::NamesOverflow(reason)
             | Self::NoEndpoint(reason)
             | Self::Misconfigured(reason)
             | Self::Prohibited(reason)

@@ -6,10 +6,12 @@
 pub mod condition;
 pub mod duration;
 pub mod failure;
+pub mod fault;
 pub mod headers;
 pub mod host;
 pub mod limit;
 pub mod listener;
+pub mod network;
 pub mod pattern;
 pub mod resilience;
 pub mod retry;
@@ -19,15 +21,17 @@ pub mod upstream;
 
 pub use condition::{Condition, Field, FieldMatch, PathMatch, QueryMatch, TextMatch};
 pub use failure::{Failure, Flag, Refused};
+pub use fault::{Abort, Aborted, Delay, Fault, Fraction};
 pub use headers::HeaderPolicy;
 pub use host::{Authority, Host, HostPattern};
 pub use limit::Limit;
 pub use listener::Listener;
+pub use network::{GuardMode, GuardPolicy, Network};
 pub use pattern::{Pattern, Substitution};
 pub use retry::Retry;
 pub use route::{
-    Action, Destination, Forward, HeaderEdit, HeaderEdits, PathRewrite, Redirect, Respond, Route,
-    Rule, Share,
+    Action, Destination, Forward, HeaderEdit, HeaderEdits, Mirror, PathRewrite, Redirect, Respond,
+    Route, Rule, Share,
 };
 pub use upstream::{
     Addressing, Balance, Policy, Protocol, Security, Target, TlsSpec, UpstreamKey, UpstreamSpec,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::condition::Condition;
+use super::fault::{Fault, Fraction};
 use super::host::HostPattern;
 use super::pattern::Substitution;
 use super::retry::Retry;
@@ -27,7 +28,9 @@ pub struct Rule {
     pub name: String,
     /// What is asked of a request.
     pub condition: Condition,
-    /// What is done with a request that fulfils it.
+    /// What is put in the way of a request that fulfils it.
+    pub fault: Option<Fault>,
+    /// What is done with it.
     pub action: Action,
 }
 
@@ -98,6 +101,17 @@ pub struct Forward {
     pub request: HeaderEdits,
     /// Edits of the response head.
     pub response: HeaderEdits,
+    /// Who gets a copy of the request; nobody waits for what they answer.
+    pub mirrors: Vec<Mirror>,
+}
+
+/// Where copies of requests are sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mirror {
+    /// Whom to.
+    pub to: Destination,
+    /// Of how many of the requests.
+    pub fraction: Fraction,
 }
 
 /// A destination and its part of the requests.
@@ -184,6 +198,7 @@ impl Forward {
             rewrite_path: None,
             request: HeaderEdits::default(),
             response: HeaderEdits::default(),
+            mirrors: Vec::new(),
         }
     }
 

@@ -26,7 +26,7 @@ pub struct UpstreamSpec {
 pub struct UpstreamKey {
     /// Cluster name as Istio prints it, e.g. `outbound|443||edition.cnn.com`.
     pub name: String,
-    /// The host it stands for, as the routes name it.
+    /// The host it stands for, as the routes name it; of a wildcard what follows `*.`.
     pub host: Host,
     /// The port of the service, which is what the default port of a Host is judged by.
     pub port: u16,
@@ -191,6 +191,9 @@ pub enum Addressing {
     LogicalDns(Target),
     /// These addresses.
     Static(Vec<SocketAddr>),
+    /// The request's own host after any rewrite, at this port, where it lies under the upstream's host
+    /// (`*.` and that host): each name has endpoints of its own.
+    Dynamic(u16),
     /// None at all, and why: 503 `UH`.
     Nowhere(String),
 }

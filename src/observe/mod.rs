@@ -20,7 +20,7 @@ pub use noted::{Noted, RequestFacts};
 pub use readiness::Readiness;
 pub use record::{Record, Reuse, TlsFacts, Version};
 pub use scraper::Scraper;
-pub use stats::{ClientEnd, Handshake, Retried, Stats, UpstreamEvent};
+pub use stats::{ClientEnd, Handshake, Mirrored, Retried, Stats, UpstreamEvent};
 
 /// The wall clock as the `Date` of an HTTP message (RFC 9110, section 5.6.7).
 #[expect(clippy::disallowed_methods, reason = "names a moment to the client")]

@@ -6,7 +6,7 @@ use std::fmt::{Display, Write};
 
 use super::scraper::Collected;
 use super::stats::{OTHER_STATUS, Outcome, Stats};
-use super::{ClientEnd, Handshake, Retried, UpstreamEvent};
+use super::{ClientEnd, Handshake, Mirrored, Retried, UpstreamEvent};
 use crate::model::Limit;
 use crate::model::resilience::Ejection;
 
@@ -70,6 +70,10 @@ fn requests(page: &mut Page, stats: &Stats) {
     page.family("egret_retries_total", COUNTER, "Attempts made after an earlier one, by reason.");
     for reason in Retried::ALL {
         page.sample(&[("reason", reason.as_str())], stats.retries(reason));
+    }
+    page.family("egret_mirrored_total", COUNTER, "Copies of requests for mirrors, by outcome.");
+    for outcome in Mirrored::ALL {
+        page.sample(&[("outcome", outcome.as_str())], stats.mirrors(outcome));
     }
     page.single(
         "egret_received_bytes_total",

@@ -36,6 +36,8 @@ pub struct Record<'s> {
     pub attempts: u32,
     /// Whether every retry was used up (`URX`).
     pub retries_exhausted: bool,
+    /// Whether it was made to wait on purpose (`DI`).
+    pub delayed: bool,
     /// Where the upstream connection came from.
     pub reused: Reuse,
     /// Status sent to the client; 0: none was.
@@ -80,6 +82,7 @@ impl Record<'_> {
             tls: None,
             attempts: 0,
             retries_exhausted: false,
+            delayed: false,
             reused: Reuse::None,
             status: 0,
             flag: Flag::None,

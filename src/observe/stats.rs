@@ -43,6 +43,7 @@ pub struct Stats {
     /// Clients that spoke TLS to a port for plain HTTP.
     pub tls_to_plain_port: u64,
     retries: [u64; Retried::ALL.len()],
+    mirrored: [u64; Mirrored::ALL.len()],
     /// Connections from the pool that turned out to be closed once a request had been put on them.
     pub reuse_races: u64,
     /// Endpoints ejected, by `Ejection`.
@@ -106,6 +107,11 @@ impl Stats {
     /// Another attempt is made.
     pub fn retried(&mut self, reason: Retried) {
         self.retries[reason as usize] += 1;
+    }
+
+    /// Something became of a request's copy for a mirror.
+    pub fn mirrored(&mut self, outcome: Mirrored) {
+        self.mirrored[outcome as usize] += 1;
     }
 
     /// So many upstream connections have been closed, which is counted where they end.
@@ -182,6 +188,9 @@ impl Stats {
         for (sum, n) in self.retries.iter_mut().zip(other.retries) {
             *sum += n;
         }
+        for (sum, n) in self.mirrored.iter_mut().zip(other.mirrored) {
+            *sum += n;
+        }
         self.reuse_races += other.reuse_races;
         for (sum, n) in self.ejections.iter_mut().zip(other.ejections) {
             *sum += n;
@@ -225,6 +234,11 @@ impl Stats {
     /// Attempts made again for this reason.
     pub fn retries(&self, reason: Retried) -> u64 {
         self.retries[reason as usize]
+    }
+
+    /// Copies of requests that this became of.
+    pub fn mirrors(&self, outcome: Mirrored) -> u64 {
+        self.mirrored[outcome as usize]
     }
 
     /// Client connections open now.
@@ -374,6 +388,38 @@ impl Retried {
     }
 }
 
+/// What became of a request's copy for a mirror.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mirrored {
+    /// The mirror answered something.
+    Answered,
+    /// It could not be asked, or did not answer in time.
+    Failed,
+    /// The body is too large to be copied.
+    TooLarge,
+    /// The client left, or was answered, before the request was here as a whole.
+    Incomplete,
+    /// Too many copies were on their way.
+    TooMany,
+}
+
+impl Mirrored {
+    /// Every outcome, in the order of their numbers.
+    pub const ALL: [Self; 5] =
+        [Self::Answered, Self::Failed, Self::TooLarge, Self::Incomplete, Self::TooMany];
+
+    /// The `outcome` label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Failed => "failed",
+            Self::TooLarge => "too-large",
+            Self::Incomplete => "incomplete",
+            Self::TooMany => "too-many",
+        }
+    }
+}
+
 fn count(outcomes: &mut Vec<Outcome>, status: u16, flag: Flag) {
     let known = |outcome: &&mut Outcome| outcome.status == status && outcome.flag == flag;
     if let Some(outcome) = outcomes.iter_mut().find(known) {
@@ -469,6 +515,7 @@ mod tests {
         one.request_began();
         one.tls_to_plain_port = 1;
         one.retried(Retried::Reset);
+        one.mirrored(Mirrored::TooLarge);
         one.reuse_races = 2;
         one.log_lines_dropped = 3;
         one.bytes_in = 5;
@@ -497,6 +544,7 @@ mod tests {
         assert_eq!((sum.clients_open(), sum.requests_active()), (1, 1));
         assert_eq!((sum.clients_accepted, sum.tls_to_plain_port), (2, 2));
         assert_eq!((sum.retries(Retried::Reset), sum.reuse_races), (2, 4));
+        assert_eq!(sum.mirrors(Mirrored::TooLarge), 2);
         assert_eq!(sum.log_lines_dropped, 6);
         assert_eq!((sum.bytes_in, sum.bytes_out), (10, 12));
     }
@@ -508,6 +556,9 @@ mod tests {
         }
         for (n, reason) in Retried::ALL.into_iter().enumerate() {
             assert_eq!(reason as usize, n);
+        }
+        for (n, outcome) in Mirrored::ALL.into_iter().enumerate() {
+            assert_eq!(outcome as usize, n);
         }
         for (n, event) in UpstreamEvent::ALL.into_iter().enumerate() {
             assert_eq!(event as usize, n);

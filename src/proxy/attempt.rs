@@ -46,7 +46,7 @@ pub async fn send<'s>(
     }
     let endpoints = match pick::known(order.upstream, lane)? {
         Some(endpoints) => endpoints,
-        None => Box::pin(pick::first(order.upstream, lane)).await?,
+        None => Box::pin(pick::first(order, lane)).await?,
     };
     let first = pick::pick(order, &endpoints, tried, lane);
     let ready = checkout(order, &endpoints, first, tried, lane).await?;

@@ -52,14 +52,15 @@ pub async fn rest(
 }
 
 /// Where reading for nothing ends.
-enum End {
+pub enum End {
     /// With the response.
     Reached,
     /// Before it: it is too long.
     TooFar,
 }
 
-fn poll_end(
+/// Reads a response away, as far as that is worth it; `read` is how much of it has been read.
+pub fn poll_end(
     cx: &mut Context<'_>,
     carrier: &mut Carrier,
     read: &mut usize,

@@ -17,6 +17,7 @@ use super::deadlines::Deadline;
 use super::discard;
 use super::flow::Flow;
 use super::lane::Lane;
+use super::mirror;
 use super::places;
 use super::presence::while_here;
 use super::retry::{self, Tried};
@@ -50,6 +51,8 @@ pub struct Order<'r, 's> {
     pub client: IpAddr,
     /// What is hashed in place of a cookie that the client has not got, and the line that gives it one.
     pub given_key: Option<(u64, String)>,
+    /// Who wants a copy of the body.
+    pub copy: Option<Box<mirror::Copy>>,
 }
 
 /// A response head is here; the bodies are still to be moved.
@@ -142,7 +145,7 @@ async fn attempts<'s>(
     until: Option<Instant>,
 ) -> Result<(Head, Exchange<'s>), Failure> {
     let place = places::request(order.upstream)?;
-    let mut upload = Flow::of(order.framing);
+    let mut upload = Flow::of(order.framing).copied_to(order.copy.take());
     let mut tried = Tried::default();
     loop {
         record.attempts += 1;

@@ -4,6 +4,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::mirror;
 use super::tape::Tape;
 use crate::transport::{Broken, Buffers, Peer};
 use crate::wire::Framing;
@@ -20,6 +21,8 @@ pub struct Flow {
     bytes_max: Option<u64>,
     /// What was taken, where it may have to be sent again.
     tape: Option<Box<Tape>>,
+    /// Who wants a copy of what is taken.
+    copy: Option<Box<mirror::Copy>>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +70,11 @@ impl Flow {
         if framing == Framing::Empty { Self::without_body() } else { Self::default() }
     }
 
+    /// The same, with a copy of what is taken.
+    pub fn copied_to(self, copy: Option<Box<mirror::Copy>>) -> Self {
+        Self { copy, ..self }
+    }
+
     /// Whether anything was taken from the sender.
     pub fn has_taken(&self) -> bool {
         self.pieces > 0
@@ -92,11 +100,14 @@ impl Flow {
     /// Begins again. Only while it can.
     pub fn begin_again(&mut self, framing: Framing) {
         debug_assert!(self.can_begin_again());
-        let mut tape = self.tape.take();
+        let (mut tape, mut copy) = (self.tape.take(), self.copy.take());
         if let Some(tape) = &mut tape {
             tape.rewind();
         }
-        *self = Self { tape, ..Self::of(framing) };
+        if let Some(copy) = &mut copy {
+            copy.rewind();
+        }
+        *self = Self { tape, copy, ..Self::of(framing) };
     }
 
     /// Will not begin again: what is kept is only played to its end.
@@ -151,6 +162,9 @@ impl Flow {
                     self.bytes += piece.bytes(&scratch).len() as u64;
                     if self.bytes_max.is_some_and(|max| self.bytes > max) {
                         return Poll::Ready(Err(Side::TooLarge));
+                    }
+                    if let Some(copy) = &mut self.copy {
+                        copy.take(&piece, &scratch);
                     }
                     if piece.end.is_some() {
                         self.stage = Stage::Draining;

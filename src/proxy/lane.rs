@@ -36,6 +36,8 @@ const RETRIES_MIN: u64 = 3;
 
 /// How often at most the log tells of a client whose connection was ended.
 const TELL_EVERY: Duration = Duration::from_secs(1);
+/// Copies of requests that may be on their way to mirrors at once.
+const MIRRORING_MAX: u32 = 1024;
 
 /// How far a lane is on its way out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,6 +91,8 @@ pub struct Lane {
     retrying: Cell<u32>,
     /// Upstreams of which this lane gives up a connection when another lane wants one.
     pub gives_up: RefCell<HashMap<u32, Arc<upstream::limits::Limits>>>,
+    /// Copies of requests on their way.
+    mirroring: Cell<u32>,
     /// The generation whose upstreams the pools were last held against.
     swept: Cell<u64>,
     warned_of_loop: Cell<bool>,
@@ -131,6 +135,7 @@ impl Lane {
             crowded: Cell::new(Crowded::No),
             retrying: Cell::new(0),
             gives_up: RefCell::default(),
+            mirroring: Cell::new(0),
             swept: Cell::new(0),
             warned_of_loop: Cell::new(false),
             current: RefCell::new((current, snapshot)),
@@ -179,6 +184,15 @@ impl Lane {
         }
         self.retrying.set(self.retrying.get() + 1);
         Some(Retrying(Rc::clone(self)))
+    }
+
+    /// Leave to send a copy of a request; none when too many are on their way.
+    pub fn begin_mirror(self: &Rc<Self>) -> Option<Mirroring> {
+        if self.mirroring.get() >= MIRRORING_MAX {
+            return None;
+        }
+        self.mirroring.set(self.mirroring.get() + 1);
+        Some(Mirroring(Rc::clone(self)))
     }
 
     /// Counts that a limit was reached. Of those that say that the gateway is too small, the log is told,
@@ -295,6 +309,11 @@ impl Lane {
         let snapshot = self.snapshot();
         let mut pools = self.pools.borrow_mut();
         pools.sweep(now, |connection| connection.is_alive(&self.buffers));
+        for upstream in &snapshot.dynamic {
+            if let Some(names) = &upstream.names {
+                pools.retain_names(upstream.id, |host| names.knows(host));
+            }
+        }
         if self.connector.is_full() {
             pools.relieve(); // other lanes may wait for the room that unused connections take
         }
@@ -341,5 +360,15 @@ pub struct Retrying(Rc<Lane>);
 impl Drop for Retrying {
     fn drop(&mut self) {
         self.0.retrying.set(self.0.retrying.get() - 1);
+    }
+}
+
+/// Counts a copy of a request while it is on its way.
+#[derive(Debug)]
+pub struct Mirroring(Rc<Lane>);
+
+impl Drop for Mirroring {
+    fn drop(&mut self) {
+        self.0.mirroring.set(self.0.mirroring.get() - 1);
     }
 }

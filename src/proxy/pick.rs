@@ -15,6 +15,7 @@ use super::retry::Tried;
 use crate::model::resilience::{HashBy, HashCookie};
 use crate::model::retry::RetryHosts;
 use crate::model::{Balance, Failure};
+use crate::upstream::dynamic::Names;
 use crate::upstream::endpoints::{Endpoints, Known};
 use crate::upstream::{Upstream, balance, hash};
 use crate::wire::{Head, Name};
@@ -33,13 +34,38 @@ pub fn known(upstream: &Upstream, lane: &Lane) -> Result<Option<Arc<Endpoints>>,
     Ok(Some(left.unwrap_or(all)))
 }
 
-/// Waits for the name server's first answer. Nothing of it can be ejected yet.
-pub async fn first(upstream: &Upstream, lane: &Lane) -> Result<Arc<Endpoints>, Failure> {
+/// Waits for the name server's first answer, of the request's own host where that is the destination: the
+/// upstream itself then never has any. Nothing of it can be ejected yet.
+pub async fn first(order: &Order<'_, '_>, lane: &Lane) -> Result<Arc<Endpoints>, Failure> {
+    let upstream = order.upstream;
+    if let Some(names) = &upstream.names {
+        return of_name(names, order, lane).await;
+    }
     let _place = limits::wait_for(upstream, lane)?;
     let limit = upstream.policy.load().connect_timeout;
     timeout(limit, upstream.endpoints.ready()).await.unwrap_or_else(|_| {
         let host = &upstream.key.host;
         Err(Failure::ResolveTimeout(format!("{host} does not resolve: no answer after {limit:?}")))
+    })
+}
+
+/// The endpoints of the request's own host, waiting for the first answer if need be.
+async fn of_name(
+    names: &Names,
+    order: &Order<'_, '_>,
+    lane: &Lane,
+) -> Result<Arc<Endpoints>, Failure> {
+    let (upstream, host) = (order.upstream, order.server_name);
+    let entry = names.find(host, lane.deadlines.now())?;
+    let _place = match &**entry.endpoints.load() {
+        Known::Ready(endpoints) => return Ok(Arc::clone(endpoints)),
+        Known::Failed(failure) => return Err(failure.clone()),
+        Known::Pending => limits::wait_for(upstream, lane)?,
+    };
+    let limit = upstream.policy.load().connect_timeout;
+    timeout(limit, entry.endpoints.ready()).await.unwrap_or_else(|_| {
+        let why = format!("{host} does not resolve: no answer after {limit:?}");
+        Err(Failure::DynamicResolveTimeout(why))
     })
 }
 

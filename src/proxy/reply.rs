@@ -1,5 +1,6 @@
 //! The head that goes to the client: the origin's, framed for this client, or one of our own.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -9,7 +10,7 @@ use super::lane::{Lane, Phase};
 use super::request::Next;
 use crate::downstream::Client;
 use crate::model::failure::{Failure, Flag, Row};
-use crate::model::{Limit, Redirect, Respond};
+use crate::model::{Aborted, Limit, Redirect, Respond};
 use crate::observe::{Record, escape_json};
 use crate::transport::{Broken, Data, Piece};
 use crate::wire::{Framing, Head, Name, Persistence, Trailers, Version, fields};
@@ -227,7 +228,7 @@ fn write(failure: &Failure, asked: Asked<'_>, record: &Record<'_>, lane: &Lane) 
     let message = row.message(record.attempts);
     let (content_type, body) = match asked.form {
         Form::Grpc => {
-            head.append(b"grpc-status", grpc_status(row.status).as_bytes());
+            head.append(b"grpc-status", grpc_status(failure, row.status).as_bytes());
             if !message.is_empty() {
                 // Ours are plain ASCII without a `%`: nothing in them needs percent-encoding.
                 head.append(b"grpc-message", message.as_bytes());
@@ -242,7 +243,7 @@ fn write(failure: &Failure, asked: Asked<'_>, record: &Record<'_>, lane: &Lane) 
         head.append(b"content-type", content_type.as_bytes());
     }
     // A gRPC status without a message before it is its stream's whole answer, and has no length.
-    if asked.form != Form::Grpc {
+    if asked.form != Form::Grpc && !matches!(status, 204 | 304) {
         head.append(b"content-length", itoa::Buffer::new().format(body.len()).as_bytes());
     }
     sign(&mut head, lane);
@@ -286,16 +287,20 @@ fn json(row: &Row, asked: Asked<'_>, record: &Record<'_>) -> Vec<u8> {
     out
 }
 
-/// Envoy's mapping of HTTP statuses to gRPC's.
-fn grpc_status(status: u16) -> &'static str {
-    match status {
+/// Envoy's mapping of HTTP statuses to gRPC's, unless the failure is one of gRPC itself.
+fn grpc_status(failure: &Failure, status: u16) -> Cow<'static, str> {
+    if let Failure::Injected(Aborted::Grpc(status)) = failure {
+        return status.to_string().into();
+    }
+    let status = match status {
         400 => "13",
         401 => "16",
         403 => "7",
         404 => "12",
         429 | 502..=504 => "14",
         _ => "2",
-    }
+    };
+    status.into()
 }
 
 /// Whether some of the request's body is still to come.

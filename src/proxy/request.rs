@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use super::account::Account;
 use super::exchange::{self, Order};
+use super::fault;
 use super::headers::{self, location, loops};
 use super::lane::Lane;
 use super::limits;
+use super::mirror;
 use super::relay;
 use super::reply;
 use crate::downstream::Client;
@@ -95,6 +97,9 @@ async fn start<'s>(
     }
     let rule = found.rule.ok_or(Failure::NoRoute)?;
     record.rule = Some(rule.plan.name.as_str()).filter(|name| !name.is_empty());
+    if let Some(fault) = &rule.plan.fault {
+        Box::pin(fault::inject(fault, client, record, lane)).await?;
+    }
     let upgrade = upgrade::upgrade(head, framing).map_err(Failure::Refused)?;
     let forward = match &rule.plan.action {
         Action::Forward(forward) => forward,
@@ -116,6 +121,11 @@ async fn start<'s>(
     }
     let peer = client.ends().peer.ip();
     headers::outbound(head, &lane.headers, peer, forward, share, &upstream.key, upgrade)?;
+    // What becomes of an upgraded connection is no request that could be copied.
+    let copy = match forward.mirrors.is_empty() || upgrade != Upgrade::None {
+        true => None,
+        false => mirror::begin(head, framing, rule, peer, lane),
+    };
     let order = Order {
         head,
         framing,
@@ -131,6 +141,7 @@ async fn start<'s>(
         },
         client: peer,
         given_key: None,
+        copy,
     };
     let (mut response, exchange) = exchange::start(order, client, record, lane).await?;
     if matches!(response.status(), 301 | 302 | 307 | 308) {

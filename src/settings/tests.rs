@@ -1,5 +1,6 @@
 use super::*;
 use crate::model::headers::{ForwardedProto, Location, RequestId, Xff};
+use crate::model::{GuardMode, Network};
 
 fn layer(source: fn(&str) -> String, pairs: &[(&'static str, &str)]) -> Layer {
     let given =
@@ -64,35 +65,41 @@ fn two_limits() -> Limits {
     Limits { connections: Some(10), head_time: Duration::from_secs(5), ..Limits::default() }
 }
 
+/// Every variable, each with a value that is not the default.
+const VARIABLES: &[(&str, &str)] = &[
+    ("EGRET_PORT_MAP", "443:8443, 80:0"),
+    ("EGRET_BIND", "::1"),
+    ("EGRET_ADMIN", "127.0.0.1:1"),
+    ("EGRET_HEALTH", "127.0.0.1:2"),
+    ("EGRET_WORKERS", "3"),
+    ("EGRET_DRAIN", "1m30s"),
+    ("EGRET_DNS_SERVER", "9.9.9.9,[::1]:5353"),
+    ("EGRET_RESOLVE", "a.com:443:10.0.0.1,[::1],b.com:80:10.0.0.2"),
+    ("EGRET_CONNECT_TO", "a.com:443::8443,::1.2.3.4:,[::1]:443:[::2]:1"),
+    ("EGRET_CACERT", "/a.pem,/b.pem"),
+    ("EGRET_GUARD", "enforce"),
+    ("EGRET_GUARD_ALLOW", "10.1.0.0/16, ::1"),
+    ("EGRET_GUARD_DENY", "10.1.2.0/24"),
+    ("EGRET_ACCESS_LOG", "json"),
+    ("EGRET_LOG", "warn,egret=debug"),
+    ("EGRET_LIMITS", "connections=10,headTime=5s"),
+    ("EGRET_LABELS", "a=b,c="),
+    ("EGRET_NAMESPACE", "egress"),
+    ("EGRET_ROOT_NAMESPACE", "root"),
+    ("EGRET_XFF", "append"),
+    ("EGRET_FORWARDED_PROTO", "downstream"),
+    ("EGRET_REQUEST_ID", "make"),
+    ("EGRET_VIA", "egress-1"),
+    ("EGRET_SERVER_HEADER", "edge 1"),
+    ("EGRET_REWRITE_LOCATION", "true"),
+];
+
 #[test]
 fn every_variable_is_read_and_lists_are_split_at_commas() {
-    let table = [
-        ("EGRET_PORT_MAP", "443:8443, 80:0"),
-        ("EGRET_BIND", "::1"),
-        ("EGRET_ADMIN", "127.0.0.1:1"),
-        ("EGRET_HEALTH", "127.0.0.1:2"),
-        ("EGRET_WORKERS", "3"),
-        ("EGRET_DRAIN", "1m30s"),
-        ("EGRET_DNS_SERVER", "9.9.9.9,[::1]:5353"),
-        ("EGRET_RESOLVE", "a.com:443:10.0.0.1,[::1],b.com:80:10.0.0.2"),
-        ("EGRET_CONNECT_TO", "a.com:443::8443,::1.2.3.4:,[::1]:443:[::2]:1"),
-        ("EGRET_CACERT", "/a.pem,/b.pem"),
-        ("EGRET_ACCESS_LOG", "json"),
-        ("EGRET_LOG", "warn,egret=debug"),
-        ("EGRET_LIMITS", "connections=10,headTime=5s"),
-        ("EGRET_LABELS", "a=b,c="),
-        ("EGRET_NAMESPACE", "egress"),
-        ("EGRET_ROOT_NAMESPACE", "root"),
-        ("EGRET_XFF", "append"),
-        ("EGRET_FORWARDED_PROTO", "downstream"),
-        ("EGRET_REQUEST_ID", "make"),
-        ("EGRET_VIA", "egress-1"),
-        ("EGRET_SERVER_HEADER", "edge 1"),
-        ("EGRET_REWRITE_LOCATION", "true"),
-    ];
-    assert_eq!(table.len(), NAMES.len(), "a knob without a case");
-    let variable =
-        |name: &str| table.iter().find(|(key, _)| *key == name).map(|(_, text)| (*text).to_owned());
+    assert_eq!(VARIABLES.len(), NAMES.len(), "a knob without a case");
+    let variable = |name: &str| {
+        VARIABLES.iter().find(|(key, _)| *key == name).map(|(_, text)| (*text).to_owned())
+    };
     let read = Settings::merge([Layer::new(), environment(&variable), Layer::new()]);
     let host = |text: &str| crate::model::Host::parse(text).expect("valid");
     let ip = |text: &str| text.parse::<IpAddr>().expect("valid");
@@ -125,6 +132,7 @@ fn every_variable_is_read_and_lists_are_split_at_commas() {
             connect_to(Some("::1"), Some(443), Some("::2"), Some(1)),
         ],
         cacert: vec!["/a.pem".into(), "/b.pem".into()],
+        guard: every_guard_setting(),
         access_log: AccessLog::Json,
         log: "warn,egret=debug".to_owned(),
         limits: two_limits(),
@@ -134,6 +142,16 @@ fn every_variable_is_read_and_lists_are_split_at_commas() {
         labels,
     };
     assert_eq!(read, Ok(expected));
+}
+
+/// What the `EGRET_...` variables of the test above ask for.
+fn every_guard_setting() -> GuardPolicy {
+    let network = |text: &str| Network::parse(text).expect("valid");
+    GuardPolicy {
+        mode: GuardMode::Enforce,
+        allow: vec![network("10.1.0.0/16"), network("::1")],
+        deny: vec![network("10.1.2.0/24")],
+    }
 }
 
 /// What the `EGRET_...` variables of the test above ask for.
@@ -152,6 +170,9 @@ fn every_header_setting() -> HeaderPolicy {
 #[test]
 fn every_wrong_value_names_itself_and_the_fix() {
     for (name, value, told) in [
+        ("guard", "on", "\"on\" is unknown; write warn, enforce or off"),
+        ("guard-allow", "10.0.0.0/33", "\"10.0.0.0/33\" is not a range of addresses; write"),
+        ("guard-deny", "10.1.0.0/8", "write 10.0.0.0/8"),
         ("port-map", "443", "\"443\" is not PORT:PORT; write"),
         ("port-map", "0:8443", "\"0:8443\" is not PORT:PORT"),
         ("port-map", "443:8443,443:9443", "port 443 is mapped to 8443 and to 9443; keep one"),

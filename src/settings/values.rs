@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use crate::model::Host;
+use crate::model::{GuardMode, Host, Network};
 
 /// More threads than any machine has CPUs for.
 const WORKERS_MAX: usize = 1024;
@@ -107,6 +107,23 @@ pub(super) fn dns_servers(items: &[String], wrongs: &mut Vec<String>) -> Vec<Soc
         }
     }
     servers
+}
+
+pub(super) fn guard_mode(text: &str) -> Result<GuardMode, String> {
+    let modes = [GuardMode::Warn, GuardMode::Enforce, GuardMode::Off];
+    let mode = modes.into_iter().find(|mode| mode.as_str() == text);
+    mode.ok_or_else(|| format!("\"{text}\" is unknown; write warn, enforce or off"))
+}
+
+pub(super) fn networks(items: &[String], wrongs: &mut Vec<String>) -> Vec<Network> {
+    let mut networks = Vec::new();
+    for item in items {
+        match Network::parse(item) {
+            Ok(network) => networks.push(network),
+            Err(why) => wrongs.push(why),
+        }
+    }
+    networks
 }
 
 /// An item that is an address alone belongs to the item before it: `a.com:443:10.0.0.1,10.0.0.2`.

@@ -33,6 +33,8 @@ pub struct Snapshot {
     pub routes: RouteTable,
     /// Every upstream by what makes it that one.
     pub upstreams: HashMap<UpstreamKey, Arc<Upstream>, RandomState>,
+    /// Those of them whose destination is the request's own host.
+    pub dynamic: Vec<Arc<Upstream>>,
 }
 
 /// What a new snapshot changed, for the log.
@@ -54,7 +56,8 @@ impl Snapshot {
         let mut by_index = Vec::with_capacity(plan.upstreams.len());
         let mut changes = Changes::default();
         for spec in &plan.upstreams {
-            let upstream = match previous.upstreams.get(&spec.key) {
+            let known = previous.upstreams.get(&spec.key).filter(|known| known.can_adopt(spec));
+            let upstream = match known {
                 Some(known) => {
                     known.adopt(spec);
                     changes.kept += 1;
@@ -69,7 +72,7 @@ impl Snapshot {
             upstreams.insert(spec.key.clone(), upstream);
         }
         for (key, upstream) in &previous.upstreams {
-            if !upstreams.contains_key(key) {
+            if !upstreams.get(key).is_some_and(|now| Arc::ptr_eq(now, upstream)) {
                 upstream.retire();
                 changes.removed += 1;
             }
@@ -78,6 +81,7 @@ impl Snapshot {
             generation: previous.generation + 1,
             listeners: plan.listeners.clone(),
             routes: RouteTable::build(plan, &by_index),
+            dynamic: by_index.into_iter().filter(|upstream| upstream.names.is_some()).collect(),
             upstreams,
         };
         (snapshot, changes)

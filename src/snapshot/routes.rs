@@ -45,6 +45,8 @@ pub struct Rule {
     pub plan: model::Rule,
     /// Where it leads, in the plan's order; empty for a rule that answers itself.
     pub onward: Vec<Onward>,
+    /// Who gets a copy, in the plan's order.
+    pub mirrors: Vec<Destination>,
     /// The sum of the weights.
     weights: u64,
 }
@@ -181,8 +183,11 @@ impl Rule {
             forward.to.iter().map(|share| Onward::new(forward, share, upstreams))
         });
         let onward: Vec<Onward> = onward.collect();
+        let mirrors = forward.map_or(&[][..], |forward| &forward.mirrors);
+        let mirrors =
+            mirrors.iter().map(|mirror| Destination::new(&mirror.to, upstreams)).collect();
         let weights = onward.iter().map(|onward| u64::from(onward.weight)).sum();
-        Self { plan: plan.clone(), onward, weights }
+        Self { plan: plan.clone(), onward, mirrors, weights }
     }
 
     /// One of its shares by weight, by its index in the plan; `None`: it leads nowhere.
@@ -200,14 +205,18 @@ impl Rule {
     }
 }
 
+impl Destination {
+    fn new(plan: &model::Destination, upstreams: &[Arc<Upstream>]) -> Self {
+        match plan {
+            model::Destination::Upstream(index) => Self::Upstream(Arc::clone(&upstreams[*index])),
+            model::Destination::Missing(name) => Self::Missing(name.clone()),
+        }
+    }
+}
+
 impl Onward {
     fn new(forward: &Forward, share: &Share, upstreams: &[Arc<Upstream>]) -> Self {
-        let to = match &share.to {
-            model::Destination::Upstream(index) => {
-                Destination::Upstream(Arc::clone(&upstreams[*index]))
-            }
-            model::Destination::Missing(name) => Destination::Missing(name.clone()),
-        };
+        let to = Destination::new(&share.to, upstreams);
         let host = forward.host_sent(share).and_then(|text| Authority::parse(text.as_bytes()));
         let rewritten_host = host.and_then(|host| Host::parse(host.host()).ok());
         Self { to, weight: share.weight, rewritten_host }
@@ -236,6 +245,7 @@ mod tests {
         let rules = rules.iter().map(|(name, path)| model::Rule {
             name: (*name).into(),
             condition: Condition { path: path.clone(), ..Condition::default() },
+            fault: None,
             action: Action::Forward(Forward::new(model::Destination::Missing("nowhere".into()))),
         });
         Route {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::endpoints::{Endpoint, Endpoints};
-use super::guard::Guard;
+use super::guard::{Chosen, Guard};
 use super::health::Event;
 use super::limits::ConnectionPlace;
 use super::tls::{Alpn, Handshake, Stream};
@@ -124,8 +124,8 @@ pub struct Connected {
 /// `request_host` is the host of the request after any rewrite: the SNI and the name to verify where
 /// the TLS settings give none.
 ///
-/// Errors: `Misconfigured`, `Overloaded`, `Loop`, `Connect`, `Unroutable`, `ConnectTimeout`, `Certificate`
-/// or `Handshake`.
+/// Errors: `Misconfigured`, `Overloaded`, `Prohibited`, `Loop`, `Connect`, `Unroutable`, `ConnectTimeout`,
+/// `Certificate` or `Handshake`.
 pub async fn open(
     upstream: &Upstream,
     endpoints: &Endpoints,
@@ -145,7 +145,8 @@ pub async fn open(
     let limit = policy.connect_timeout;
     let deadline = started + limit;
 
-    let order = allowed(dial::order(&endpoints.list, first), &connector.guard)?;
+    let order = dial::order(&endpoints.list, first);
+    let order = allowed(order, &connector.guard, upstream.chosen())?;
     let mut errors = Vec::new();
     let raced = timeout_at(deadline, dial::race(&order, &mut errors)).await;
     let refused = |one: &&Arc<Endpoint>| errors.iter().any(|(address, _)| *address == one.address);
@@ -191,12 +192,16 @@ pub async fn open(
     Ok(Connected { stream, alpn, endpoint, local, handshake, took, expires, open })
 }
 
-/// Leaves out the addresses that lead back to us; fails when none is left.
-fn allowed(order: Vec<Arc<Endpoint>>, guard: &Guard) -> Result<Vec<Arc<Endpoint>>, Failure> {
+/// Leaves out the addresses that may not be dialled; fails when none is left.
+fn allowed(
+    order: Vec<Arc<Endpoint>>,
+    guard: &Guard,
+    chosen: Chosen,
+) -> Result<Vec<Arc<Endpoint>>, Failure> {
     let mut refused = None;
     let mut allowed = Vec::with_capacity(order.len());
     for endpoint in order {
-        match guard.check(endpoint.address) {
+        match guard.check(endpoint.address, chosen) {
             Ok(()) => allowed.push(endpoint),
             Err(failure) => refused = Some(failure),
         }

@@ -8,22 +8,23 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::Upstream;
 use super::dns::{Answer, Resolve, ResolveError};
+use super::dynamic::{self, Lookups};
 use super::freshness::Freshness;
-use super::guard::{self, Class};
+use super::guard::{self, Class, Guard};
 use super::hash;
 use super::health::Health;
 use super::overrides::Overrides;
 use crate::model::{Addressing, Failure, Target};
 
 /// Addresses of one upstream that are used at most; what a name answers beyond is left out.
-const ENDPOINTS_MAX: usize = 256;
+pub(super) const ENDPOINTS_MAX: usize = 256;
 
 /// One address of an upstream. It stays the same object as long as the address stays in the set.
 #[derive(Debug)]
@@ -86,7 +87,7 @@ pub enum Known {
     Pending,
     /// These can be dialled.
     Ready(Arc<Endpoints>),
-    /// None: `Unresolved`, `ResolveTimeout` or `NoEndpoint`.
+    /// None: `Unresolved`, `ResolveTimeout` or `NoEndpoint`, or what a dynamic name fails with.
     Failed(Failure),
 }
 
@@ -126,7 +127,7 @@ impl EndpointSet {
     }
 
     /// What is known now.
-    pub fn load(&self) -> Guard<Arc<Known>> {
+    pub fn load(&self) -> arc_swap::Guard<Arc<Known>> {
         self.known.load()
     }
 
@@ -235,7 +236,12 @@ pub async fn keep_fresh(
     upstream: Weak<Upstream>,
     resolver: Arc<dyn Resolve>,
     overrides: Arc<Overrides>,
+    guard: Arc<Guard>,
 ) {
+    let is_dynamic = upstream.upgrade().filter(|upstream| upstream.names.is_some());
+    if let Some(changed) = is_dynamic.map(|upstream| upstream.changed.clone()) {
+        return dynamic::follow(upstream, changed, &Lookups { resolver, overrides, guard }).await;
+    }
     loop {
         let Some((addressing, policy, changed)) = upstream.upgrade().map(|upstream| {
             (upstream.addressing(), upstream.policy.load_full(), upstream.changed.clone())
@@ -246,7 +252,10 @@ pub async fn keep_fresh(
             Addressing::Dns(targets) if !targets.is_empty() => (targets.clone(), false),
             Addressing::LogicalDns(target) => (vec![target.clone()], true),
             // There is nothing to look up; what there is has been published.
-            Addressing::Dns(_) | Addressing::Static(_) | Addressing::Nowhere(_) => {
+            Addressing::Dns(_)
+            | Addressing::Static(_)
+            | Addressing::Dynamic(_)
+            | Addressing::Nowhere(_) => {
                 changed.notified().await;
                 continue;
             }
@@ -254,7 +263,8 @@ pub async fn keep_fresh(
         let names = targets
             .iter()
             .map(|target| Name::new(overrides.apply(target), policy.weight(target), &overrides));
-        let following = Following { upstream: &upstream, addressing: &addressing, logical };
+        let following =
+            Following { upstream: &upstream, addressing: &addressing, logical, guard: &guard };
         tokio::select! {
             () = changed.notified() => {}
             () = following.forever(names.collect(), &resolver) => return,
@@ -267,20 +277,21 @@ struct Following<'a> {
     upstream: &'a Weak<Upstream>,
     addressing: &'a Arc<Addressing>,
     logical: bool,
+    guard: &'a Guard,
 }
 
 /// One name of an upstream and what is known of it.
-struct Name {
-    target: Target,
+pub(super) struct Name {
+    pub target: Target,
     /// What each of its addresses counts.
     weight: u32,
-    freshness: Freshness,
+    pub freshness: Freshness,
     /// When to look it up next; `None` while a lookup is under way, or when none is needed.
-    due: Option<Instant>,
+    pub due: Option<Instant>,
 }
 
 impl Name {
-    fn new(target: Target, weight: u32, overrides: &Overrides) -> Self {
+    pub fn new(target: Target, weight: u32, overrides: &Overrides) -> Self {
         let written = overrides.addresses(&target).or_else(|| target.host.ip().map(|ip| vec![ip]));
         let (freshness, due) = match written {
             Some(addresses) => (Freshness::fixed(addresses), None),
@@ -352,7 +363,7 @@ impl Following<'_> {
                 false => upstream.endpoints.publish_weighted(&addresses),
             }
             if looked_up {
-                upstream.warn_of_inside_addresses(&plain);
+                upstream.warn_of_inside_addresses(&plain, self.guard);
             }
         } else if reasons.len() == names.len() {
             upstream.endpoints.publish_failure(unresolved(&reasons));
@@ -371,7 +382,7 @@ fn unresolved(reasons: &[&ResolveError]) -> Failure {
 
 /// Adds up to a tenth, so that many names do not come due together; never subtracts, since a cache
 /// on the way would only answer with the seconds that are left.
-fn jittered(after: Duration) -> Duration {
+pub(super) fn jittered(after: Duration) -> Duration {
     after + after.mul_f64(fastrand::f64() / 10.0)
 }
 

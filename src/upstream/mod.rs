@@ -7,6 +7,7 @@ pub mod balance;
 pub mod connect;
 pub mod dial;
 pub mod dns;
+pub mod dynamic;
 pub mod endpoints;
 pub mod freshness;
 pub mod guard;
@@ -21,18 +22,19 @@ pub mod tls;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 use crate::model::resilience::UpstreamLimits;
 use crate::model::{
-    Addressing, Failure, Host, Policy, Security, Target, UpstreamKey, UpstreamSpec,
+    Addressing, Failure, GuardMode, Host, Policy, Security, Target, UpstreamKey, UpstreamSpec,
 };
 use crate::quota::Quota;
+use dynamic::Names;
 use endpoints::{EndpointSet, Known};
-use guard::Class;
+use guard::{Chosen, Class, Guard};
 use health::Watch;
 use limits::Limits;
 use tls::{TlsClients, TlsContext};
@@ -49,6 +51,9 @@ pub struct Upstream {
     pub turn: AtomicUsize,
     /// The addresses that can be dialled now.
     pub endpoints: EndpointSet,
+    /// Its names with the addresses of each, where the destination is the request's own host; it stays
+    /// so as long as the upstream lives.
+    pub names: Option<Names>,
     /// Requests that wait for its first address or for a connection, over all lanes.
     pub pending: Arc<Quota>,
     addressing: ArcSwap<Addressing>,
@@ -60,7 +65,9 @@ pub struct Upstream {
     changed: Arc<Notify>,
     /// Set when no configuration names it any more: what is under way goes on, nothing is kept.
     retired: AtomicBool,
-    warned_of_inside: AtomicBool,
+    /// What was warned of, once for each kind of network. Only who looks names up and who looks at it
+    /// takes the lock.
+    concerns: Mutex<Vec<(Class, String)>>,
     warned_of_plain_text: AtomicBool,
     warned_of_redirect: AtomicBool,
 }
@@ -89,20 +96,28 @@ impl Upstream {
                 Err(reason) => Tls::Broken(reason),
             },
         };
+        let changed = Arc::new(Notify::new());
+        let names = match spec.addressing {
+            Addressing::Dynamic(port) => {
+                Some(Names::new(spec.key.host.clone(), port, Arc::clone(&changed)))
+            }
+            _ => None,
+        };
         let upstream = Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             key: spec.key.clone(),
             policy: ArcSwap::from_pointee(spec.policy.clone()),
             turn: AtomicUsize::new(0),
             endpoints: EndpointSet::pending(),
+            names,
             pending: Arc::default(),
             addressing: ArcSwap::from_pointee(spec.addressing.clone()),
             watch: Watch::new(spec.policy.outliers.as_deref()),
             limits: OnceLock::new(),
             tls,
-            changed: Arc::new(Notify::new()),
+            changed,
             retired: AtomicBool::new(false),
-            warned_of_inside: AtomicBool::new(false),
+            concerns: Mutex::default(),
             warned_of_plain_text: AtomicBool::new(false),
             warned_of_redirect: AtomicBool::new(false),
         };
@@ -111,11 +126,21 @@ impl Upstream {
         Arc::new(upstream)
     }
 
-    /// Takes the policy and the addressing of a spec with the same key; connections live on.
+    /// Whether it can become what a spec with the same key says: who is called on behalf of requests and
+    /// who is called by name have no connection in common.
+    pub fn can_adopt(&self, spec: &UpstreamSpec) -> bool {
+        match (&**self.addressing.load(), &spec.addressing) {
+            (Addressing::Dynamic(now), Addressing::Dynamic(then)) => now == then,
+            (Addressing::Dynamic(_), _) | (_, Addressing::Dynamic(_)) => false,
+            _ => true,
+        }
+    }
+
+    /// Takes the policy and the addressing of a spec that it can adopt; connections live on.
     ///
     /// Endpoints that were known stay until the new addressing has its first answer.
     pub fn adopt(&self, spec: &UpstreamSpec) {
-        debug_assert_eq!(self.key, spec.key);
+        debug_assert!(self.key == spec.key && self.can_adopt(spec));
         let before = self.policy.load_full();
         if *before != spec.policy {
             self.policy.store(Arc::new(spec.policy.clone()));
@@ -144,6 +169,9 @@ impl Upstream {
 
     /// Requests under way to its endpoints.
     pub fn requests_active(&self) -> u64 {
+        if let Some(names) = &self.names {
+            return names.requests_active();
+        }
         let Known::Ready(endpoints) = &**self.endpoints.load() else { return 0 };
         endpoints.list.iter().map(|one| u64::from(one.active.load(Ordering::Relaxed))).sum()
     }
@@ -175,9 +203,11 @@ impl Upstream {
     ///
     /// `None`: connections fit every request, as plain text does and TLS with a fixed `sni` (both
     /// the SNI and the name that is checked are then the same for all). Else the SNI is the
-    /// request's host, and so is the name checked unless names are listed.
+    /// request's host, and so is the name checked unless names are listed; and where the destination is
+    /// the request's host, connections are of that host alone.
     pub fn server_name<'a>(&self, request_host: &'a str) -> Option<&'a str> {
         match &self.key.security {
+            _ if self.names.is_some() => Some(request_host),
             Security::Tls(tls) if tls.sni.is_none() => Some(request_host),
             _ => None,
         }
@@ -211,6 +241,11 @@ impl Upstream {
         }
     }
 
+    /// Who says where its connections lead.
+    pub fn chosen(&self) -> Chosen {
+        if self.names.is_some() { Chosen::ByRequest } else { Chosen::ByConfiguration }
+    }
+
     /// Publishes what the addressing itself says, when no lookup is needed.
     fn publish_written_addresses(&self) {
         match &**self.addressing.load() {
@@ -228,7 +263,7 @@ impl Upstream {
                 self.publish_no_endpoint("the list of names is empty");
             }
             Addressing::Nowhere(why) => self.publish_no_endpoint(why),
-            Addressing::Dns(_) | Addressing::LogicalDns(_) => {}
+            Addressing::Dns(_) | Addressing::LogicalDns(_) | Addressing::Dynamic(_) => {}
         }
     }
 
@@ -237,15 +272,34 @@ impl Upstream {
         self.endpoints.publish_failure(Failure::NoEndpoint(reason));
     }
 
-    /// Says once that a name answers with an address that is not on the public internet.
-    fn warn_of_inside_addresses(&self, addresses: &[SocketAddr]) {
-        let inside =
-            addresses.iter().find(|address| guard::classify(address.ip()) != Class::Public);
-        if let Some(address) = inside
-            && !self.warned_of_inside.swap(true, Ordering::Relaxed)
-        {
-            let class = guard::classify(address.ip());
-            tracing::warn!(upstream = %self.key.name, %address, "the name resolves to a {class} address");
+    /// What was found of its addresses that somebody should know, a sentence for each kind of network.
+    pub fn concerns(&self) -> Vec<String> {
+        let concerns = self.concerns.lock().unwrap_or_else(PoisonError::into_inner);
+        concerns.iter().map(|(_, text)| text.clone()).collect()
+    }
+
+    /// Says once for each kind of network that a name answers with an address inside it.
+    fn warn_of_inside_addresses(&self, addresses: &[SocketAddr], guard: &Guard) {
+        for address in addresses {
+            let Some(class) = guard.concern(address.ip()) else { continue };
+            let what = match guard.mode() {
+                GuardMode::Enforce => "and is not dialled (--guard enforce)",
+                GuardMode::Warn | GuardMode::Off => {
+                    "and is dialled; --guard enforce would refuse it"
+                }
+            };
+            self.warn_once(class, || {
+                format!("{} resolves to {address}, which is {class}, {what}", self.key.host)
+            });
+        }
+    }
+
+    fn warn_once(&self, class: Class, text: impl FnOnce() -> String) {
+        let mut concerns = self.concerns.lock().unwrap_or_else(PoisonError::into_inner);
+        if concerns.iter().all(|(told, _)| *told != class) {
+            let text = text();
+            tracing::warn!("{}: {text} [EG053]", self.key.name);
+            concerns.push((class, text));
         }
     }
 }

@@ -168,6 +168,13 @@ impl Pools {
         self.upstreams.retain(|_, names| !names.is_empty());
     }
 
+    /// Drops the pools of those names of an upstream that are not known any more.
+    pub fn retain_names(&mut self, upstream: u32, mut knows: impl FnMut(&str) -> bool) {
+        if let Some(names) = self.upstreams.get_mut(&upstream) {
+            names.retain(|name, _| knows(name));
+        }
+    }
+
     /// Closes the longer unused half of all idle connections, to make room.
     pub fn relieve(&mut self) {
         for pool in self.upstreams.values_mut().flat_map(HashMap::values_mut).flatten() {

@@ -255,10 +255,8 @@ impl H2Client {
     /// Sends a request with a body and reads the whole response.
     pub fn request(&self, request: http::Request<()>, body: &str) -> H2Response {
         let mut stream = self.open(request);
-        stream
-            .send
-            .send_data(Bytes::copy_from_slice(body.as_bytes()), true)
-            .expect("an open stream");
+        // A stream that was answered and ended before the body has left is answered all the same.
+        let _ = stream.send.send_data(Bytes::copy_from_slice(body.as_bytes()), true);
         let (mut response, mut incoming) = stream.head();
         wait(async {
             while let Some(piece) = incoming.data().await {

@@ -14,6 +14,8 @@ use super::Watched;
 pub enum Answer {
     /// These addresses, with a TTL in seconds.
     Addresses(Vec<IpAddr>, u32),
+    /// Another name, which has these addresses, with a TTL in seconds.
+    Alias(&'static str, Vec<IpAddr>, u32),
     /// There is no such name.
     NoSuchName,
     /// The server has failed.
@@ -137,6 +139,7 @@ const AAAA: u16 = 28;
 fn reply(asked: &[u8], kind: u16, answer: &Answer) -> Option<Vec<u8>> {
     let (code, addresses, ttl) = match answer {
         Answer::Addresses(addresses, ttl) => (0, addresses.as_slice(), *ttl),
+        Answer::Alias(_, addresses, ttl) => (0, addresses.as_slice(), *ttl),
         Answer::NoSuchName => (3, [].as_slice(), 0),
         Answer::ServerFailure => (2, [].as_slice(), 0),
         Answer::Silence => return None,
@@ -152,9 +155,24 @@ fn reply(asked: &[u8], kind: u16, answer: &Answer) -> Option<Vec<u8>> {
         .collect();
     let mut out = asked.to_vec();
     out[2..4].copy_from_slice(&[0x84 | (asked[2] & 1), 0x80 | code]); // an authoritative answer; recursion available
-    out[4..12].copy_from_slice(&[0, 1, 0, fitting.len() as u8, 0, 0, 0, 0]);
+    let mut owner = vec![0xc0, 12]; // the name of the question
+    let mut records = fitting.len() as u8;
+    if let Answer::Alias(name, ..) = answer {
+        let alias: Vec<u8> = name
+            .split('.')
+            .flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat())
+            .chain([0])
+            .collect();
+        out.extend(&owner);
+        out.extend([0, 5, 0, 1]); // CNAME
+        out.extend(ttl.to_be_bytes());
+        out.extend((alias.len() as u16).to_be_bytes());
+        out.extend(&alias);
+        (owner, records) = (alias, records + 1);
+    }
+    out[4..12].copy_from_slice(&[0, 1, 0, records, 0, 0, 0, 0]);
     for octets in fitting {
-        out.extend([0xc0, 12]); // the name of the question
+        out.extend(&owner);
         out.extend(kind.to_be_bytes());
         out.extend([0, 1]);
         out.extend(ttl.to_be_bytes());

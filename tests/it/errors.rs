@@ -61,11 +61,11 @@ fn a_broken_document_does_not_take_its_neighbours_down() {
 
 #[test]
 fn a_field_not_supported_yet_is_reported_by_name_and_place() {
-    let config = Egress::plain(HOST).rule("mirror: {host: api.example.com}").yaml();
+    let config = Egress::plain(HOST).rule("corsPolicy: {maxAge: 1h}").yaml();
     let setup = Setup::new(&config);
     let checked = egret(&["check", "-c", &setup.config_dir().display().to_string()]);
     assert!(
-        checked.out.contains("spec.http[0].mirror") && checked.out.contains("egress.yaml:"),
+        checked.out.contains("spec.http[0].corsPolicy") && checked.out.contains("egress.yaml:"),
         "{}",
         checked.out
     );

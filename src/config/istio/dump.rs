@@ -5,6 +5,7 @@
 //! Source: istio `core/gateway.go`, `core/route/route.go`, `core/cluster_builder.go`, `core/cluster_tls.go`.
 
 mod clusters;
+mod extras;
 mod listeners;
 mod resilience;
 mod routes;

@@ -23,9 +23,32 @@ pub struct Server {
     pub bind: String,
     /// `host`, `namespace/host`, `./host` or `*/host`.
     pub hosts: Vec<String>,
-    pub tls: Option<Value>,
+    pub tls: Option<ServerTls>,
     pub default_endpoint: Option<String>,
     pub name: String,
+}
+
+/// How a server would terminate TLS.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct ServerTls {
+    /// Clients are sent to https; on a server that speaks HTTP.
+    pub https_redirect: bool,
+    pub mode: Option<String>,
+    pub server_certificate: Option<String>,
+    pub private_key: Option<String>,
+    pub ca_certificates: Option<String>,
+    pub ca_crl: Option<String>,
+    pub credential_name: Option<String>,
+    pub credential_names: Vec<String>,
+    pub ca_cert_credential_name: Option<String>,
+    pub tls_certificates: Vec<Value>,
+    pub subject_alt_names: Vec<String>,
+    pub verify_certificate_spki: Vec<String>,
+    pub verify_certificate_hash: Vec<String>,
+    pub min_protocol_version: Option<String>,
+    pub max_protocol_version: Option<String>,
+    pub cipher_suites: Vec<String>,
 }
 
 /// A server's port.

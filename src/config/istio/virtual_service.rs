@@ -8,19 +8,19 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// Routes for some hosts on some gateways.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct VirtualService {
     pub hosts: Vec<String>,
     pub gateways: Vec<String>,
     pub http: Vec<HttpRoute>,
-    pub tls: Vec<Value>,
-    pub tcp: Vec<Value>,
+    pub tls: Vec<TlsRoute>,
+    pub tcp: Vec<TcpRoute>,
     pub export_to: Vec<String>,
 }
 
 /// Conditions, any of which suffices, and what follows.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct HttpRoute {
     pub name: String,
@@ -29,18 +29,19 @@ pub struct HttpRoute {
     pub route: Vec<HttpRouteDestination>,
     pub redirect: Option<HttpRedirect>,
     pub direct_response: Option<HttpDirectResponse>,
-    pub delegate: Option<Value>,
+    pub delegate: Option<Delegate>,
     pub rewrite: Option<HttpRewrite>,
     pub timeout: Option<String>,
     pub retries: Option<HttpRetry>,
-    pub fault: Option<Value>,
-    pub mirror: Option<Value>,
-    pub mirrors: Option<Value>,
-    pub mirror_percentage: Option<Value>,
+    pub fault: Option<HttpFault>,
+    pub mirror: Option<Destination>,
+    pub mirrors: Vec<HttpMirror>,
+    pub mirror_percentage: Option<Percent>,
+    /// In whole percent; `mirrorPercentage` has taken its place.
+    pub mirror_percent: Option<u32>,
     pub cors_policy: Option<Value>,
     pub headers: Option<Headers>,
     // Removed from the API:
-    pub mirror_percent: Option<Value>,
     pub websocket_upgrade: Option<Value>,
     pub append_headers: Option<Value>,
     pub append_request_headers: Option<Value>,
@@ -50,7 +51,7 @@ pub struct HttpRoute {
 }
 
 /// Conditions, all of which must hold.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct HttpMatch {
     pub name: String,
@@ -70,7 +71,7 @@ pub struct HttpMatch {
 }
 
 /// One of three ways to compare a text.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct StringMatch {
     pub exact: Option<String>,
@@ -79,7 +80,7 @@ pub struct StringMatch {
 }
 
 /// A destination with its share of the requests.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct HttpRouteDestination {
     pub destination: Destination,
@@ -93,7 +94,7 @@ pub struct HttpRouteDestination {
 }
 
 /// A service, a port of it and a subset.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Destination {
     pub host: String,
@@ -104,14 +105,108 @@ pub struct Destination {
 }
 
 /// A port by its number.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct PortSelector {
     pub number: u32,
 }
 
+/// Where the rest of a route is said.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Delegate {
+    pub name: String,
+    /// Empty: the namespace of the object that delegates.
+    pub namespace: String,
+}
+
+/// A share of all requests, from 0 to 100.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Percent {
+    pub value: f64,
+}
+
+/// Where copies of requests go.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct HttpMirror {
+    pub destination: Destination,
+    pub percentage: Option<Percent>,
+}
+
+/// What is put in the way of requests.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct HttpFault {
+    pub delay: Option<FaultDelay>,
+    pub abort: Option<FaultAbort>,
+}
+
+/// A wait.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct FaultDelay {
+    pub fixed_delay: Option<String>,
+    pub exponential_delay: Option<Value>,
+    pub percentage: Option<Percent>,
+    /// In whole percent; `percentage` has taken its place.
+    pub percent: Option<u32>,
+}
+
+/// An answer in place of the origin's.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct FaultAbort {
+    pub http_status: Option<u32>,
+    pub grpc_status: Option<String>,
+    pub http2_error: Option<Value>,
+    pub percentage: Option<Percent>,
+    /// Removed from the API.
+    pub percent: Option<Value>,
+}
+
+/// A route for connections with TLS inside; not acted on.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct TlsRoute {
+    #[serde(rename = "match")]
+    pub matches: Vec<L4Match>,
+    pub route: Vec<RouteDestination>,
+}
+
+/// A route for plain connections; not acted on.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct TcpRoute {
+    #[serde(rename = "match")]
+    pub matches: Vec<L4Match>,
+    pub route: Vec<RouteDestination>,
+}
+
+/// Conditions on a connection; `sniHosts` on one with TLS inside alone.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct L4Match {
+    pub sni_hosts: Vec<String>,
+    pub destination_subnets: Vec<String>,
+    pub port: Option<u32>,
+    pub source_labels: BTreeMap<String, String>,
+    pub gateways: Vec<String>,
+    pub source_namespace: String,
+    pub source_subnet: String,
+}
+
+/// A destination of connections with its share of them.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct RouteDestination {
+    pub destination: Destination,
+    pub weight: Option<i64>,
+}
+
 /// What is put in place of the path and the Host.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct HttpRewrite {
     pub uri: Option<String>,
@@ -120,7 +215,7 @@ pub struct HttpRewrite {
 }
 
 /// An expression, and what its matches become.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct RegexRewrite {
     #[serde(rename = "match")]
@@ -129,7 +224,7 @@ pub struct RegexRewrite {
 }
 
 /// Another place to ask at.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct HttpRedirect {
     pub uri: String,
@@ -150,7 +245,7 @@ pub enum DerivePort {
 }
 
 /// An answer that is written down here.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct HttpDirectResponse {
     pub status: u32,
@@ -158,7 +253,7 @@ pub struct HttpDirectResponse {
 }
 
 /// A body, as text or in base64.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct HttpBody {
     pub string: Option<String>,
@@ -166,7 +261,7 @@ pub struct HttpBody {
 }
 
 /// How often and when to try again.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct HttpRetry {
     pub attempts: Option<i64>,
@@ -178,7 +273,7 @@ pub struct HttpRetry {
 }
 
 /// Edits of the request and the response head.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Headers {
     pub request: Option<HeaderOperations>,
@@ -186,7 +281,7 @@ pub struct Headers {
 }
 
 /// Edits of one head.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct HeaderOperations {
     pub set: BTreeMap<String, String>,

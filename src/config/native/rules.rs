@@ -9,7 +9,7 @@ use super::report::{Parts, Report};
 use super::retries;
 use super::shapes::{self, File};
 use super::upstreams::{Faults, Upstreams, Written};
-use super::{answers, condition};
+use super::{answers, condition, faults, mirrors};
 use crate::config::Materials;
 use crate::config::provenance::Origin;
 use crate::config::typed::Typed;
@@ -55,7 +55,10 @@ pub(super) fn read_rule(
         }
         false => action(&written, context),
     };
-    Some(Rule { name, condition, action })
+    let field = context.report.field(Parts(parts), "fault");
+    let fault = rule.fault.clone();
+    let fault = fault.and_then(|fault| faults::read(fault, &field, context.report));
+    Some(Rule { name, condition, fault, action })
 }
 
 /// What is done: the first of `redirect`, `respond` and a destination that is written.
@@ -88,6 +91,7 @@ fn action(written: &Written<'_>, context: &mut Context<'_, '_>) -> Action {
         return Action::Respond(answers::respond(respond, response, &field, report));
     }
     let to = destinations(written, context);
+    let mirrors = mirrors::read(rule.mirrors.clone().unwrap_or_default(), written, context);
     let report = &mut *context.report;
     let retry = rule.retries.as_ref();
     let rewrite = rule.rewrite.clone();
@@ -101,6 +105,7 @@ fn action(written: &Written<'_>, context: &mut Context<'_, '_>) -> Action {
         rewrite_path: rewrite.and_then(|one| answers::rewrite(one, &rewrite_field, report)),
         request: edits(headers.request, "headers.request", written, report),
         response: edits(headers.response, "headers.response", written, report),
+        mirrors,
     })
 }
 

@@ -53,6 +53,8 @@ pub(super) struct Route {
     pub rewrite: Option<Rewrite>,
     pub timeout: Option<String>,
     pub retries: Option<Retries>,
+    pub mirrors: Option<Vec<Mirror>>,
+    pub fault: Option<Fault>,
     pub host: Option<String>,
     pub headers: Option<Headers>,
     pub tls: Option<Tls>,
@@ -77,7 +79,8 @@ pub(super) struct Rule {
     pub name: Option<String>,
     #[serde(rename = "match")]
     pub condition: Option<Match>,
-    /// `https://host[:port]`, `http://host[:port]`, or the name of an upstream.
+    /// `https://host[:port]`, `http://host[:port]`, or the name of an upstream. The host `*.example.com` is the
+    /// host of each request, where it lies under that name.
     pub to: Option<String>,
     /// Several destinations by weight, in place of `to`.
     pub split: Option<Vec<Share>>,
@@ -89,6 +92,10 @@ pub(super) struct Rule {
     pub rewrite: Option<Rewrite>,
     pub timeout: Option<String>,
     pub retries: Option<Retries>,
+    /// Who gets copies of the requests.
+    pub mirrors: Option<Vec<Mirror>>,
+    /// What is put in the way of the requests, to see what comes of it.
+    pub fault: Option<Fault>,
     /// The Host to send in place of the client's.
     pub host: Option<String>,
     pub headers: Option<Headers>,
@@ -238,6 +245,44 @@ pub(super) struct Retries {
     pub non_idempotent: Option<bool>,
 }
 
+/// Who gets a copy of requests.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Mirror {
+    /// A URL, called with every default, or the name of an upstream.
+    pub to: Option<String>,
+    /// Of how many of the requests; default: 100.
+    pub percent: Option<f64>,
+}
+
+/// What is put in the way of requests; the delay comes first.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Fault {
+    pub delay: Option<Delay>,
+    pub abort: Option<Abort>,
+}
+
+/// A wait.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Delay {
+    pub time: Option<String>,
+    /// For how many of the requests; default: 100.
+    pub percent: Option<f64>,
+}
+
+/// An answer in place of the origin's, by one of the first two.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Abort {
+    pub status: Option<u16>,
+    /// By name or number.
+    pub grpc_status: Option<String>,
+    /// For how many of the requests; default: 100.
+    pub percent: Option<f64>,
+}
+
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Headers {
@@ -316,6 +361,8 @@ impl Route {
             rewrite: self.rewrite.clone(),
             timeout: self.timeout.clone(),
             retries: self.retries.clone(),
+            mirrors: self.mirrors.clone(),
+            fault: self.fault.clone(),
             host: self.host.clone(),
             headers: self.headers.clone(),
             tls: self.tls.clone(),
@@ -351,6 +398,8 @@ impl Rule {
             rewrite: self.rewrite.or_else(|| rest.rewrite.clone()),
             timeout: self.timeout.or_else(|| rest.timeout.clone()),
             retries: self.retries.or_else(|| rest.retries.clone()),
+            mirrors: self.mirrors.or_else(|| rest.mirrors.clone()),
+            fault: self.fault.or_else(|| rest.fault.clone()),
             host: self.host.or_else(|| rest.host.clone()),
             headers: self.headers.or_else(|| rest.headers.clone()),
             tls: self.tls.or_else(|| rest.tls.clone()),

@@ -183,6 +183,10 @@ fn endpoints_say_where_to_connect() {
             Addressing::LogicalDns(endpoint("a.com", 443)),
         ),
         ("to: https://a.com\n  noEndpoints: closed", Addressing::Nowhere("closed".to_owned())),
+        ("to: 'https://*.a.com'", Addressing::Dynamic(443)),
+        ("to: 'http://*.a.com:8080'", Addressing::Dynamic(8080)),
+        ("to: 'https://*.a.com:80'\n  endpoints: ['*.a.com:443']", Addressing::Dynamic(443)),
+        ("to: 'https://*.a.com'\n  noEndpoints: closed", Addressing::Nowhere("closed".to_owned())),
     ] {
         assert_eq!(
             only_upstream(&format!("routes:\n- hosts: [a.com]\n  {written}\n")).addressing,
@@ -206,6 +210,18 @@ fn every_mistake_is_told_at_its_place_with_the_fix() {
         (
             route("to: ftp://b.com"),
             "EG093 egress.yaml:5:7: file: routes[1].to: \"ftp\" is not a scheme to call an origin with; write https:// or http://; requests get 503",
+        ),
+        (
+            route("to: 'https://*.b.com'\n  resolution: dns"),
+            "EG052 egress.yaml:6:15: file: routes[1].resolution: *.b.com leads to the host of each request; requests get 503: remove resolution, or name a host in to",
+        ),
+        (
+            route("to: 'https://*.b.com'\n  endpoints: [b.com]"),
+            "EG052 egress.yaml:6:14: file: routes[1].endpoints: *.b.com leads to the host of each request; requests get 503: remove them, or write [\"*.b.com:443\"] for another port",
+        ),
+        (
+            route("to: 'https://*.10.0.0.1'"),
+            "EG093 egress.yaml:5:7: file: routes[1].to: \"*.10.0.0.1\" is a wildcard of an address; write e.g. https://*.example.com; requests get 503",
         ),
         (
             route("to: https://b.com/v1"),
@@ -458,6 +474,7 @@ fn hosts_on_the_command_line_need_no_file() {
         "edition.cnn.com",
         "api.example.com=https://backend.example.com:8443",
         "*.a.com=http://a.com",
+        "*.b.com",
     ];
     let documents = from_hosts(&hosts.map(str::to_owned)).expect("valid");
     let compiled = compile(&documents, &materials(), &Identity::default());
@@ -469,11 +486,12 @@ fn hosts_on_the_command_line_need_no_file() {
         [
             "outbound|443||edition.cnn.com",
             "outbound|8443||backend.example.com",
-            "outbound|80||a.com"
+            "outbound|80||a.com",
+            "outbound|443||*.b.com"
         ]
     );
     assert_eq!(compiled.plan.listeners.len(), 1);
-    let wrong = ["*.a.com", "a b", "https://a.com", "a.com=b.com", "a.com=https://b.com/x"];
+    let wrong = ["*", "a b", "https://a.com", "a.com=b.com", "a.com=https://b.com/x"];
     let wrongs = from_hosts(&wrong.map(str::to_owned)).expect_err("all are wrong");
     assert_eq!(wrongs.len(), wrong.len(), "{wrongs:?}");
     for (wrong, told) in wrong.iter().zip(&wrongs) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::report::Report;
 use super::shapes::Tls;
-use super::upstreams::{Scheme, Url, Written};
+use super::upstreams::{Reach, Scheme, Url, Written};
 use crate::config::Materials;
 use crate::config::credentials::pem;
 use crate::model::upstream::{ClientIdentity, RevocationList, Roots};
@@ -50,7 +50,7 @@ pub(super) fn security(
     if let Some(reason) = &tls.unusable {
         return Security::Broken(reason.clone());
     }
-    match build(&url.target.host, tls, materials) {
+    match build(url, tls, materials) {
         Ok(spec) => {
             if spec.skip_verify {
                 let field = report.field(written.parts, "tls.insecureSkipVerify");
@@ -94,7 +94,7 @@ pub(super) fn describe(security: &Security) -> String {
     }
 }
 
-fn build(host: &Host, tls: &Tls, materials: &Materials) -> Result<TlsSpec, Wrong> {
+fn build(url: &Url, tls: &Tls, materials: &Materials) -> Result<TlsSpec, Wrong> {
     let skip_verify = tls.insecure_skip_verify == Some(true);
     if skip_verify
         && (tls.ca.is_some()
@@ -111,7 +111,7 @@ fn build(host: &Host, tls: &Tls, materials: &Materials) -> Result<TlsSpec, Wrong
         });
     }
     let sni = match tls.sni.as_deref() {
-        None => Some(host.clone()),
+        None => (url.reach == Reach::One).then(|| url.target.host.clone()),
         Some(SNI_OF_REQUEST) => None,
         Some(name) => Some(Host::parse(name).map_err(|message| Wrong {
             code: "EG081",

@@ -40,7 +40,19 @@ enum To {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Url {
     pub scheme: Scheme,
+    /// Of a wildcard what follows `*.`.
     pub target: Target,
+    /// Whether it was `*.` and the host.
+    pub reach: Reach,
+}
+
+/// Which hosts a URL stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// The one that is named.
+    One,
+    /// Each request's own, where it lies under the one that is named.
+    Under,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,7 +197,8 @@ impl Upstreams {
     /// The index of an equal upstream that a `to:` made, else of a new one with a name that is free.
     fn share(&mut self, mut spec: UpstreamSpec, written: &Written<'_>) -> usize {
         let target = Target { host: spec.key.host.clone(), port: spec.key.port };
-        spec.key.name = cluster_name(&target, "");
+        let host = host_text(&spec);
+        spec.key.name = cluster_name(&host, target.port, "");
         let usual = self.by_name.get(&spec.key.name);
         for index in self.by_target.get(&target).into_iter().flatten().chain(usual) {
             let known = &self.specs[*index];
@@ -194,8 +207,9 @@ impl Upstreams {
                 return *index;
             }
         }
-        let variants = (2..).map(|number: u32| cluster_name(&target, &number.to_string()));
-        let mut names = std::iter::once(cluster_name(&target, "")).chain(variants);
+        let name = |variant: &str| cluster_name(&host, target.port, variant);
+        let variants = (2..).map(|number: u32| name(&number.to_string()));
+        let mut names = std::iter::once(name("")).chain(variants);
         spec.key.name =
             names.find(|name| !self.by_name.contains_key(name)).expect("there is no end of names");
         let index = self.add(spec, written);
@@ -219,8 +233,15 @@ impl Upstreams {
 }
 
 /// The name of an upstream in Istio's form; the middle tells apart several to one host and port.
-pub(super) fn cluster_name(target: &Target, variant: &str) -> String {
-    format!("outbound|{}|{variant}|{}", target.port, target.host)
+pub(super) fn cluster_name(host: &str, port: u16, variant: &str) -> String {
+    format!("outbound|{port}|{variant}|{host}")
+}
+
+/// The host of an upstream, as URLs and names have it: `*.example.com` where it stands for all under it.
+pub(super) fn host_text(spec: &UpstreamSpec) -> String {
+    let host = &spec.key.host;
+    let wildcard = if matches!(spec.addressing, Addressing::Dynamic(_)) { "*." } else { "" };
+    format!("{wildcard}{host}")
 }
 
 fn parse_to(text: &str) -> Result<To, String> {
@@ -243,14 +264,23 @@ fn parse_to(text: &str) -> Result<To, String> {
             &text[..text.len() - rest.len() + end]
         ));
     }
-    let parsed = Authority::parse(authority.as_bytes());
+    let (named, reach) = match authority.strip_prefix("*.") {
+        Some(under) => (under, Reach::Under),
+        None => (authority, Reach::One),
+    };
+    let parsed = Authority::parse(named.as_bytes());
     let parsed = parsed.and_then(|parsed| Some((Host::parse(parsed.host()).ok()?, parsed.port)));
     let Some((host, port)) = parsed else {
         return Err(format!(
             "\"{authority}\" is not a host with or without a port; write e.g. https://edition.cnn.com:8443"
         ));
     };
-    Ok(To::Url(Url { scheme, target: Target { host, port: port.unwrap_or(port_default) } }))
+    if reach == Reach::Under && host.ip().is_some() {
+        return Err(format!(
+            "\"{authority}\" is a wildcard of an address; write e.g. https://*.example.com"
+        ));
+    }
+    Ok(To::Url(Url { scheme, target: Target { host, port: port.unwrap_or(port_default) }, reach }))
 }
 
 /// Whether a text can be the URL of a destination.
@@ -326,7 +356,10 @@ fn build(
             protocol,
         },
         policy,
-        addressing: addressing(&url.target, written, report),
+        addressing: match url.reach {
+            Reach::One => addressing(&url.target, written, report),
+            Reach::Under => dynamic(url, written, report),
+        },
     }
 }
 
@@ -381,6 +414,36 @@ fn addressing(target: &Target, written: &Written<'_>, report: &mut Report<'_>) -
                 "write dns, or give addresses",
             );
             Addressing::Nowhere("its endpoints are names, and its resolution is static".to_owned())
+        }
+    }
+}
+
+/// The host of each request is the endpoint: of `endpoints` only the port can be another.
+fn dynamic(url: &Url, written: &Written<'_>, report: &mut Report<'_>) -> Addressing {
+    let (rule, host) = (written.rule, &url.target.host);
+    if written.faults.endpoints {
+        return Addressing::Nowhere("its endpoints are not understood".to_owned());
+    }
+    if let Some(reason) = &rule.no_endpoints {
+        return Addressing::Nowhere(reason.clone());
+    }
+    let mut wrong = |field: &str, fix: String| {
+        let message = format!("*.{host} leads to the host of each request; requests get 503");
+        report.error("EG052", &report.field(written.parts, field), &message, fix);
+        Addressing::Nowhere(message)
+    };
+    if rule.resolution.is_some() {
+        return wrong("resolution", "remove resolution, or name a host in to".to_owned());
+    }
+    let Some(endpoints) = &rule.endpoints else { return Addressing::Dynamic(url.target.port) };
+    let port = match endpoints.as_slice() {
+        [only] => only.strip_prefix(&format!("*.{host}:")).and_then(|port| port.parse().ok()),
+        _ => None,
+    };
+    match port.filter(|port| *port != 0) {
+        Some(port) => Addressing::Dynamic(port),
+        None => {
+            wrong("endpoints", format!("remove them, or write [\"*.{host}:443\"] for another port"))
         }
     }
 }

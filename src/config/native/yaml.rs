@@ -10,6 +10,8 @@ const LINE_LENGTH_MAX: usize = 76;
 pub(super) enum Node {
     Text(String),
     Number(u64),
+    /// A number with a point, as it is to be written.
+    Decimal(String),
     Flag(bool),
     List(Vec<Node>),
     Map(Vec<(String, Node)>),
@@ -82,6 +84,7 @@ fn flow(node: &Node) -> String {
     match node {
         Node::Text(text) => quoted(text),
         Node::Number(number) => number.to_string(),
+        Node::Decimal(number) => number.clone(),
         Node::Flag(flag) => flag.to_string(),
         Node::List(entries) => {
             format!("[{}]", entries.iter().map(flow).collect::<Vec<_>>().join(", "))

@@ -42,7 +42,7 @@ pub(super) fn walk(
         });
         outcomes.push((name(onward), share, failure));
     }
-    route::forwarding(forward, head, &sent, story);
+    route::forwarding((rule, forward), head, &sent, story);
     route::not_taken(walk.question, walk.view, story);
     let mut ending = if outcomes.is_empty() { Ending::NotForwarded } else { Ending::Forwarded };
     for (name, share, failure) in outcomes {

@@ -11,10 +11,12 @@ use crate::config::provenance::{Candidate, UpstreamOrigin};
 use crate::inspect::problems::{self, number};
 use crate::inspect::show::{kind, target_text};
 use crate::model::upstream::{RevocationList, Roots};
-use crate::model::{Addressing, Failure, Policy, Protocol, Security, TlsSpec, duration};
+use crate::model::{
+    Addressing, Failure, GuardPolicy, Network, Policy, Protocol, Security, TlsSpec, duration,
+};
 use crate::upstream::Upstream;
 use crate::upstream::endpoints::{Endpoint, Known};
-use crate::upstream::guard::{Class, classify};
+use crate::upstream::guard::{Chosen, Class, Guard, classify};
 
 /// Tells of an upstream; yields how requests to it fail, as far as the configuration decides.
 pub(super) fn upstream(
@@ -37,7 +39,7 @@ pub(super) fn upstream(
         step.field("from", story::origin_value(&made.service));
     }
     policy(made, &upstream.policy.load(), story);
-    let no_endpoint = endpoints(upstream, story);
+    let no_endpoint = endpoints(walk, upstream, server_name, story);
     let no_tls = security(upstream, server_name, story);
     // In the order of the request path: a connection is only tried where there is an endpoint.
     no_endpoint.or(no_tls)
@@ -91,7 +93,13 @@ fn policy_fields(made: &UpstreamOrigin, step: &mut Step) {
         .field("dropped", made.dropped.clone());
 }
 
-fn endpoints(upstream: &Upstream, story: &mut Story) -> Option<Failure> {
+fn endpoints(
+    walk: &Walk<'_>,
+    upstream: &Upstream,
+    server_name: &str,
+    story: &mut Story,
+) -> Option<Failure> {
+    let guard = Guard::new(walk.question.guard.clone());
     let addressing = upstream.addressing();
     let step = story.step("endpoints").field("type", kind(&addressing));
     match &*addressing {
@@ -109,15 +117,25 @@ fn endpoints(upstream: &Upstream, story: &mut Story) -> Option<Failure> {
             });
             step.line(format!("{}: {}", kind(&addressing), texts.collect::<Vec<_>>().join(", ")));
         }
+        Addressing::Dynamic(port) => {
+            let line = format!(
+                "{}: {server_name}:{port}, looked up when it is asked for",
+                kind(&addressing)
+            );
+            step.line(line).line(refused_by(&walk.question.guard));
+        }
         Addressing::Nowhere(why) => {
             step.line(format!("none: {why}"));
         }
     }
+    if let Some(names) = &upstream.names {
+        return names.admit(server_name).err();
+    }
     match &**upstream.endpoints.load() {
         Known::Failed(failure) => Some(failure.clone()),
         Known::Pending => None,
-        Known::Ready(endpoints) => {
-            let list = &endpoints.list;
+        Known::Ready(known) => {
+            let list = &known.list;
             step.field(
                 "addresses",
                 list.iter().map(|one| one.address.to_string()).collect::<Vec<_>>(),
@@ -125,7 +143,11 @@ fn endpoints(upstream: &Upstream, story: &mut Story) -> Option<Failure> {
             if !matches!(&*addressing, Addressing::Static(_)) {
                 step.lines(list.iter().map(|endpoint| in_use(upstream, endpoint)));
             }
-            None
+            let mut verdicts = list
+                .iter()
+                .map(|endpoint| guard.check(endpoint.address, Chosen::ByConfiguration).err());
+            let first = verdicts.next().flatten();
+            first.filter(|_| verdicts.all(|verdict| verdict.is_some()))
         }
     }
 }
@@ -141,6 +163,20 @@ fn in_use(upstream: &Upstream, endpoint: &Endpoint) -> String {
         .ejected_for(endpoint, Instant::now())
         .map_or_else(String::new, |left| format!(", ejected for {} s", left.as_secs() + 1));
     format!("now {}{class}, {active} under way{ejected}", endpoint.address)
+}
+
+/// What the address guard does on a route whose destination is the request's own host.
+fn refused_by(guard: &GuardPolicy) -> String {
+    let ranges =
+        |all: &[Network]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let mut line = "addresses inside the network are refused".to_owned();
+    if !guard.allow.is_empty() {
+        line.push_str(&format!(", but for {}", ranges(&guard.allow)));
+    }
+    if !guard.deny.is_empty() {
+        line.push_str(&format!("; so is {}", ranges(&guard.deny)));
+    }
+    line
 }
 
 fn security(upstream: &Upstream, server_name: &str, story: &mut Story) -> Option<Failure> {

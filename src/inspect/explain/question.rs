@@ -2,7 +2,7 @@
 //!
 //! The head is read by the parser that serves.
 
-use crate::model::{Authority, Failure, Listener, Plan};
+use crate::model::{Authority, Failure, GuardPolicy, Listener, Plan};
 use crate::wire::parse::{self, HeadLimits, Parsed};
 use crate::wire::{Head, Refusal};
 
@@ -18,6 +18,8 @@ pub struct Question {
     pub headers: Vec<(String, String)>,
     /// The listener's port; `None`: the authority's, else 80 if somebody listens there, else the only one.
     pub port: Option<u16>,
+    /// Which addresses may be dialled.
+    pub guard: GuardPolicy,
 }
 
 impl Question {
@@ -25,13 +27,14 @@ impl Question {
     /// `header=Name: value` may be given, percent-encoded (`+` is a plus). `format` is the page's own.
     ///
     /// Errors: what is missing or wrong, with how to write it.
-    pub fn of_query(query: &str) -> Result<Self, String> {
+    pub fn of_query(query: &str, guard: GuardPolicy) -> Result<Self, String> {
         let mut question = Self {
             method: "GET".to_owned(),
             authority: String::new(),
             target: "/".to_owned(),
             headers: Vec::new(),
             port: None,
+            guard,
         };
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, text) = pair.split_once('=').unwrap_or((pair, ""));
@@ -161,10 +164,14 @@ fn decoded(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn read(query: &str) -> Result<Question, String> {
+        Question::of_query(query, GuardPolicy::default())
+    }
+
     #[test]
     fn a_pages_query_asks_what_the_command_line_asks() {
         let query = "host=a.com:443&path=%2Fx%3Fy%3D1%26z&method=POST&port=8443&header=X-A:%20b:%20c&header=x-d:e&format=json";
-        let asked = Question::of_query(query).expect("clear");
+        let asked = read(query).expect("clear");
         assert_eq!(
             asked,
             Question {
@@ -176,10 +183,11 @@ mod tests {
                     ("x-d".to_owned(), "e".to_owned())
                 ],
                 port: Some(8443),
+                guard: GuardPolicy::default(),
             }
         );
         let targets = ["path=x", "path=/x", "path=http://b.com/x", ""]
-            .map(|path| Question::of_query(&format!("host=a.com&{path}")).expect("clear").target);
+            .map(|path| read(&format!("host=a.com&{path}")).expect("clear").target);
         assert_eq!(targets, ["/x", "/x", "http://b.com/x", "/"]);
     }
 
@@ -194,7 +202,7 @@ mod tests {
             ("host=a.com&path=%ff", "path is not percent-encoded"),
             ("host=a.com&pfad=/", "there is no pfad"),
         ] {
-            let why = Question::of_query(query).expect_err(query);
+            let why = read(query).expect_err(query);
             assert!(why.contains(words), "{query}: {why}");
         }
     }
@@ -202,7 +210,7 @@ mod tests {
     #[test]
     fn a_line_end_in_a_question_ends_no_line_of_the_request() {
         let query = "host=a.com&header=x:a%0D%0A%0D%0Ay";
-        let asked = Question::of_query(query).expect("clear");
+        let asked = read(query).expect("clear");
         assert!(asked.head().is_err());
     }
 }

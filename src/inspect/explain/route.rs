@@ -10,9 +10,11 @@ use crate::inspect::View;
 use crate::inspect::problems;
 use crate::inspect::show::{condition, field_match, query_match, served_on};
 use crate::model::retry::{Resend, RetryHosts};
-use crate::model::{Authority, Forward, HeaderEdits, Listener, PathRewrite, Retry, Rule, duration};
+use crate::model::{
+    Authority, Forward, Fraction, HeaderEdits, Listener, PathRewrite, Retry, Rule, duration,
+};
 use crate::snapshot::condition::{Unmet, check};
-use crate::snapshot::{Asked, Found};
+use crate::snapshot::{self, Asked, Found};
 use crate::wire::{Head, Name};
 
 /// Hosts, rules or objects that are named in one place; the others are counted.
@@ -193,7 +195,12 @@ fn why_not(rule: &Rule, asked: Asked<'_>) -> String {
 }
 
 /// How the rule carries a request, and what each destination is sent.
-pub(super) fn forwarding(forward: &Forward, head: &Head, sent: &[Sent], story: &mut Story) {
+pub(super) fn forwarding(
+    (rule, forward): (&snapshot::Rule, &Forward),
+    head: &Head,
+    sent: &[Sent],
+    story: &mut Story,
+) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let host = head.find(Name::Host).map(text).unwrap_or_default();
     let step = story.step("forwarding");
@@ -216,6 +223,7 @@ pub(super) fn forwarding(forward: &Forward, head: &Head, sent: &[Sent], story: &
         };
         step.line(format!("the path {target} becomes {}{how}", one.target));
     }
+    step.lines(faults_and_mirrors(rule));
     for (share, one) in forward.to.iter().zip(sent).filter(|_| sent.len() > 1) {
         for (what, edits) in [("request", &share.request), ("response", &share.response)] {
             let lines = edit_lines(what, edits).into_iter();
@@ -228,6 +236,33 @@ pub(super) fn forwarding(forward: &Forward, head: &Head, sent: &[Sent], story: &
     }
     step.lines(edit_lines("request", &forward.request));
     step.lines(edit_lines("response", &forward.response));
+}
+
+/// What happens on purpose to some of the requests, and who gets copies of them.
+fn faults_and_mirrors(rule: &snapshot::Rule) -> Vec<String> {
+    let mut lines = Vec::new();
+    let of = |fraction: Fraction| format!("{} % of the requests", fraction.as_percent());
+    if let Some(delay) = rule.plan.fault.as_ref().and_then(|fault| fault.delay.as_ref()) {
+        let time = duration::format(delay.time);
+        lines.push(format!("fault: {} wait {time} first", of(delay.fraction)));
+    }
+    if let Some(abort) = rule.plan.fault.as_ref().and_then(|fault| fault.abort.as_ref()) {
+        let status = abort.answer.http_status();
+        lines.push(format!("fault: {} are answered {status} here", of(abort.fraction)));
+    }
+    let mirrors = rule.plan.action.forward().map_or(&[][..], |forward| &forward.mirrors);
+    for (mirror, to) in mirrors.iter().zip(&rule.mirrors) {
+        let part = of(mirror.fraction);
+        lines.push(match to {
+            snapshot::Destination::Upstream(upstream) => {
+                format!("mirror: {} gets a copy of {part}", upstream.key.name)
+            }
+            snapshot::Destination::Missing(name) => {
+                format!("mirror: {name} does not exist, so nothing is copied")
+            }
+        });
+    }
+    lines
 }
 
 /// When another attempt is made, where that is not the default.

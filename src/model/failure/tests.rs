@@ -17,6 +17,9 @@ fn each() -> Vec<Failure> {
         Failure::NoCluster,
         Failure::Unresolved(why()),
         Failure::ResolveTimeout(why()),
+        Failure::DynamicUnresolved(why()),
+        Failure::DynamicResolveTimeout(why()),
+        Failure::NamesOverflow(why()),
         Failure::NoEndpoint(why()),
         Failure::Misconfigured(why()),
         Failure::Prohibited(why()),
@@ -41,6 +44,8 @@ fn each() -> Vec<Failure> {
         Failure::RequestTooLong,
         Failure::BodyTooLarge,
         Failure::ReplayTooLarge,
+        Failure::Injected(Aborted::Http(503)),
+        Failure::Injected(Aborted::Grpc(14)),
         Failure::Looped,
         Failure::ClientGone,
         Failure::Stopped,
@@ -48,7 +53,7 @@ fn each() -> Vec<Failure> {
 }
 
 /// The error types of RFC 9209, section 2.3, that may stand in `Proxy-Status`.
-const TOKENS: [&str; 20] = [
+const TOKENS: [&str; 21] = [
     "dns_timeout",
     "dns_error",
     "destination_not_found",
@@ -67,6 +72,7 @@ const TOKENS: [&str; 20] = [
     "http_protocol_error",
     "http_response_incomplete",
     "proxy_internal_error",
+    "proxy_internal_response",
     "proxy_configuration_error",
     "proxy_loop_detected",
 ];

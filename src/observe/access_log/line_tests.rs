@@ -99,15 +99,18 @@ fn a_failure_shows_its_reason_in_the_details_and_beside_them() {
 }
 
 #[test]
-fn flags_are_joined_with_the_retry_flag_first() {
+fn flags_are_joined_in_the_order_in_which_they_come_to_be() {
     let cases = [
-        (false, Flag::None, "-"),
-        (false, Flag::NoRoute, "NR"),
-        (true, Flag::None, "URX"),
-        (true, Flag::UpstreamConnect, "URX,UF"),
+        (false, false, Flag::None, "-"),
+        (false, false, Flag::NoRoute, "NR"),
+        (false, true, Flag::None, "URX"),
+        (false, true, Flag::UpstreamConnect, "URX,UF"),
+        (true, false, Flag::None, "DI"),
+        (true, false, Flag::FaultInjected, "DI,FI"),
+        (true, true, Flag::UpstreamConnect, "DI,URX,UF"),
     ];
-    for (retries_exhausted, flag, expected) in cases {
-        let record = Record { retries_exhausted, flag, status: 503, ..begun() };
+    for (delayed, retries_exhausted, flag, expected) in cases {
+        let record = Record { delayed, retries_exhausted, flag, status: 503, ..begun() };
         let text = line(Format::Text, &record, &Noted::default());
         assert!(text.contains(&format!("\" 503 {expected} via_upstream ")), "{text}");
         assert_eq!(object(&record, &Noted::default())["response_flags"], expected);

@@ -85,16 +85,19 @@ fn number(out: &mut Vec<u8>, number: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
-/// Appends the flags as Envoy joins them: the retry flag first.
+/// Appends the flags as Envoy joins them: in the order in which they come to be.
 fn flags(out: &mut Vec<u8>, record: &Record) {
     use crate::model::Flag;
-    match (record.retries_exhausted, record.flag) {
-        (true, Flag::None) => out.extend_from_slice(b"URX"),
-        (true, flag) => {
-            out.extend_from_slice(b"URX,");
-            out.extend_from_slice(flag.as_str().as_bytes());
-        }
-        (false, flag) => out.extend_from_slice(flag.as_str().as_bytes()),
+    let first = match (record.delayed, record.retries_exhausted) {
+        (false, false) => return out.extend_from_slice(record.flag.as_str().as_bytes()),
+        (true, false) => "DI",
+        (false, true) => "URX",
+        (true, true) => "DI,URX",
+    };
+    out.extend_from_slice(first.as_bytes());
+    if record.flag != Flag::None {
+        out.push(b',');
+        out.extend_from_slice(record.flag.as_str().as_bytes());
     }
 }
 

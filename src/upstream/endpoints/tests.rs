@@ -95,7 +95,8 @@ fn keep(
         }
     });
     let overrides = Overrides::new(&rules.collect::<Vec<_>>(), &[]);
-    tokio::spawn(keep_fresh(Arc::downgrade(upstream), told.clone(), Arc::new(overrides)))
+    let (overrides, guard) = (Arc::new(overrides), Arc::default());
+    tokio::spawn(keep_fresh(Arc::downgrade(upstream), told.clone(), overrides, guard))
 }
 
 /// What is known, as text.

@@ -8,13 +8,34 @@ use std::time::Duration;
 use super::destinations::Use;
 use super::object::Report;
 use super::upstreams::Known;
-use super::{answers, destinations, headers, retries};
+use super::{answers, destinations, fault, headers, mirror, retries};
 use crate::config::Severity;
 use crate::config::istio::virtual_service::{HttpRewrite, HttpRoute};
-use crate::model::{Action, Destination, Forward, PathRewrite, Share, Substitution, duration};
+use crate::model::{Action, Fault, Forward, PathRewrite, Share, Substitution, duration};
 
-/// What `http[..]` at `field` does on a listener of a gateway port.
+/// What an entry does with the requests that its conditions take.
+#[derive(Clone)]
+pub struct Done {
+    pub action: Action,
+    pub fault: Option<Fault>,
+}
+
+/// What `http[..]` at `field` does on a listener of a gateway port, and where it leads.
 pub fn compile(
+    route: &HttpRoute,
+    field: &str,
+    port: u16,
+    known: &Known,
+    report: &mut Report<'_>,
+) -> (Done, Vec<Use>) {
+    let fault = route.fault.as_ref();
+    let fault =
+        fault.and_then(|written| fault::compile(written, &format!("{field}.fault"), report));
+    let (action, uses) = action(route, field, port, known, report);
+    (Done { action, fault }, uses)
+}
+
+fn action(
     route: &HttpRoute,
     field: &str,
     port: u16,
@@ -40,13 +61,7 @@ pub fn compile(
         let respond = answers::respond(written, edits.response, &field, report);
         return (Action::Respond(respond), Vec::new());
     }
-    if route.delegate.is_some() {
-        let effect = "requests that match get 503";
-        report.unsupported(Severity::Error, &format!("{field}.delegate"), effect);
-        let missing = format!("{}: delegate is not implemented", report.title());
-        return (Action::Forward(Forward::new(Destination::Missing(missing))), Vec::new());
-    }
-    let (mut to, uses) = destinations::compile(route, field, port, known, report);
+    let (mut to, mut uses) = destinations::compile(route, field, port, known, report);
     let mut edits = edits;
     if let [only] = &mut to[..] {
         edits.extend(std::mem::replace(only, Share::whole(only.to.clone())));
@@ -59,6 +74,7 @@ pub fn compile(
         rewrite_path: None,
         request: edits.request,
         response: edits.response,
+        mirrors: mirror::compile(route, field, port, known, report, &mut uses),
     };
     if let Some(rewrite) = &route.rewrite {
         let field = format!("{field}.rewrite");
@@ -77,8 +93,9 @@ fn only(taken: &str, route: &HttpRoute, field: &str, report: &mut Report<'_>) {
     for (name, present) in [
         ("route", !route.route.is_empty()),
         ("directResponse", route.direct_response.is_some()),
-        ("delegate", route.delegate.is_some()),
         ("rewrite", route.rewrite.is_some()),
+        ("mirror", route.mirror.is_some()),
+        ("mirrors", !route.mirrors.is_empty()),
     ] {
         if present && name != taken {
             let message = format!("{taken} stands beside it, so it is not in force");
@@ -141,7 +158,6 @@ fn removed(route: &HttpRoute, field: &str, report: &mut Report<'_>) {
             route.remove_response_headers.is_some(),
             "headers.response.remove",
         ),
-        ("mirrorPercent", route.mirror_percent.is_some(), "mirrorPercentage"),
     ] {
         if present {
             report.fault(
@@ -153,18 +169,9 @@ fn removed(route: &HttpRoute, field: &str, report: &mut Report<'_>) {
             );
         }
     }
-    for (name, present) in [
-        ("mirror", route.mirror.is_some()),
-        ("mirrors", route.mirrors.is_some()),
-        ("mirrorPercentage", route.mirror_percentage.is_some()),
-        ("corsPolicy", route.cors_policy.is_some()),
-    ] {
-        if present {
-            report.unsupported(Severity::Warning, &format!("{field}.{name}"), "it is not in force");
-        }
-    }
-    if route.fault.is_some() {
-        report.unsupported(Severity::Error, &format!("{field}.fault"), "no fault is injected");
+    if route.cors_policy.is_some() {
+        let effect = "no header is added for browsers, which do not call through an egress gateway";
+        report.unsupported(Severity::Warning, &format!("{field}.corsPolicy"), effect);
     }
 }
 

@@ -12,6 +12,9 @@ use crate::config::istio::virtual_service::{
 use crate::config::{Severity, nearest};
 use crate::model::{Destination, Share};
 
+/// What follows when a destination does not exist.
+const GETS_503: &str = "requests get 503 (NC)";
+
 /// A destination that a route leads to, for the lints.
 pub struct Use {
     /// Index into `Plan::upstreams`.
@@ -35,8 +38,15 @@ pub fn compile(
         let weight = weight(one, route.route.len(), &at, report);
         if weight > 0 {
             let destination = format!("{at}.destination");
-            let destination =
-                destination_of(&one.destination, &destination, port, known, report, &mut uses);
+            let destination = destination_of(
+                &one.destination,
+                &destination,
+                GETS_503,
+                port,
+                known,
+                report,
+                &mut uses,
+            );
             let mut share = Share { weight, ..Share::whole(destination) };
             if let Some(written) = &one.headers {
                 let edits = headers::compile(written, &format!("{at}.headers"), report);
@@ -95,9 +105,11 @@ fn removed(one: &HttpRouteDestination, field: &str, report: &mut Report<'_>) {
 }
 
 /// Finds the upstream by Istio's rule: the port given, else the service's only port, else the listener's.
-fn destination_of(
+/// `effect` is what follows when there is none.
+pub fn destination_of(
     written: &Written,
     field: &str,
+    effect: &str,
     listener_port: u16,
     known: &Known,
     report: &mut Report<'_>,
@@ -126,14 +138,14 @@ fn destination_of(
         uses.push(Use { upstream, field: field.to_owned() });
         return Destination::Upstream(upstream);
     }
-    report_missing(written, field, number, &host, known, report);
+    report_missing(written, (field, effect), number, &host, known, report);
     Destination::Missing(name)
 }
 
 /// Says why a destination names no upstream.
 fn report_missing(
     written: &Written,
-    field: &str,
+    (field, effect): (&str, &str),
     number: u16,
     host: &str,
     known: &Known,
@@ -146,12 +158,12 @@ fn report_missing(
                 "EG082",
                 Severity::Error,
                 &format!("{field}.host"),
-                "no host is named; requests get 503",
+                format!("no host is named; {effect}"),
                 "name it",
             );
         }
         None => {
-            let message = format!("{host} is unknown; requests get 503 (NC)");
+            let message = format!("{host} is unknown; {effect}");
             let fix = match known.similar(host) {
                 Some(name) => format!("did you mean \"{name}\"?"),
                 None => format!("add a ServiceEntry with hosts: [{host}]"),
@@ -163,10 +175,10 @@ fn report_missing(
             let list = list.join(", ");
             let message = match given {
                 true => {
-                    format!("{host} has ports [{list}], not {number}; requests get 503 (NC)")
+                    format!("{host} has ports [{list}], not {number}; {effect}")
                 }
                 false => format!(
-                    "{host} has ports [{list}] and none is named, so {number} is used; requests get 503 (NC)"
+                    "{host} has ports [{list}] and none is named, so {number} is used; {effect}"
                 ),
             };
             let at = if given { format!("{field}.port.number") } else { field.to_owned() };
@@ -180,7 +192,7 @@ fn report_missing(
         }
         Some(_) => {
             let message = format!(
-                "subset {} of {host} is in no DestinationRule that applies; requests get 503 (NC)",
+                "subset {} of {host} is in no DestinationRule that applies; {effect}",
                 written.subset
             );
             report.fault(

@@ -6,9 +6,11 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
+use super::l4;
 use super::names::{self, Normal, PatternSet};
 use super::object::{Object, Report};
 use crate::config::istio::gateway::{Gateway, Server};
+use crate::config::provenance::Origin;
 use crate::config::{Compiled, Document, Identity, Severity, nearest};
 use crate::model::{HostPattern, Listener};
 
@@ -39,6 +41,8 @@ pub struct OpenServer {
     /// Index into `Plan::listeners`.
     pub listener: usize,
     pub admitted: Admitted,
+    /// Where it says that clients are sent to https, if it does.
+    pub redirects: Option<Origin>,
 }
 
 /// The hosts of a server, by the namespace that may bind to them.
@@ -63,6 +67,12 @@ impl Admitted {
     /// Every admitted pattern that objects of a namespace may bind to.
     pub fn patterns(&self, namespace: &str) -> impl Iterator<Item = &HostPattern> {
         self.of(namespace).flat_map(|hosts| &hosts.list)
+    }
+
+    /// Every admitted pattern, whoever may bind to it.
+    pub fn all(&self) -> impl Iterator<Item = &HostPattern> {
+        let namespaces = self.from_namespace.values();
+        std::iter::once(&self.from_anywhere).chain(namespaces).flat_map(|hosts| &hosts.list)
     }
 
     fn of(&self, namespace: &str) -> impl Iterator<Item = &Hosts> {
@@ -147,8 +157,6 @@ impl Gateways {
         }
         let Object { spec, report, .. } = object;
         let server = &spec.servers[index];
-        let owner = self.servers.iter().find(|open| u32::from(open.port) == server.port.number);
-        let port = check_port(server, owner, &field, report)?;
         let bind = match server.bind.as_str() {
             "" => None,
             text => match text.parse::<IpAddr>() {
@@ -163,7 +171,14 @@ impl Gateways {
                 }
             },
         };
+        let shared = |open: &&OpenServer| {
+            let ip = compiled.plan.listeners[open.listener].bind.ip();
+            u32::from(open.port) == server.port.number && ip == bind.unwrap_or(identity.bind)
+        };
+        let owner = self.servers.iter().find(shared);
+        let port = check_port(server, owner, &field, report)?;
         let admitted = admitted(server, &field, report);
+        let redirects = redirects(server, &field, report);
         let listener = match listener(port, bind, identity, compiled) {
             Ok(index) => index,
             Err(why) => {
@@ -178,7 +193,7 @@ impl Gateways {
             }
         };
         compiled.provenance.listeners[listener].push(report.origin(&field));
-        Some(OpenServer { gateway: gateway.to_owned(), port, listener, admitted })
+        Some(OpenServer { gateway: gateway.to_owned(), port, listener, admitted, redirects })
     }
 }
 
@@ -213,7 +228,7 @@ fn check_port(
     match protocol.as_str() {
         "HTTP" | "HTTP2" | "HTTP_PROXY" | "GRPC" | "GRPC-WEB" => {}
         "HTTPS" | "TLS" | "TCP" | "MONGO" | "REDIS" | "MYSQL" => {
-            let field = format!("{field}.port.protocol");
+            let (field_of_server, field) = (field, format!("{field}.port.protocol"));
             if let Some(owner) = owner {
                 let message = format!(
                     "dropped: port {number} already has protocol HTTP from {}",
@@ -224,6 +239,7 @@ fn check_port(
                 let effect = format!("{protocol} servers: port {number} is not opened for it");
                 report.unsupported(Severity::Error, &field, &effect);
             }
+            report_tls("the server is not opened", field_of_server, report);
             return None;
         }
         other => {
@@ -234,16 +250,34 @@ fn check_port(
             return None;
         }
     }
-    if let Some(tls) = &server.tls {
-        let redirects = tls.get("httpsRedirect").and_then(serde_json::Value::as_bool) == Some(true);
-        let effect = if redirects {
-            "nobody is redirected"
-        } else {
-            "a server with protocol HTTP takes plain text"
-        };
-        report.unsupported(Severity::Error, &format!("{field}.tls"), effect);
+    if server.tls.is_some() {
+        report_tls("a server with protocol HTTP takes plain text", field, report);
     }
     Some(number)
+}
+
+/// Says of each field of a server's TLS settings that it is not in force.
+fn report_tls(effect: &str, field: &str, report: &mut Report<'_>) {
+    let Some((_, index)) = field.split_once('[') else { return };
+    let index = index.trim_end_matches(']').parse::<usize>().unwrap_or(0);
+    let spec = report.document.body.get("spec");
+    let servers = spec.and_then(|spec| spec.get("servers"));
+    let Some(tls) = servers.and_then(|list| list.get(index)?.get("tls")) else { return };
+    for path in l4::fields(tls, &format!("{field}.tls")) {
+        if !path.ends_with(".httpsRedirect") && !path.ends_with(".https_redirect") {
+            report.unsupported(Severity::Error, &path, effect);
+        }
+    }
+}
+
+/// Where a server says that clients are sent to https.
+fn redirects(server: &Server, field: &str, report: &mut Report<'_>) -> Option<Origin> {
+    server.tls.as_ref().filter(|tls| tls.https_redirect)?;
+    let at = format!("{field}.tls.httpsRedirect");
+    let message = "clients of these hosts are sent to https with a 301: the gateway carries none of \
+                   their requests, and has no server for https";
+    report.tell("EG097", Severity::Warning, &at, message, "leave it out on an egress gateway");
+    Some(report.origin(&at))
 }
 
 fn admitted(server: &Server, field: &str, report: &mut Report<'_>) -> Admitted {

@@ -87,12 +87,43 @@ fn lines(
             );
             continue;
         }
-        if value.contains('%') {
-            report.unsupported(Severity::Warning, &at, "a % in a value is sent as it is");
+        match literal(value) {
+            Ok(value) => lines.push(HeaderEdit { name: name.clone(), value }),
+            Err(Unusable::Command(command)) => {
+                let effect = format!("{command} is a command of Envoy; the line is left out");
+                report.unsupported(Severity::Error, &at, &effect);
+            }
+            Err(Unusable::LonePercent) => {
+                let message = "a % alone begins a command in Envoy's values; the line is left out";
+                report.fault("EG081", Severity::Error, &at, message, "write %% for one %");
+            }
         }
-        lines.push(HeaderEdit { name: name.clone(), value: value.clone() });
     }
     lines
+}
+
+/// Why a value cannot be sent as it is written.
+#[derive(Debug, PartialEq, Eq)]
+enum Unusable {
+    /// It asks for something that is known only when a request comes.
+    Command(String),
+    LonePercent,
+}
+
+/// The text of a value, in which Envoy takes `%%` for one `%` and everything else between two of them for
+/// a command.
+fn literal(value: &str) -> Result<String, Unusable> {
+    let mut parts = value.split('%');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    while let Some(command) = parts.next() {
+        let after = parts.next().ok_or(Unusable::LonePercent)?;
+        if !command.is_empty() {
+            return Err(Unusable::Command(format!("%{command}%")));
+        }
+        text.push('%');
+        text.push_str(after);
+    }
+    Ok(text)
 }
 
 fn check_name(name: &str, field: &str, report: &mut Report<'_>) -> bool {
@@ -124,4 +155,25 @@ pub fn host(authority: &str, field: &str, report: &mut Report<'_>) -> Option<Str
         format!("\"{authority}\" is not a host, with or without a port; the Host stays as it is");
     report.fault("EG081", Severity::Error, field, message, "write the name alone");
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_percent_signs_are_one_and_commands_are_never_sent_as_text() {
+        for (value, text) in [
+            ("plain", Ok("plain")),
+            ("100%%", Ok("100%")),
+            ("%%%%", Ok("%%")),
+            ("a%%b%%c", Ok("a%b%c")),
+            ("100%", Err(Unusable::LonePercent)),
+            ("%%%", Err(Unusable::LonePercent)),
+            ("%REQ(X-A)%", Err(Unusable::Command("%REQ(X-A)%".into()))),
+            ("from %PROTOCOL%, 5%%", Err(Unusable::Command("%PROTOCOL%".into()))),
+        ] {
+            assert_eq!(literal(value), text.map(str::to_owned), "{value}");
+        }
+    }
 }

@@ -7,11 +7,15 @@ mod action;
 mod answers;
 mod condition;
 mod credential;
+mod delegate;
 mod destination_rule;
 mod destinations;
+mod fault;
 mod gateway;
 mod headers;
+mod l4;
 mod lint;
+mod mirror;
 mod names;
 mod object;
 mod policy;
@@ -22,6 +26,7 @@ mod tls;
 mod upstreams;
 mod virtual_service;
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use crate::config::{Compiled, Document, Identity, Materials, Severity, credentials, nearest};
@@ -57,11 +62,13 @@ pub fn compile(
     }
     let virtuals =
         of("VirtualService").map(|document| virtual_service::read(document, &gateways, identity));
-    let mut virtuals = keep(virtuals, &mut reports);
-    routes::build(&mut virtuals, &gateways, &known, identity, compiled);
+    let (mut virtuals, mut delegates) = delegate::resolve(keep(virtuals, &mut reports));
+    routes::build(&mut virtuals, &mut delegates, &gateways, &known, identity, compiled);
     for one in &mut virtuals {
         one.report_hosts(&gateways);
     }
+    delegate::report_unused(&mut delegates, &documents);
+    virtuals.append(&mut delegates);
 
     let world = lint::World { services: &services, known: &known, compiled, identity };
     lint::used(&mut virtuals, &mut rules, &world);
@@ -89,11 +96,17 @@ pub fn referenced_files(documents: &[Document]) -> Vec<String> {
         .collect()
 }
 
-/// Older objects first, as istiod goes; files written by hand have no age and keep their order.
+/// Older objects first, and by name and namespace where they are as old as each other, as istiod goes;
+/// files written by hand have no age and keep their order.
 fn in_order(documents: &[Document]) -> Vec<&Document> {
     let mut ours: Vec<&Document> =
         documents.iter().filter(|document| !document.is_native()).collect();
-    ours.sort_by(|a, b| a.created.cmp(&b.created));
+    ours.sort_by(|a, b| match a.created.cmp(&b.created) {
+        Ordering::Equal if !a.created.is_empty() => {
+            (&a.name, &a.namespace).cmp(&(&b.name, &b.namespace))
+        }
+        order => order,
+    });
     ours
 }
 

@@ -7,12 +7,12 @@ use std::collections::HashMap;
 
 use smallvec::SmallVec;
 
-use super::gateway::Gateways;
+use super::gateway::{Gateways, OpenServer};
 use super::upstreams::Known;
 use super::virtual_service::{Rules, Site, Virtual};
 use crate::config::provenance::{Origin, Skipped};
 use crate::config::{Compiled, Identity};
-use crate::model::{HostPattern, Route, Rule};
+use crate::model::{Action, Condition, HeaderEdits, HostPattern, Redirect, Route, Rule};
 
 /// The contributions of objects to one host, in order, as indices.
 type Share = SmallVec<[usize; 2]>;
@@ -20,6 +20,7 @@ type Share = SmallVec<[usize; 2]>;
 /// Adds the routes of every listener to the plan.
 pub fn build(
     virtuals: &mut [Virtual<'_>],
+    delegates: &mut [Virtual<'_>],
     gateways: &Gateways,
     known: &Known,
     identity: &Identity,
@@ -30,6 +31,7 @@ pub fn build(
     for listener in 0..compiled.plan.listeners.len() {
         let mut table = Table::default();
         for server in gateways.servers.iter().filter(|server| server.listener == listener) {
+            let mut redirected = Vec::new();
             for (index, one) in
                 virtuals.iter_mut().enumerate().filter(|(_, one)| one.is_bound_to(server))
             {
@@ -43,13 +45,23 @@ pub fn build(
                     Some(share) => *share,
                     None => table.take(
                         key,
-                        one.rules_on(Site { server, known, identity }),
+                        one.rules_on(Site { server, known, identity }, delegates),
                         &mut compiled.provenance.skipped,
                     ),
                 };
+                if server.redirects.is_some() {
+                    redirected.extend(hosts.iter().cloned());
+                    let reason = "the server sends every client of these hosts to https";
+                    let skipped = one.skipped("spec.hosts", server, reason.to_owned());
+                    compiled.provenance.skipped.push(skipped);
+                }
                 table.add(share, hosts);
                 one.made_rules |= table.says_something(share);
             }
+            if server.redirects.is_some() {
+                redirected.extend(server.admitted.all().cloned());
+            }
+            table.redirect(server, redirected);
         }
         table.finish(listener, compiled);
     }
@@ -66,6 +78,8 @@ struct Table {
     shares: HashMap<HostPattern, Share>,
     /// Hosts in the order they were first met.
     hosts: Vec<HostPattern>,
+    /// Hosts whose clients are sent to https, whatever else is said of them.
+    redirected: Vec<(HostPattern, usize)>,
 }
 
 impl Table {
@@ -96,6 +110,30 @@ impl Table {
         }
     }
 
+    /// Sends clients of these hosts to https, as the server says.
+    fn redirect(&mut self, server: &OpenServer, hosts: Vec<HostPattern>) {
+        let Some(origin) = &server.redirects else { return };
+        let redirect = Redirect {
+            status: 301,
+            scheme: Some("https".to_owned()),
+            authority: None,
+            port: None,
+            path: None,
+            response: HeaderEdits::default(),
+        };
+        let rule = Rule {
+            name: String::new(),
+            condition: Condition::default(),
+            fault: None,
+            action: Action::Redirect(redirect),
+        };
+        let mut rules = Rules::default();
+        rules.rules.push((rule, origin.clone()));
+        self.contributions.push(rules);
+        let index = self.contributions.len() - 1;
+        self.redirected.extend(hosts.into_iter().map(|host| (host, index)));
+    }
+
     /// Whether a contribution has a rule, or had one that could not be compiled.
     fn says_something(&self, share: usize) -> bool {
         let rules = &self.contributions[share];
@@ -103,6 +141,12 @@ impl Table {
     }
 
     fn finish(mut self, listener: usize, compiled: &mut Compiled) {
+        for (host, index) in std::mem::take(&mut self.redirected) {
+            let share = std::iter::once(index).collect();
+            if self.shares.insert(host.clone(), share).is_none() {
+                self.hosts.push(host);
+            }
+        }
         let mut groups: Vec<(Share, Vec<HostPattern>)> = Vec::new();
         let mut by_share: HashMap<Share, usize> = HashMap::new();
         for host in self.hosts {

@@ -63,6 +63,8 @@ enum Resolution {
     Dns,
     DnsRoundRobin,
     Static,
+    /// The host of each request.
+    Dynamic,
     /// No endpoint can be found, and why.
     Impossible(String),
 }
@@ -111,6 +113,9 @@ impl Service<'_> {
     ) -> Addressing {
         if let Resolution::Impossible(why) = &self.resolution {
             return Addressing::Nowhere(why.clone());
+        }
+        if let Resolution::Dynamic = self.resolution {
+            return Addressing::Dynamic(port.target); // whatever the labels of a subset (Istio)
         }
         let dialled =
             |endpoint: &Endpoint| endpoint.ports.get(&port.name).copied().unwrap_or(port.target);
@@ -392,15 +397,17 @@ fn resolution(
         Some("NONE") => Resolution::Impossible(
             "resolution NONE; a gateway has no original destination".to_owned(),
         ),
-        Some("DYNAMIC_DNS") => {
-            let message = "DYNAMIC_DNS is not implemented; requests get 503".to_owned();
-            impossible("EG083", "spec.resolution", message, "name the hosts and use DNS")
-        }
+        Some("DYNAMIC_DNS") => match unfit_for_dynamic(spec, hosts) {
+            None => Resolution::Dynamic,
+            Some((field, message, fix)) => {
+                impossible("EG052", &field, format!("{message}; requests get 503"), fix)
+            }
+        },
         Some("DNS" | "DNS_ROUND_ROBIN") if endpoints.is_empty() && wildcard.is_some() => {
             let name = wildcard.map(|host| host.name.as_str()).unwrap_or_default();
             let message =
                 format!("the wildcard {name} cannot be resolved by DNS; requests get 503");
-            let fix = "add endpoints with the name to connect to";
+            let fix = "use DYNAMIC_DNS (supported here, not by Istio gateways), or add endpoints with the name to connect to";
             impossible("EG051", "spec.resolution", message, fix)
         }
         Some("DNS_ROUND_ROBIN") if endpoints.len() > 1 => {
@@ -428,4 +435,31 @@ fn resolution(
             impossible("EG081", "spec.resolution", message, &nearest(other, &known))
         }
     }
+}
+
+/// What of a `DYNAMIC_DNS` service Istio's validation refuses: the field, what is wrong, what to write.
+fn unfit_for_dynamic(
+    spec: &ServiceEntry,
+    hosts: &[ServiceHost],
+) -> Option<(String, String, &'static str)> {
+    let exact = |host: &&ServiceHost| !matches!(host.pattern, HostPattern::Suffix(_));
+    if let Some(host) = hosts.iter().find(exact) {
+        let message = format!("DYNAMIC_DNS is for wildcards, and {} is none", host.name);
+        return Some(("spec.hosts".to_owned(), message, "use DNS for it, in an object of its own"));
+    }
+    for (field, absent) in [
+        ("spec.endpoints", spec.endpoints.is_empty()),
+        ("spec.addresses", spec.addresses.is_empty()),
+    ] {
+        if !absent {
+            let message = "DYNAMIC_DNS leads to the host of each request and takes none".to_owned();
+            return Some((field.to_owned(), message, "remove them, or use DNS"));
+        }
+    }
+    let carried = ["", "HTTP", "HTTP2", "GRPC", "TLS"];
+    let is_carried = |protocol: &str| carried.iter().any(|one| protocol.eq_ignore_ascii_case(one));
+    let index = spec.ports.iter().position(|port| !is_carried(&port.protocol))?;
+    let message = format!("DYNAMIC_DNS does not go with {}", spec.ports[index].protocol);
+    let fix = "HTTP, HTTP2, GRPC or TLS; a DestinationRule originates TLS whatever this says";
+    Some((format!("spec.ports[{index}].protocol"), message, fix))
 }

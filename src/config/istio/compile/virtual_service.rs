@@ -6,19 +6,20 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::action;
-use super::condition::{self, Applies};
+use super::delegate::Entry;
 use super::destinations::Use;
 use super::gateway::{Gateways, OpenServer, Selected};
+use super::l4;
 use super::names::{self, MESH, Normal, Visibility};
 use super::object::{Object, Report};
 use super::upstreams::Known;
-use crate::config::istio::virtual_service::{HttpMatch, HttpRoute, VirtualService};
-use crate::config::provenance::{Condition, Origin, Skipped};
+use crate::config::istio::virtual_service::VirtualService;
+use crate::config::provenance::{Origin, Skipped};
 use crate::config::{Document, Identity, Severity, misspelt};
-use crate::model::{self, Action, HostPattern, Rule};
+use crate::model::{HostPattern, Rule};
 
 mod remarks;
+mod rules;
 
 /// One object, bound to at least one gateway that is this process.
 pub struct Virtual<'a> {
@@ -27,6 +28,10 @@ pub struct Virtual<'a> {
     pub visibility: Visibility,
     /// Whether it made a virtual host on any listener.
     pub made_rules: bool,
+    /// The entries of `spec.http` that are to be compiled.
+    pub entries: Vec<Entry>,
+    /// For a delegate: whether a route delegates to it.
+    pub is_asked: bool,
     /// Destinations in use, each once.
     pub uses: Vec<Use>,
     /// `namespace/name` of each gateway, or `mesh`.
@@ -63,6 +68,10 @@ pub fn read<'a>(
     identity: &Identity,
 ) -> Result<Virtual<'a>, Report<'a>> {
     let mut object = Object::<VirtualService>::read(document)?;
+    l4::report(&mut object);
+    if object.spec.hosts.is_empty() && !object.faulty_at("spec.hosts") {
+        return Ok(delegate(object));
+    }
     let visibility =
         names::visibility(&object.spec.export_to, object.namespace(), &identity.namespace);
     if visibility == Visibility::Hidden {
@@ -74,13 +83,6 @@ pub fn read<'a>(
         return Err(object.report);
     }
     let hosts = hosts(&mut object);
-    for (field, entries) in
-        [("spec.tls", object.spec.tls.len()), ("spec.tcp", object.spec.tcp.len())]
-    {
-        if entries > 0 {
-            object.report.unsupported(Severity::Error, field, "these routes are not in force");
-        }
-    }
     if hosts.is_empty() || object.spec.http.is_empty() {
         let (field, what) =
             if hosts.is_empty() { ("spec.hosts", "host") } else { ("spec.http", "http route") };
@@ -103,11 +105,14 @@ pub fn read<'a>(
         .map(|(index, host)| (host.clone(), index))
         .collect();
     let admitted = vec![false; hosts.len()];
+    let entries = entries(&mut object);
     let mut read = Virtual {
         object,
         hosts: hosts.into(),
         visibility,
         made_rules: false,
+        entries,
+        is_asked: false,
         uses: Vec::new(),
         gateways: bound,
         positions,
@@ -115,6 +120,32 @@ pub fn read<'a>(
     };
     read.report_conditions(gateways);
     Ok(read)
+}
+
+/// An object without hosts: what it says is for those that delegate to it.
+fn delegate(mut object: Object<'_, VirtualService>) -> Virtual<'_> {
+    if !object.spec.gateways.is_empty() {
+        let message = "an object without hosts is a delegate, which is bound to no gateway";
+        let fix = "name hosts, or leave gateways out";
+        object.report.fault("EG073", Severity::Error, "spec.gateways", message, fix);
+    }
+    Virtual {
+        entries: entries(&mut object),
+        object,
+        hosts: Arc::new([]),
+        visibility: Visibility::Public,
+        made_rules: false,
+        is_asked: false,
+        uses: Vec::new(),
+        gateways: HashSet::new(),
+        positions: HashMap::new(),
+        admitted: Vec::new(),
+    }
+}
+
+fn entries(object: &mut Object<'_, VirtualService>) -> Vec<Entry> {
+    let http = std::mem::take(&mut object.spec.http);
+    http.into_iter().enumerate().map(|(index, route)| Entry::of(route, index)).collect()
 }
 
 /// The gateways it names, resolved; the report is ignored when none is this process.
@@ -248,6 +279,14 @@ impl Virtual<'_> {
         self.object.namespace()
     }
 
+    pub fn name(&self) -> &str {
+        &self.object.report.document.name
+    }
+
+    pub fn is_delegate(&self) -> bool {
+        self.hosts.is_empty()
+    }
+
     pub fn is_bound_to(&self, server: &OpenServer) -> bool {
         self.gateways.contains(&server.gateway)
     }
@@ -271,103 +310,5 @@ impl Virtual<'_> {
             }
         }
         common
-    }
-
-    /// The rules on a server, in order; a rule for every request ends them.
-    pub fn rules_on(&mut self, site: Site<'_>) -> Rules {
-        let mut rules = Rules::default();
-        let http = std::mem::take(&mut self.object.spec.http);
-        for (index, route) in http.iter().enumerate() {
-            self.rules_of(route, &format!("spec.http[{index}]"), site, &mut rules);
-        }
-        self.object.spec.http = http;
-        rules
-    }
-
-    /// The rules of one entry: one for each of its conditions that applies here.
-    fn rules_of(&mut self, route: &HttpRoute, field: &str, site: Site<'_>, rules: &mut Rules) {
-        if self.object.faulty_at(&format!("{field}.match")) {
-            rules.left_out += 1;
-            let reason = format!("{field}.match cannot be understood, so its rules are left out");
-            self.object.report.reason(reason.clone());
-            return rules.skipped.push(self.skipped(field, site.server, reason));
-        }
-        let mut action = None;
-        if route.matches.is_empty() {
-            let everything = HttpMatch::default();
-            let origin = self.object.report.origin(field);
-            self.rule(route, field, &everything, origin, site, &mut action, rules);
-        }
-        for (index, condition) in route.matches.iter().enumerate() {
-            let at = format!("{field}.match[{index}]");
-            let origin = Origin { condition: Condition::Written, ..self.object.report.origin(&at) };
-            self.rule(route, field, condition, origin, site, &mut action, rules);
-        }
-        for one in action.into_iter().flat_map(|(_, uses)| uses) {
-            let same = |other: &Use| other.field == one.field && other.upstream == one.upstream;
-            if !self.uses.iter().any(same) {
-                self.uses.push(one);
-            }
-        }
-    }
-
-    /// The rule for one condition, unless it does not apply, is never reached or cannot be expressed.
-    /// `action` is what the entry does, compiled when its first rule needs it.
-    #[allow(clippy::too_many_arguments, reason = "the body of the loop above")]
-    fn rule(
-        &mut self,
-        route: &HttpRoute,
-        field: &str,
-        written: &HttpMatch,
-        origin: Origin,
-        site: Site<'_>,
-        action: &mut Option<(Action, Vec<Use>)>,
-        rules: &mut Rules,
-    ) {
-        let Site { server, known, identity } = site;
-        let at = origin.field.clone();
-        let namespace = self.object.namespace();
-        if let Applies::NotHere { field: decided, reason } =
-            condition::applies(written, server, namespace, identity)
-        {
-            return rules.skipped.push(self.skipped(&format!("{at}.{decided}"), server, reason));
-        }
-        let report = &mut self.object.report;
-        if let Some(end) = &rules.ended_by {
-            let message = format!("never reached: {end} takes every request");
-            report.tell("EG070", Severity::Warning, &at, message.clone(), "move it further up");
-            return rules.skipped.push(self.skipped(&at, server, message));
-        }
-        let Some(condition) = condition::compile(written, &at, report) else {
-            rules.left_out += 1;
-            let reason = "the condition cannot be understood".to_owned();
-            return rules.skipped.push(self.skipped(&at, server, reason));
-        };
-        let compiled = || action::compile(route, field, server.port, known, report);
-        let action = action.get_or_insert_with(compiled).0.clone();
-        let name = match (route.name.as_str(), written.name.as_str()) {
-            (name, "") => name.to_owned(),
-            (name, part) => format!("{name}.{part}"),
-        };
-        self.report_same_condition(&at, &condition, rules);
-        if condition.is_any() {
-            rules.ended_by = Some(at);
-        }
-        rules.rules.push((Rule { name, condition, action }, origin));
-    }
-
-    /// Says when an earlier rule has the very same condition, so that this one is never reached.
-    fn report_same_condition(&mut self, at: &str, condition: &model::Condition, rules: &Rules) {
-        let same =
-            rules.rules.iter().rev().take(100).find(|(rule, _)| rule.condition == *condition);
-        if let Some((_, origin)) = same {
-            let message = format!("never reached: {} has the same condition", origin.field);
-            self.object.report.tell("EG070", Severity::Warning, at, message, "remove one of them");
-        }
-    }
-
-    fn skipped(&self, field: &str, server: &OpenServer, reason: String) -> Skipped {
-        let origin = self.object.report.origin(field);
-        Skipped { origin, hosts: self.hosts.clone(), port: Some(server.port), reason }
     }
 }

@@ -21,6 +21,15 @@ pub fn cluster(spec: &UpstreamSpec, origin: Option<&UpstreamOrigin>) -> Value {
         Addressing::LogicalDns(target) => {
             dns(&mut printed, "LOGICAL_DNS", spec, std::slice::from_ref(target))
         }
+        Addressing::Dynamic(_) => {
+            printed["clusterType"] = json!({
+                "name": "envoy.clusters.dynamic_forward_proxy",
+                "typedConfig": {
+                    "@type": format!("{TYPE}.clusters.dynamic_forward_proxy.v3.ClusterConfig"),
+                    "dnsCacheConfig": { "name": "dynamic_forward_proxy_cache_config" },
+                },
+            });
+        }
         Addressing::Static(_) | Addressing::Nowhere(_) => {
             printed["type"] = json!("EDS");
             printed["edsClusterConfig"] =
@@ -34,6 +43,9 @@ pub fn cluster(spec: &UpstreamSpec, origin: Option<&UpstreamOrigin>) -> Value {
         Balance::RoundRobin => {} // Envoy's default, which is not printed
     }
     resilience::add(&mut printed, &spec.policy);
+    if matches!(spec.addressing, Addressing::Dynamic(_)) {
+        printed["lbPolicy"] = json!("CLUSTER_PROVIDED");
+    }
     if let Some(options) = protocol_options(spec) {
         printed["typedExtensionProtocolOptions"] =
             json!({ "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options });

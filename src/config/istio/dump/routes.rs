@@ -6,14 +6,14 @@ use std::cmp::Reverse;
 
 use serde_json::{Map, Value, json};
 
-use super::{TYPE, resilience, seconds};
+use super::{TYPE, extras, resilience, seconds};
 use crate::config::Provenance;
 use crate::config::provenance::{Condition as Written, Origin};
 use crate::model::retry::RetryHosts;
 use crate::model::{
     Action, Condition, Destination, FieldMatch, Forward, HeaderEdit, HeaderEdits, HostPattern,
-    Listener, PathMatch, PathRewrite, Plan, QueryMatch, Redirect, Retry, Route, Rule, Share,
-    TextMatch,
+    Listener, Mirror, PathMatch, PathRewrite, Plan, QueryMatch, Redirect, Retry, Route, Rule,
+    Share, TextMatch,
 };
 
 pub fn route_table(
@@ -114,6 +114,10 @@ fn rule(rule: &Rule, origin: Option<&Origin>, listener: &Listener, plan: &Plan) 
             printed.insert("directResponse".to_owned(), answer);
             headers(&mut printed, "response", [Some(&respond.response), None]);
         }
+    }
+    if let Some(fault) = &rule.fault {
+        let filter = json!({ "envoy.filters.http.fault": extras::injected(fault) });
+        printed.insert("typedPerFilterConfig".to_owned(), filter);
     }
     if let Some(origin) = origin.filter(|origin| !origin.resource.is_empty()) {
         printed.insert(
@@ -259,6 +263,10 @@ fn action(forward: &Forward, plan: &Plan) -> Value {
     if !hashes.is_empty() {
         printed["hashPolicy"] = hashes.into();
     }
+    if !forward.mirrors.is_empty() {
+        let mirror = |one: &Mirror| extras::mirror(one, cluster_name(&one.to, plan));
+        printed["requestMirrorPolicies"] = forward.mirrors.iter().map(mirror).collect();
+    }
     printed
 }
 
@@ -320,7 +328,11 @@ fn operation(rule: &Rule, origin: Option<&Origin>, listener: &Listener, plan: &P
     {
         return format!("{host}:{port}{path}");
     }
-    let name = origin.and_then(|origin| origin.object.rsplit('/').next()).unwrap_or_default();
+    let from = |origin: &Origin| {
+        let named = if origin.resource.is_empty() { &origin.object } else { &origin.resource };
+        named.rsplit('/').next().unwrap_or_default().to_owned()
+    };
+    let name = origin.map(from).unwrap_or_default();
     format!("{name}:{}{path}", listener.port)
 }
 
@@ -345,7 +357,8 @@ fn headers(printed: &mut Map<String, Value>, side: &str, edits: [Option<&HeaderE
 }
 
 fn header(edit: &HeaderEdit) -> Value {
-    json!({ "header": { "key": edit.name, "value": edit.value } })
+    // A % begins a command in Envoy's values, and two stand for one.
+    json!({ "header": { "key": edit.name, "value": edit.value.replace('%', "%%") } })
 }
 
 fn by_name(edits: &[HeaderEdit]) -> Vec<&HeaderEdit> {

@@ -4,8 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{Fields, Inline, number, options, text, texts, time, url};
-use crate::config::native::retries;
 use crate::config::native::yaml::Node;
+use crate::config::native::{faults, mirrors, retries};
 use crate::model::{
     Action, Condition, Destination, FieldMatch, Forward, HeaderEdit, HeaderEdits, PathMatch,
     PathRewrite, Plan, QueryMatch, Redirect, Respond, Rule, Share, TextMatch,
@@ -20,8 +20,17 @@ pub(super) fn rule(rule: &Rule, plan: &Plan, inline: &Inline) -> Node {
     if !condition.is_empty() {
         fields.push(("match".to_owned(), Node::Map(condition)));
     }
-    fields.extend(action(&rule.action, plan, inline));
+    fields.extend(doing(rule, plan, inline));
     Node::Map(fields)
+}
+
+/// What is done with a rule's requests.
+pub(super) fn doing(rule: &Rule, plan: &Plan, inline: &Inline) -> Fields {
+    let mut fields = action(&rule.action, plan, inline);
+    if let Some(fault) = &rule.fault {
+        fields.push(("fault".to_owned(), Node::Map(faults::render(fault))));
+    }
+    fields
 }
 
 fn condition(condition: &Condition) -> Fields {
@@ -73,7 +82,7 @@ fn text_match(wanted: &TextMatch) -> Option<(String, Node)> {
     }
 }
 
-pub(super) fn action(action: &Action, plan: &Plan, inline: &Inline) -> Fields {
+fn action(action: &Action, plan: &Plan, inline: &Inline) -> Fields {
     match action {
         Action::Forward(forward) => forwarding(forward, plan, inline),
         Action::Redirect(redirect) => redirection(redirect),
@@ -109,7 +118,8 @@ pub(super) fn is_alone(to: &[Share]) -> bool {
 }
 
 fn forwarding(forward: &Forward, plan: &Plan, inline: &Inline) -> Fields {
-    let Forward { to, timeout, retry, rewrite_host, rewrite_path, request, response } = forward;
+    let Forward { to, timeout, retry, rewrite_host, rewrite_path, request, response, mirrors } =
+        forward;
     let mut fields = Fields::new();
     match to.as_slice() {
         [Share { to: Destination::Upstream(index), .. }] if inline.0.contains(index) => {
@@ -140,6 +150,10 @@ fn forwarding(forward: &Forward, plan: &Plan, inline: &Inline) -> Fields {
         fields.push(("rewrite".to_owned(), Node::Map(rewrite)));
     }
     fields.extend(headers(request, response));
+    if !mirrors.is_empty() {
+        let mirrors = mirrors.iter().map(|mirror| mirrors::render(mirror, plan)).collect();
+        fields.push(("mirrors".to_owned(), Node::List(mirrors)));
+    }
     fields
 }
 

@@ -14,9 +14,10 @@ use crate::model::resilience::{
 };
 use crate::model::retry::{Resend, RetryHosts, RetryOn, RetryOnSet};
 use crate::model::{
-    Action, Balance, Condition, Field, FieldMatch, Forward, HeaderEdit, HeaderEdits, Host,
-    HostPattern, Listener, PathMatch, PathRewrite, Pattern, Policy, Protocol, QueryMatch, Redirect,
-    Respond, Retry, Route, Rule, Share, Substitution, Target, TextMatch, TlsSpec, UpstreamKey,
+    Abort, Aborted, Action, Balance, Condition, Delay, Fault, Field, FieldMatch, Forward, Fraction,
+    HeaderEdit, HeaderEdits, Host, HostPattern, Listener, Mirror, PathMatch, PathRewrite, Pattern,
+    Policy, Protocol, QueryMatch, Redirect, Respond, Retry, Route, Rule, Share, Substitution,
+    Target, TextMatch, TlsSpec, UpstreamKey,
 };
 
 fn host() -> impl Strategy<Value = Host> {
@@ -126,6 +127,7 @@ fn addressing() -> impl Strategy<Value = Option<Addressing>> {
         vec(target(), 1..3).prop_map(Addressing::Dns),
         target().prop_map(Addressing::LogicalDns),
         vec(address, 1..3).prop_map(Addressing::Static),
+        (1u16..).prop_map(Addressing::Dynamic),
         awkward().prop_map(Addressing::Nowhere),
     ];
     prop_oneof![2 => Just(None), 1 => other.prop_map(Some)]
@@ -227,7 +229,13 @@ fn upstream() -> impl Strategy<Value = UpstreamSpec> {
                 Some(ip) => Addressing::Static(vec![SocketAddr::new(ip, target.port)]),
                 None => Addressing::Dns(vec![target.clone()]),
             };
-            let name = format!("outbound|{}|{variant}|{}", target.port, target.host);
+            // An address has nothing under it.
+            let addressing = addressing.filter(|addressing| {
+                !matches!(addressing, Addressing::Dynamic(_)) || target.host.ip().is_none()
+            });
+            let wildcard =
+                if matches!(addressing, Some(Addressing::Dynamic(_))) { "*." } else { "" };
+            let name = format!("outbound|{}|{variant}|{wildcard}{}", target.port, target.host);
             let key =
                 UpstreamKey { name, host: target.host, port: target.port, security, protocol };
             UpstreamSpec { key, policy, addressing: addressing.unwrap_or(own) }
@@ -292,6 +300,7 @@ fn forward(upstreams: usize) -> impl Strategy<Value = Action> {
         8 => (0..upstreams).prop_map(Destination::Upstream),
         1 => "missing-[a-z]{1,4}".prop_map(Destination::Missing),
     ];
+    let mirrored = destination.clone();
     let share = (destination.clone(), 1u32..100, host_sent(), edits(), edits()).prop_map(
         |(to, weight, rewrite_host, request, response)| Share {
             to,
@@ -310,8 +319,10 @@ fn forward(upstreams: usize) -> impl Strategy<Value = Action> {
         "/[!-~]{0,8}".prop_map(|with| Some(PathRewrite::Matched(with))),
         Just(Some(PathRewrite::Regex(Substitution::parse("^/(a)/", r"/\1$").expect("valid")))),
     ];
-    (to, option::of(duration()), retry(), host_sent(), rewrite, edits(), edits()).prop_map(
-        |(to, timeout, retry, rewrite_host, rewrite_path, request, response)| {
+    let mirror = (mirrored, fraction()).prop_map(|(to, fraction)| Mirror { to, fraction });
+    let edits = (edits(), edits());
+    (to, option::of(duration()), retry(), host_sent(), rewrite, edits, vec(mirror, 0..2)).prop_map(
+        |(to, timeout, retry, rewrite_host, rewrite_path, (request, response), mirrors)| {
             Action::Forward(Forward {
                 to,
                 timeout,
@@ -320,6 +331,7 @@ fn forward(upstreams: usize) -> impl Strategy<Value = Action> {
                 rewrite_path,
                 request,
                 response,
+                mirrors,
             })
         },
     )
@@ -346,11 +358,23 @@ fn answer() -> impl Strategy<Value = Action> {
 fn rule(upstreams: usize) -> impl Strategy<Value = Rule> {
     let name = prop_oneof![Just(String::new()), awkward()];
     let action = prop_oneof![4 => forward(upstreams), 1 => answer()];
-    (name, condition(), action).prop_map(|(name, condition, action)| Rule {
-        name,
-        condition,
-        action,
-    })
+    (name, condition(), option::of(fault()), action)
+        .prop_map(|(name, condition, fault, action)| Rule { name, condition, fault, action })
+}
+
+fn fraction() -> impl Strategy<Value = Fraction> {
+    (1u32..=1_000_000).prop_map(|millionths| Fraction::percent(f64::from(millionths) / 10_000.0))
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    let answer =
+        prop_oneof![(200u16..600).prop_map(Aborted::Http), (0u8..17).prop_map(Aborted::Grpc)];
+    let delay = || (duration(), fraction()).prop_map(|(time, fraction)| Delay { time, fraction });
+    let abort = (answer, fraction()).prop_map(|(answer, fraction)| Abort { answer, fraction });
+    prop_oneof![
+        delay().prop_map(|delay| Fault { delay: Some(delay), abort: None }),
+        (option::of(delay()), abort).prop_map(|(delay, abort)| Fault { delay, abort: Some(abort) }),
+    ]
 }
 
 fn retry() -> impl Strategy<Value = Retry> {
@@ -428,7 +452,8 @@ pub(super) fn sorted(mut plan: Plan) -> Plan {
     order.sort_by_key(|index| plan.upstreams[*index].key.name.clone());
     for rule in plan.routes.iter_mut().flat_map(|route| &mut route.rules) {
         let Action::Forward(forward) = &mut rule.action else { continue };
-        for Share { to: destination, .. } in &mut forward.to {
+        let shares = forward.to.iter_mut().map(|share| &mut share.to);
+        for destination in shares.chain(forward.mirrors.iter_mut().map(|mirror| &mut mirror.to)) {
             if let Destination::Upstream(index) = destination {
                 *index =
                     order.iter().position(|old| old == index).expect("every index is in the order");

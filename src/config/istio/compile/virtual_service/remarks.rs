@@ -58,17 +58,13 @@ impl Virtual<'_> {
 
     /// Says which conditions can hold on no server of this process at all.
     pub(super) fn report_conditions(&mut self, gateways: &Gateways) {
-        let http = std::mem::take(&mut self.object.spec.http);
-        for (index, route) in http.iter().enumerate() {
-            for (position, condition) in route.matches.iter().enumerate() {
-                self.report_condition(
-                    condition,
-                    &format!("spec.http[{index}].match[{position}]"),
-                    gateways,
-                );
+        let entries = std::mem::take(&mut self.entries);
+        for entry in &entries {
+            for (condition, at) in entry.route.matches.iter().zip(&entry.conditions) {
+                self.report_condition(condition, at, gateways);
             }
         }
-        self.object.spec.http = http;
+        self.entries = entries;
     }
 
     fn report_condition(&mut self, condition: &HttpMatch, at: &str, gateways: &Gateways) {
