@@ -16,7 +16,7 @@ use crate::downstream::Client;
 use crate::model::headers::{Location, RequestId};
 use crate::model::{Action, Failure, Host, Protocol};
 use crate::observe::{self, Record, RequestFacts};
-use crate::snapshot::{Asked, Destination, Found, Snapshot, rewrite};
+use crate::snapshot::{Asked, Destination, Snapshot, rewrite};
 use crate::upstream::connect::Want;
 use crate::wire::target::Target;
 use crate::wire::upgrade::{self, Upgrade};
@@ -46,7 +46,16 @@ pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) ->
     let asked = reply::Asked::of(&head);
 
     let mut target = None;
-    let started = start(&mut head, &mut target, client, &snapshot, record, lane).await;
+    let mut started = start(&mut head, &mut target, client, &snapshot, record, lane).await;
+    if let (Ok(Started::Exchange((response, exchange))), Some(target)) = (&mut started, &target) {
+        if matches!(response.status(), 301 | 302 | 307 | 308) {
+            location::tell_of_loop(response, &head, exchange.upstream);
+        }
+        if lane.headers.location == Location::Rewrite {
+            let port = target.authority.port;
+            location::rewrite(response, port, &mut head, client.ends(), &snapshot);
+        }
+    }
     let asked = match limits::persistence(client, lane) {
         Persistence::Keep => asked,
         Persistence::Close => asked.closing(),
@@ -69,6 +78,7 @@ pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) ->
 }
 
 /// What answers a request.
+#[expect(clippy::large_enum_variant, reason = "nearly every request has an exchange")]
 enum Started<'s> {
     /// An origin, whose response head is here.
     Exchange((Head, exchange::Exchange<'s>)),
@@ -89,7 +99,10 @@ async fn start<'s>(
     limits::admit(head, framing, lane)?;
     let target = target.insert(Target::take(head)?);
     let host = target.authority.host();
-    let found = find(head, target, client, snapshot)?;
+    let asked = Asked { head, scheme: target.scheme.as_str() };
+    let ends = client.ends();
+    let found = snapshot.routes.find((ends.local, ends.port), host, asked);
+    let found = found.ok_or(Failure::NoRoute)?;
     record.route = Some(found.pattern);
     if loops::has_come_around(head, &lane.headers) {
         lane.warn_of_loop();
@@ -119,7 +132,7 @@ async fn start<'s>(
     if let Some(path) = &forward.rewrite_path {
         rewrite::path(head, &rule.plan.condition.path, path);
     }
-    let peer = client.ends().peer.ip();
+    let peer = ends.peer.ip();
     headers::outbound(head, &lane.headers, peer, forward, share, &upstream.key, upgrade)?;
     // What becomes of an upgraded connection is no request that could be copied.
     let copy = match forward.mirrors.is_empty() || upgrade != Upgrade::None {
@@ -143,15 +156,7 @@ async fn start<'s>(
         given_key: None,
         copy,
     };
-    let (mut response, exchange) = exchange::start(order, client, record, lane).await?;
-    if matches!(response.status(), 301 | 302 | 307 | 308) {
-        location::tell_of_loop(&response, head, upstream);
-    }
-    if lane.headers.location == Location::Rewrite {
-        let port = target.authority.port;
-        location::rewrite(&mut response, port, head, client.ends(), snapshot);
-    }
-    Ok(Started::Exchange((response, exchange)))
+    exchange::start(order, client, record, lane).await.map(Started::Exchange)
 }
 
 /// The body that a request's head announces; an HTTP/1.1 connection reads it so from here on.
@@ -169,20 +174,6 @@ fn body_of(head: &Head, client: &mut Client<'_>) -> Result<Framing, Failure> {
             framing => Ok(framing),
         },
     }
-}
-
-fn find<'s>(
-    head: &Head,
-    target: &Target,
-    client: &Client<'_>,
-    snapshot: &'s Snapshot,
-) -> Result<Found<'s>, Failure> {
-    let ends = client.ends();
-    let asked = Asked { head, scheme: target.scheme.as_str() };
-    snapshot
-        .routes
-        .find((ends.local, ends.port), target.authority.host(), asked)
-        .ok_or(Failure::NoRoute)
 }
 
 /// How to answer without the switch to another protocol that a head may have asked for: what the client has sent

@@ -27,10 +27,13 @@ const MARKS: Names = Names::of(&[Name::CdnLoop, Name::Via]);
 /// may have gone to an endpoint of another kind.
 pub fn mark(head: &mut Head, policy: &HeaderPolicy, security: &Security, endpoint: &Endpoint) {
     let far = endpoint.class == Class::Public && *security != Security::Plain;
-    if far && !head.may_have_any(Names::of(&[Name::CdnLoop])) {
+    let mark = &policy.loop_mark;
+    if !head.may_have_any(Names::of(&[Name::CdnLoop])) {
+        if !far && !mark.is_empty() {
+            head.append(b"cdn-loop", mark.as_bytes());
+        }
         return;
     }
-    let mark = &policy.loop_mark;
     match (far, bears(head, mark)) {
         (false, false) if !mark.is_empty() => append_member(head, b"cdn-loop", mark.as_bytes()),
         (true, true) => take_off(head, mark),
