@@ -90,6 +90,22 @@ fn istio_words_stay_in_their_folder() {
     );
 }
 
+/// Whoever looks up a code that `check` printed finds it in the table.
+#[test]
+fn every_code_of_a_problem_is_in_the_table() {
+    let mut missing = Vec::new();
+    for (path, text) in sources() {
+        for (at, _) in text.match_indices("\"EG") {
+            let code = text[at + 1..].split('"').next().unwrap_or_default();
+            let is_code = code.len() == 5 && code[2..].bytes().all(|digit| digit.is_ascii_digit());
+            if is_code && !egret::config::problem::CODES.iter().any(|(known, _)| *known == code) {
+                missing.push(format!("src/{path}: {code}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "not in config::problem::CODES:\n{}", missing.join("\n"));
+}
+
 #[test]
 fn the_checks_find_what_they_look_for() {
     assert_eq!(

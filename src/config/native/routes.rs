@@ -135,9 +135,11 @@ impl Routes {
         context: &mut Context<'_, '_>,
     ) -> (Vec<Rule>, Vec<Origin>) {
         let (mut rules, mut origins) = (Vec::new(), Vec::new());
-        if written.rules.is_empty() && context.typed.faulty_at(&format!("{part}.rules")) {
+        let field = format!("{part}.rules");
+        if written.rules.is_empty() && context.typed.faulty_at(&field) {
             return (rules, origins); // rules were meant: what is for the rest is not for everything
         }
+        let is_written = context.report.document.value(&field).is_some();
         let rest = written.rest();
         for (index, rule) in written.rules.iter().enumerate() {
             let parts = [format!("{part}.rules[{index}]"), part.to_owned()];
@@ -158,10 +160,14 @@ impl Routes {
         let parts = [part.to_owned()];
         let faulty =
             ACTIONS.iter().any(|field| context.typed.faulty_at(&format!("{part}.{field}")));
-        if rest.has_action() || faulty || written.rules.is_empty() {
+        // `rules: []` alone says that there are hosts, and that nothing is done for them.
+        if rest.has_action() || faulty || !is_written {
             let origin = context.report.origin(part, Condition::Absent);
-            rules.extend(read_rule(&shapes::Rule::default(), &rest, &parts, &origin, context));
-            origins.push(origin);
+            if let Some(read) = read_rule(&shapes::Rule::default(), &rest, &parts, &origin, context)
+            {
+                rules.push(read);
+                origins.push(origin);
+            }
         }
         (rules, origins)
     }

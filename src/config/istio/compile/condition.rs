@@ -8,6 +8,7 @@ use super::names::{self, MESH};
 use super::object::Report;
 use crate::config::istio::virtual_service::{HttpMatch, StringMatch};
 use crate::config::{Identity, Severity};
+use crate::model::condition::is_token;
 use crate::model::{Condition, Field, FieldMatch, PathMatch, Pattern, QueryMatch, TextMatch};
 
 /// Whether a condition holds for a server at all, before any request is seen.
@@ -91,7 +92,15 @@ pub fn compile(asked: &HttpMatch, field: &str, report: &mut Report<'_>) -> Optio
         match (text(wanted, &format!("{field}.{name}"), report), part) {
             (None, _) => understood = false,
             (Some(TextMatch::Present), _) => {}
-            (Some(TextMatch::Exact(method)), Field::Method) => condition.methods.push(method),
+            (Some(TextMatch::Exact(method)), Field::Method) if is_token(&method) => {
+                condition.methods.push(method);
+            }
+            (Some(TextMatch::Exact(method)), Field::Method) => {
+                let message = format!("\"{method}\" is no method; the rule is left out");
+                let at = format!("{field}.method.exact");
+                report.fault("EG081", Severity::Error, &at, message, "write e.g. GET");
+                understood = false;
+            }
             (Some(text), field) => {
                 condition.fields.push(FieldMatch { field, text, inverted: false });
             }

@@ -426,7 +426,7 @@ fn any_plan() -> impl Strategy<Value = Plan> {
             served_on
         });
         let name = option::of(awkward());
-        let route = (name, served_on, vec(pattern(), 1..4), vec(rule(upstreams.len()), 1..4));
+        let route = (name, served_on, vec(pattern(), 1..4), vec(rule(upstreams.len()), 0..4));
         (Just(listeners), Just(upstreams), vec(route, 0..4)).prop_map(
             |(listeners, upstreams, routes)| {
                 let mut taken = BTreeSet::new();

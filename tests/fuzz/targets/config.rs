@@ -1,0 +1,220 @@
+//! Any text as a configuration: every object gets its verdict, every problem its place, and the plan that
+//! comes of it is sound, can be shown in every form, and is the same when it is written and read again.
+//!
+//! Parts of an input, apart by 0xFF: the documents, the content of every file they name, and the method,
+//! authority and target of a request to explain.
+#![no_main]
+
+use std::collections::HashSet;
+use std::sync::{Arc, OnceLock};
+
+use egret::config::problem::CODES;
+use egret::config::{self, Compiled, Document, Identity, Materials, Problem, document, native};
+use egret::inspect::explain::{Question, explain};
+use egret::inspect::{Format, View, What, render};
+use egret::model::{Action, Authority, Destination, GuardPolicy, HeaderEdits, PathRewrite, Plan};
+use egret::settings::Settings;
+use egret::snapshot::Snapshot;
+use egret::upstream::tls::TlsContext;
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
+
+/// Entries of a document that are looked for one by one: each costs a walk through all of its text.
+const LOCATED_MAX: usize = 4;
+
+const FILE: &str = "fuzz.yaml";
+
+fuzz_target!(|input: &[u8]| {
+    let mut parts = input.split(|byte| *byte == 0xff);
+    let text = String::from_utf8_lossy(parts.next().unwrap_or_default());
+    let (documents, problems) = document::parse(FILE, &text);
+    problems.iter().for_each(|problem| is_told(problem, &text));
+    documents.iter().for_each(located);
+    let materials = materials(&documents, parts.next());
+    let compiled = config::compile(&documents, &materials, &Identity::default());
+    assert_eq!(config::compile(&documents, &materials, &Identity::default()), compiled);
+    compiled.problems.iter().for_each(|problem| is_told(problem, &text));
+    every_object_has_its_verdict(&documents, &compiled);
+    is_sound(&compiled);
+    is_read_again(&compiled, &documents, &materials);
+    let mut word = |default: &str| match parts.next() {
+        Some(part) => String::from_utf8_lossy(part).into_owned(),
+        None => default.to_owned(),
+    };
+    let question = Question {
+        method: word("GET"),
+        authority: word("edition.cnn.com"),
+        target: word("/"),
+        headers: vec![("x-a".to_owned(), word("b")), ("cookie".to_owned(), "c=d".to_owned())],
+        port: compiled.plan.listeners.first().map(|listener| listener.port),
+        guard: GuardPolicy::default(),
+    };
+    is_shown(&compiled, &question);
+    let (layer, _) = native::settings(&documents);
+    let _ = Settings::merge([layer, Default::default(), Default::default()]);
+});
+
+fn is_told(problem: &Problem, text: &str) {
+    assert!(CODES.iter().any(|(code, _)| *code == problem.code), "{}", problem.code);
+    assert!(!problem.message.is_empty() && !problem.object.is_empty());
+    // A lone CR ends a line too, and what is unfinished is missed after the end.
+    let lines = text.bytes().filter(|byte| matches!(byte, b'\n' | b'\r')).count() as u32 + 2;
+    assert!((1..=lines).contains(&problem.place.line), "{problem:?} of {lines}");
+    assert!(problem.place.column >= 1 && !problem.to_string().is_empty());
+}
+
+fn located(document: &Document) {
+    if !has_plain_keys(&document.body) {
+        return; // a path of such keys may be another path as well
+    }
+    let place = document.place();
+    for (path, entry) in document.entries().into_iter().take(LOCATED_MAX) {
+        assert!(entry >= place || path.is_empty(), "{path} at {entry} before {place}");
+        assert_eq!(document.locate(&path), entry, "{path}");
+    }
+    let _ = (document.locate("spec.http[0].route[0].destination.port"), document.value("spec.[0]"));
+}
+
+fn has_plain_keys(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => fields.iter().all(|(key, value)| {
+            !key.is_empty() && !key.contains(['.', '[', ']']) && has_plain_keys(value)
+        }),
+        Value::Array(entries) => entries.iter().all(has_plain_keys),
+        _ => true,
+    }
+}
+
+fn every_object_has_its_verdict(documents: &[Document], compiled: &Compiled) {
+    let verdicts = &compiled.provenance.verdicts;
+    let mut places: Vec<_> = verdicts.iter().map(|verdict| verdict.place.clone()).collect();
+    let mut expected: Vec<_> = documents.iter().map(Document::place).collect();
+    places.sort();
+    expected.sort();
+    assert_eq!(places, expected);
+}
+
+fn is_sound(compiled: &Compiled) {
+    let Plan { listeners, routes, upstreams } = &compiled.plan;
+    let made = &compiled.provenance;
+    assert_eq!(
+        (made.listeners.len(), made.routes.len(), made.upstreams.len()),
+        (listeners.len(), routes.len(), upstreams.len())
+    );
+    let mut names = HashSet::new();
+    assert!(listeners.iter().all(|listener| listener.port != 0 && names.insert(&listener.name)));
+    let mut keys = HashSet::new();
+    assert!(upstreams.iter().all(|upstream| keys.insert(&upstream.key)));
+    let mut taken = HashSet::new();
+    for (route, origins) in routes.iter().zip(&made.routes) {
+        assert!(!route.hosts.is_empty() && !route.listeners.is_empty());
+        assert_eq!(route.rules.len(), origins.len());
+        for listener in &route.listeners {
+            assert!(*listener < listeners.len());
+            assert!(route.hosts.iter().all(|host| taken.insert((listener, host))));
+        }
+        route.rules.iter().for_each(|rule| can_be_done(&rule.action, upstreams.len()));
+    }
+}
+
+/// Whatever a rule writes into a message can stand there.
+fn can_be_done(action: &Action, upstreams: usize) {
+    match action {
+        Action::Forward(forward) => {
+            assert!(!forward.to.is_empty() && forward.to.iter().all(|share| share.weight > 0));
+            let mirrors = forward.mirrors.iter().map(|mirror| &mirror.to);
+            for to in forward.to.iter().map(|share| &share.to).chain(mirrors) {
+                assert!(!matches!(to, Destination::Upstream(index) if *index >= upstreams));
+            }
+            for share in &forward.to {
+                can_be_written(&share.request);
+                can_be_written(&share.response);
+                is_an_authority(share.rewrite_host.as_deref());
+            }
+            can_be_written(&forward.request);
+            can_be_written(&forward.response);
+            is_an_authority(forward.rewrite_host.as_deref());
+            match &forward.rewrite_path {
+                Some(PathRewrite::Matched(path)) => is_of_a_target(path),
+                Some(PathRewrite::Regex(substitution)) => is_of_a_target(substitution.with()),
+                None => {}
+            }
+        }
+        Action::Redirect(redirect) => {
+            assert!((300..400).contains(&redirect.status) && redirect.port != Some(0));
+            is_an_authority(redirect.authority.as_deref());
+            redirect.path.iter().chain(&redirect.scheme).for_each(|text| is_of_a_target(text));
+            can_be_written(&redirect.response);
+        }
+        Action::Respond(respond) => {
+            assert!((200..600).contains(&respond.status), "{}", respond.status);
+            can_be_written(&respond.response);
+        }
+    }
+}
+
+fn can_be_written(edits: &HeaderEdits) {
+    for line in edits.set.iter().chain(&edits.add) {
+        http::HeaderName::try_from(&line.name).expect("a name that can be written");
+        http::HeaderValue::try_from(&line.value).expect("a value that can be written");
+    }
+}
+
+fn is_an_authority(text: Option<&str>) {
+    assert!(text.is_none_or(|text| Authority::parse(text.as_bytes()).is_some()), "{text:?}");
+}
+
+fn is_of_a_target(text: &str) {
+    assert!(!text.bytes().any(|byte| byte <= b' ' || byte == 0x7f), "{text:?}");
+}
+
+/// The plan as text, beside the objects that bring its certificates.
+fn is_read_again(compiled: &Compiled, documents: &[Document], materials: &Materials) {
+    let text = native::render(&compiled.plan);
+    let (mut rendered, problems) = document::parse("rendered", &text);
+    assert_eq!(problems, [], "{text}");
+    let is_kept = |document: &&Document| matches!(&*document.kind, "Secret" | "ConfigMap");
+    rendered.extend(documents.iter().filter(is_kept).cloned());
+    let again = config::compile(&rendered, materials, &Identity::default());
+    assert_eq!(sorted(again.plan), sorted(compiled.plan.clone()), "{text}{:#?}", again.problems);
+}
+
+/// With the upstreams in the order of their names, the one thing that rendering may change.
+fn sorted(mut plan: Plan) -> Plan {
+    let names: Vec<String> = plan.upstreams.iter().map(|spec| spec.key.name.clone()).collect();
+    plan.upstreams.sort_by(|a, b| a.key.name.cmp(&b.key.name));
+    for rule in plan.routes.iter_mut().flat_map(|route| &mut route.rules) {
+        let Action::Forward(forward) = &mut rule.action else { continue };
+        let shares = forward.to.iter_mut().map(|share| &mut share.to);
+        for to in shares.chain(forward.mirrors.iter_mut().map(|mirror| &mut mirror.to)) {
+            if let Destination::Upstream(index) = to {
+                let name = &names[*index];
+                let place = plan.upstreams.iter().position(|spec| spec.key.name == *name);
+                *index = place.expect("every upstream is still there");
+            }
+        }
+    }
+    plan
+}
+
+fn is_shown(compiled: &Compiled, question: &Question) {
+    static TLS: OnceLock<TlsContext> = OnceLock::new();
+    let tls = TLS.get_or_init(|| TlsContext::new(&[]).expect("no files are named"));
+    let (snapshot, _) = Snapshot::build(&compiled.plan, &Snapshot::default(), tls);
+    let running = View { compiled, snapshot: Some(&snapshot) };
+    for what in What::ALL {
+        for format in [Format::Table, Format::Json, Format::Yaml] {
+            assert!(render(what, format, &running).ends_with('\n'), "{what:?} {format:?}");
+        }
+    }
+    if let Ok(explanation) = explain(question, &View { compiled, snapshot: None }, &snapshot) {
+        assert!(!explanation.to_string().is_empty());
+    }
+}
+
+/// Every file that is named holds the same, or cannot be read.
+fn materials(documents: &[Document], content: Option<&[u8]>) -> Materials {
+    let content = content.map(Arc::from).ok_or("there is no such file".to_owned());
+    let files = config::referenced_files(documents);
+    files.into_iter().map(|path| (path, content.clone())).collect()
+}
