@@ -126,7 +126,8 @@ impl App {
 
         let quit = Arc::new(Notify::new());
         let (reload, reloads) = mpsc::channel(4);
-        let pages = Arc::new(pages::pages(&control, &readiness, &workers, reload, &quit));
+        let shown = pages::Shown::new(&control, listeners.addresses(), settings.guard.clone());
+        let pages = Arc::new(pages::pages(shown, &readiness, &workers, reload, &quit));
         let health = pages::serve(settings.health, "health", Port::Health, &pages).await?;
         let admin = pages::serve(settings.admin, "admin", Port::Admin, &pages).await?;
         listeners.keep_from([health, admin]);

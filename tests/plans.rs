@@ -2,11 +2,13 @@
 //!
 //! `EGRET_UPDATE_GOLDEN=1 cargo test --test plans` writes them anew, to be read in review.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use egret::config::{self, Compiled, Document, Identity, Materials, document};
+use serde_json::Value;
 
 const ARTICLE: &str = "config/article";
 
@@ -153,11 +155,14 @@ fn every_document_has_exactly_one_verdict() {
     }
 }
 
-#[test]
-fn the_articles_dump_is_what_istiod_makes() {
-    use egret::config::istio::dump;
-    let steps: [(&str, &[&str]); 2] = [
+/// The article at each step, and every `docs-*.yaml`: the scenarios of Istio's own documentation.
+fn scenarios() -> Vec<(String, Compiled)> {
+    let steps: [(&str, &[&str]); 3] = [
         ("article-1-gateway", &["service-entry", "gateway"]),
+        (
+            "article-2-plain-text",
+            &["service-entry", "gateway", "destination-rule-gateway", "virtual-service"],
+        ),
         (
             "article-3-tls",
             &[
@@ -169,19 +174,80 @@ fn the_articles_dump_is_what_istiod_makes() {
             ],
         ),
     ];
+    let steps = steps.map(|(name, files)| (name.to_owned(), compile(&article(files))));
+    let named = |path: PathBuf| {
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        name.starts_with("docs-").then(|| (name, compile(&[path])))
+    };
+    let docs = yaml_files(Path::new("tests/plans")).into_iter().filter_map(named);
+    steps.into_iter().chain(docs).collect()
+}
+
+fn dumps(compiled: &Compiled) -> [(&'static str, Value); 3] {
+    use egret::config::istio::dump;
+    [
+        ("listeners", dump::listeners(compiled)),
+        ("routes", dump::routes(compiled)),
+        ("clusters", dump::clusters(compiled)),
+    ]
+}
+
+#[test]
+fn every_scenario_is_dumped_as_istiod_makes_it() {
     let mut wrong = Vec::new();
-    for (name, files) in steps {
-        let compiled = compile(&article(files));
-        for (part, value) in [
-            ("listeners", dump::listeners(&compiled)),
-            ("routes", dump::routes(&compiled)),
-            ("clusters", dump::clusters(&compiled)),
-        ] {
+    for (name, compiled) in scenarios() {
+        for (part, value) in dumps(&compiled) {
             let path = Path::new("tests/plans").join(format!("{name}.{part}.json"));
             wrong.extend(golden(&path, &format!("{value:#}\n")));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// `tests/plans/README.md` says of each field of the dumps which rule it follows.
+#[test]
+fn every_line_of_a_dump_is_traced_to_a_rule_and_every_rule_is_used() {
+    let readme = fs::read_to_string("tests/plans/README.md").expect("the rules");
+    let rules: Vec<&str> = readme
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .filter_map(|line| line.split_once('`'))
+        .map(|(field, _)| field)
+        .collect();
+    let mut fields = BTreeSet::new();
+    for (_, compiled) in scenarios() {
+        for (part, value) in dumps(&compiled) {
+            collect_fields(part, &value, &mut fields);
+        }
+    }
+    let follows = |field: &str, rule: &str| match rule.strip_suffix(".*") {
+        Some(whole) => field == whole || field.starts_with(&format!("{whole}.")),
+        None => field == rule,
+    };
+    let untraced: Vec<&String> =
+        fields.iter().filter(|field| !rules.iter().any(|rule| follows(field, rule))).collect();
+    let unused: Vec<&&str> =
+        rules.iter().filter(|rule| !fields.iter().any(|field| follows(field, rule))).collect();
+    assert!(
+        untraced.is_empty() && unused.is_empty(),
+        "no rule: {untraced:#?} no field: {unused:#?}"
+    );
+}
+
+/// The path of every scalar, lists left out: `routes.virtualHosts.name`.
+fn collect_fields(path: &str, value: &Value, fields: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(inner) if !inner.is_empty() => {
+            for (name, value) in inner {
+                collect_fields(&format!("{path}.{name}"), value, fields);
+            }
+        }
+        Value::Array(items) if !items.is_empty() => {
+            items.iter().for_each(|item| collect_fields(path, item, fields));
+        }
+        Value::Array(_) if !path.contains('.') => {} // nothing at all is printed
+        _ => _ = fields.insert(path.to_owned()),
+    }
 }
 
 /// The article's route configuration, as it is printed for the gateway in a mesh.

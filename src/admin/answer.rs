@@ -75,6 +75,7 @@ const PAGES: &[Page] = &[
     Page { path: "/clusters", shows: Shows::Inspected("clusters"), about: "upstreams (?format=json)" },
     Page { path: "/endpoints", shows: Shows::Inspected("endpoints"), about: "their addresses (?format=json)" },
     Page { path: "/problems", shows: Shows::Inspected("problems"), about: "what is wrong with the configuration (?format=json)" },
+    Page { path: "/explain", shows: Shows::Inspected("explain"), about: "what would happen to a request: ?host=edition.cnn.com&path=/politics (method, port, header, format=json)" },
     Page { path: "/reload", shows: Shows::Reload, about: "POST: read the configuration again" },
     Page { path: "/quitquitquit", shows: Shows::Quit, about: "POST: drain and exit" },
 ];
@@ -124,10 +125,8 @@ async fn show(shows: Shows, pages: &Pages, query: &str) -> Response<Full<Bytes>>
         Shows::Metrics => metrics(pages).await,
         Shows::ServerInfo => response(StatusCode::OK, JSON, server_info(pages)),
         Shows::Inspected(name) => match (pages.inspect)(name, query) {
-            Some(page) => response(StatusCode::OK, page.content_type, page.body),
-            None => {
-                response(StatusCode::NOT_FOUND, TEXT, format!("no {name} page in this format\n"))
-            }
+            Ok(page) => response(StatusCode::OK, page.content_type, page.body),
+            Err(why) => response(StatusCode::BAD_REQUEST, TEXT, line(why)),
         },
         Shows::Reload => reload(pages).await,
         Shows::Quit => {

@@ -60,8 +60,8 @@ pub struct Pages {
     pub scraper: Scraper,
     /// What the control thread adds to the metrics; the process's own numbers are filled in here.
     pub facts: Box<dyn Fn() -> Facts + Send + Sync>,
-    /// Renders `config`, `listeners`, `clusters`, `routes`, `endpoints` or `problems`; the second
-    /// argument is the query, e.g. `format=json`. `None`: there is no such page or format.
+    /// Renders `config`, `listeners`, `clusters`, `routes`, `endpoints`, `problems` or `explain`; the
+    /// second argument is the query, e.g. `format=json`. Errors: what is wrong with the query.
     pub inspect: Inspect,
     /// Takes `POST /reload`; what it answers, good or bad, is for a person to read.
     pub reload: mpsc::Sender<Reload>,
@@ -75,7 +75,7 @@ pub struct Pages {
 pub type Reload = oneshot::Sender<Result<String, String>>;
 
 /// Renders a page by its name and the query, see [`Pages::inspect`].
-pub type Inspect = Box<dyn Fn(&str, &str) -> Option<Inspected> + Send + Sync>;
+pub type Inspect = Box<dyn Fn(&str, &str) -> Result<Inspected, String> + Send + Sync>;
 
 /// A rendered page.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -37,10 +37,10 @@ async fn served(port: Port) -> Served {
         facts: Box::new(|| Facts { version: "0.1.0", generation: 7, ..Facts::default() }),
         inspect: Box::new(|name, query| match (name, query) {
             ("routes", "format=json") => {
-                Some(Inspected { content_type: "application/json", body: "[]".into() })
+                Ok(Inspected { content_type: "application/json", body: "[]".into() })
             }
-            (_, "") => Some(Inspected { content_type: "text/plain", body: format!("{name}\n") }),
-            _ => None,
+            (_, "") => Ok(Inspected { content_type: "text/plain", body: format!("{name}\n") }),
+            _ => Err("no such format".to_owned()),
         }),
         reload,
         quit: Arc::clone(&quit),
@@ -110,7 +110,7 @@ async fn pages_answer_with_their_status_type_and_text() {
         (Port::Admin, "/", "200", "text/html", "<a href=\"/routes\">"),
         (Port::Admin, "/routes", "200", text, "routes\n"),
         (Port::Admin, "/routes?format=json", "200", "application/json", "[]"),
-        (Port::Admin, "/routes?format=odd", "404", text, "no routes page in this format"),
+        (Port::Admin, "/routes?format=odd", "400", text, "no such format"),
         (Port::Admin, "/problems", "200", text, "problems\n"),
         (Port::Admin, "/nothing", "404", text, "/ names those there are"),
     ];

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
 use super::tell;
@@ -16,10 +17,15 @@ use crate::quota::Quota;
 use crate::upstream::guard::Guard;
 use crate::worker::{Command, Worker};
 
+/// Where each listener really is, by its name.
+pub type Addresses = HashMap<String, SocketAddr>;
+
 /// What is listened on, by listener name.
 pub struct Listeners {
     /// As planned, and where it really is.
     bound: HashMap<String, (Listener, SocketAddr)>,
+    /// Where it really is, for those who only look.
+    addresses: Arc<ArcSwap<Addresses>>,
     /// Where the pages beside the traffic are: no request may be led there either.
     pages: Vec<SocketAddr>,
     guard: Arc<Guard>,
@@ -35,7 +41,13 @@ impl Listeners {
     pub fn new(guard: Arc<Guard>, readiness: &Arc<Readiness>) -> Self {
         let readiness = Arc::clone(readiness);
         let (bound, pages, wanting) = (HashMap::new(), Vec::new(), Vec::new());
-        Self { bound, pages, guard, connections: Arc::default(), readiness, wanting }
+        let (addresses, connections) = (Arc::default(), Arc::default());
+        Self { bound, addresses, pages, guard, connections, readiness, wanting }
+    }
+
+    /// Where each listener is, now and whenever it is looked at.
+    pub fn addresses(&self) -> Arc<ArcSwap<Addresses>> {
+        Arc::clone(&self.addresses)
     }
 
     /// Never dials these addresses, at which the pages beside the traffic are served.
@@ -82,6 +94,8 @@ impl Listeners {
             );
         }
         self.wanting = wanting;
+        let bound = self.bound.iter().map(|(name, (_, address))| (name.clone(), *address));
+        self.addresses.store(Arc::new(bound.collect()));
         self.tell_guard();
         errors
     }

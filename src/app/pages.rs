@@ -1,40 +1,89 @@
 //! What the pages beside the traffic show, and where they are served.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
+use super::listeners::Addresses;
 use crate::admin::{self, Inspected, Pages, Port};
 use crate::config::{Compiled, Outcome, Severity};
 use crate::control::Control;
+use crate::inspect::explain::{Question, explain};
 use crate::inspect::{self, Format, View, What};
+use crate::model::GuardPolicy;
 use crate::observe::access_log::unix_ms;
 use crate::observe::prometheus::Facts;
 use crate::observe::{Readiness, Scraper};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Publisher, Snapshot};
 use crate::worker::Worker;
+
+/// What is in force, to be looked at.
+pub struct Shown {
+    taken: Arc<ArcSwap<Compiled>>,
+    publisher: Publisher,
+    addresses: Arc<ArcSwap<Addresses>>,
+    guard: GuardPolicy,
+}
+
+impl Shown {
+    /// Looks at what `control` has taken; `addresses` are those of its listeners, and `guard` says what may be
+    /// dialled.
+    pub fn new(control: &Control, addresses: Arc<ArcSwap<Addresses>>, guard: GuardPolicy) -> Self {
+        let (taken, publisher) = (Arc::clone(&control.taken), control.publisher.clone());
+        Self { taken, publisher, addresses, guard }
+    }
+
+    /// One page, rendered by the code that the commands use. Errors: what is wrong with the query.
+    fn page(&self, page: &str, query: &str) -> Result<Inspected, String> {
+        let format = Format::of_query(query).ok_or("format is table, json or yaml")?;
+        let (taken, snapshot) = (self.taken.load(), self.publisher.current());
+        let compiled = where_bound(&taken, &self.addresses.load());
+        let view = View { compiled: &compiled, snapshot: Some(&snapshot) };
+        let body = match What::parse(page) {
+            Some(what) => inspect::render(what, format, &view),
+            None => {
+                let question = Question::of_query(query, self.guard.clone())?;
+                inspect::explained(&explain(&question, &view, &snapshot)?, format)
+            }
+        };
+        Ok(Inspected { content_type: format.content_type(), body })
+    }
+}
+
+/// The configuration with the port that is really listened on, where it asks for any free one.
+fn where_bound<'c>(compiled: &'c Compiled, addresses: &Addresses) -> Cow<'c, Compiled> {
+    if compiled.plan.listeners.iter().all(|listener| listener.bind.port() != 0) {
+        return Cow::Borrowed(compiled);
+    }
+    let mut compiled = compiled.clone();
+    for listener in &mut compiled.plan.listeners {
+        if let Some(address) = addresses.get(&listener.name) {
+            listener.bind.set_port(address.port());
+        }
+    }
+    Cow::Owned(compiled)
+}
 
 /// The pages over what is in force.
 pub fn pages(
-    control: &Control,
+    shown: Shown,
     readiness: &Arc<Readiness>,
     workers: &[Worker],
     reload: mpsc::Sender<admin::Reload>,
     quit: &Arc<Notify>,
 ) -> Pages {
-    let (taken, publisher) = (Arc::clone(&control.taken), control.publisher.clone());
-    let (seen, current) = (Arc::clone(&taken), publisher.clone());
+    let (taken, publisher) = (Arc::clone(&shown.taken), shown.publisher.clone());
     let started = unix_ms() / 1000;
     Pages {
         readiness: Arc::clone(readiness),
         scraper: Scraper::new(workers.iter().map(|worker| worker.scrapes.clone()).collect()),
         facts: Box::new(move || facts(&taken.load(), &publisher.current(), started)),
-        inspect: Box::new(move |page, query| {
-            inspected(&seen.load(), &current.current(), page, query)
-        }),
+        inspect: Box::new(move |page, query| shown.page(page, query)),
         reload,
         quit: Arc::clone(quit),
         started: Instant::now(),
@@ -77,16 +126,4 @@ pub async fn serve(
     // To the end of the process: probes want an answer while we drain, too.
     tokio::spawn(admin::serve(listener, Arc::clone(pages), port, std::future::pending()));
     Ok(bound)
-}
-
-/// One page, rendered by the code that the commands use.
-fn inspected(
-    compiled: &Compiled,
-    snapshot: &Snapshot,
-    page: &str,
-    query: &str,
-) -> Option<Inspected> {
-    let (what, format) = (What::parse(page)?, Format::of_query(query)?);
-    let body = inspect::render(what, format, &View { compiled, snapshot: Some(snapshot) });
-    Some(Inspected { content_type: format.content_type(), body })
 }

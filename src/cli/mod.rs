@@ -113,6 +113,19 @@ pub struct Explain {
     /// The listener's port, when there are several
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
+    /// Send the whole URL, as a client does that has the gateway as its HTTP proxy
+    #[arg(long, requires = "port")]
+    pub proxy: bool,
+    /// Form of the output
+    #[arg(short, long, value_name = "FORM", default_value = "text")]
+    pub output: ExplainOutput,
+}
+
+/// The form in which `explain` answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExplainOutput {
+    Text,
+    Json,
 }
 
 /// A request's URL, taken apart.

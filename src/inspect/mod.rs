@@ -3,6 +3,7 @@
 //! It decides nothing: what it says of a request it asks of the route table that serves. It reads no
 //! file and opens no socket. The command line and the admin pages print what it renders.
 
+mod effective;
 pub mod explain;
 pub mod problems;
 pub mod sarif;
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 use crate::config::istio::dump;
 use crate::config::{Compiled, native};
 use crate::snapshot::Snapshot;
+use explain::Explanation;
 
 /// What there is to look at.
 #[derive(Clone, Copy)]
@@ -105,8 +107,9 @@ impl Format {
 
 /// Renders a part of what there is to look at, line end included.
 ///
-/// JSON has the names and the shape that istiod gives to listeners, routes and clusters. YAML is the
-/// same, but for the whole configuration: that is Egret's own form, which `run` reads.
+/// JSON has the names and the shape that istiod gives to listeners, routes and clusters, and Istio's
+/// defaults. Tables and YAML show what is in force here. The whole configuration as YAML is in Egret's
+/// own form, which `run` reads.
 pub fn render(what: What, format: Format, view: &View<'_>) -> String {
     match (what, format) {
         (What::Listeners, Format::Table) => show::listeners(view),
@@ -116,8 +119,20 @@ pub fn render(what: What, format: Format, view: &View<'_>) -> String {
         (What::Config, Format::Table) => show::objects(view),
         (What::Problems, Format::Table) => problems::text_of(view),
         (What::Config, Format::Yaml) => native::render(&view.compiled.plan),
+        (What::Listeners, Format::Yaml) => yaml::text(&effective::listeners(view.compiled)),
+        (What::Routes, Format::Yaml) => yaml::text(&effective::routes(view.compiled)),
+        (What::Clusters, Format::Yaml) => yaml::text(&effective::clusters(view.compiled)),
         (what, Format::Yaml) => yaml::text(&value(what, view)),
         (what, Format::Json) => format!("{:#}\n", value(what, view)),
+    }
+}
+
+/// Renders an explanation, line end included; as a table it is text.
+pub fn explained(explanation: &Explanation, format: Format) -> String {
+    match format {
+        Format::Table => explanation.to_string(),
+        Format::Json => format!("{:#}\n", explanation.value()),
+        Format::Yaml => yaml::text(&explanation.value()),
     }
 }
 

@@ -142,7 +142,7 @@ pub(super) fn number(count: usize, noun: &str) -> String {
     }
 }
 
-fn problem_value(problem: &Problem) -> Value {
+pub(super) fn problem_value(problem: &Problem) -> Value {
     let Problem { code, severity, place, object, namespace, field, message, fix } = problem;
     let mut value = json!({
         "code": code,

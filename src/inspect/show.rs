@@ -234,7 +234,7 @@ fn domains(hosts: &[HostPattern]) -> String {
     }
 }
 
-fn security(security: &Security) -> &'static str {
+pub(super) fn security(security: &Security) -> &'static str {
     match security {
         Security::Plain => "-",
         Security::Broken(_) => "broken",
@@ -311,7 +311,7 @@ fn known_rows(live: &Upstream, known: &Known, written: impl Fn(String) -> Vec<Ro
 }
 
 /// Names and addresses as they are written; `-` where there are none.
-fn names(upstream: &UpstreamSpec) -> Vec<String> {
+pub(super) fn names(upstream: &UpstreamSpec) -> Vec<String> {
     let names: Vec<String> = match &upstream.addressing {
         Addressing::Dns(targets) => targets.iter().map(target_text).collect(),
         Addressing::LogicalDns(target) => vec![target_text(target)],

@@ -239,7 +239,7 @@ fn what_is_not_forwarded_is_told_with_status_and_reason() {
         (TWO_ROUTES, get("e.com"), ["404 NR route_not_found", "hosts here: a.com, *.a.com"]),
         (TWO_ROUTES, get("d.com"), ["404 NR", "rule 1 of 1: /v2/* does not match the path /"]),
         (TWO_ROUTES, question("GET", "d.com", "/v2/x"), ["503 NC cluster_not_found", "EG093"]),
-        (TWO_ROUTES, question("CONNECT", "a.com", "/"), ["404 NR", "request"]),
+        (TWO_ROUTES, question("CONNECT", "a.com:443", "/"), ["404 NR", "request"]),
         (
             TWO_ROUTES,
             with(&[("Host", "e.com")]),
@@ -293,6 +293,156 @@ fn the_listener_is_the_one_asked_for_or_that_of_port_80_or_the_only_one() {
                 assert!(why.contains("443, 8080") && why.contains("--port 443"), "{why}");
             }
             (other, _) => panic!("{ports} {authority}: {other:?}"),
+        }
+    }
+}
+
+/// One route of every kind: what is sent, and what is answered.
+const KINDS: &str = "\
+listeners: [{port: 443}]
+routes:
+- hosts: [a.com]
+  rules:
+  - match: {path: {prefix: /api/}}
+    split:
+    - {to: \"https://b.com\", weight: 3, host: own.b.com, headers: {request: {set: {x-part: b}}}}
+    - {to: nowhere, weight: 1}
+    rewrite: {matched: /v2/}
+  - match: {path: {exact: /old}}
+    redirect: {status: 308, scheme: https, path: /new}
+  - match: {path: {exact: /no}}
+    respond: {status: 451, body: sorry}
+  - {to: \"http://c.com\"}
+";
+
+#[test]
+fn what_is_sent_and_answered_is_told_to_the_letter() {
+    for (method, authority, target, ending, words) in [
+        (
+            "GET",
+            "a.com:443",
+            "/api/x?y=z",
+            Ending::NotForwarded,
+            &[
+                "3 of 4 requests",
+                "outbound|443||b.com: Host becomes own.b.com",
+                "nowhere: Host stays a.com:443",
+                "the path /api/x?y=z becomes /v2/x?y=z",
+                "outbound|443||b.com: request header x-part: b set",
+                "1 of 4 requests: not forwarded: 503 NC",
+            ][..],
+        ),
+        ("GET", "a.com", "/old?q", Ending::Answered, &["308, Location: https://a.com/new?q"]),
+        ("GET", "a.com", "/no", Ending::Answered, &["451 with 5 bytes of its own"]),
+        (
+            "GET",
+            "gateway",
+            "http://a.com:81/z",
+            Ending::Forwarded,
+            &["Host stays a.com:81", "forwarded to outbound|80||c.com"],
+        ),
+        (
+            "GET",
+            "gateway",
+            "https://a.com/z",
+            Ending::NotForwarded,
+            &["says https, but the upstream is plain text"],
+        ),
+        ("OPTIONS", "a.com", "*", Ending::NotForwarded, &["404 NR route_not_found"]),
+    ] {
+        let told = told(KINDS, &question(method, authority, target), ending);
+        for word in words {
+            assert!(told.contains(word), "{word} is not in {told}");
+        }
+    }
+}
+
+#[test]
+fn programs_are_told_the_same_as_people() {
+    let question = question("GET", "a.com:443", "/api/x");
+    let explanation = explained(KINDS, &question).expect("clear");
+    let value = explanation.value();
+    assert_eq!(value["ending"], "notForwarded");
+    let lines: String = value["steps"]
+        .as_array()
+        .expect("steps")
+        .iter()
+        .flat_map(|step| step["lines"].as_array().expect("lines"))
+        .map(|line| line.as_str().expect("text"))
+        .collect();
+    let text: String =
+        explanation.to_string().lines().map(|line| line.get(14..).unwrap_or_default()).collect();
+    assert_eq!(lines, text);
+    let step = |title: &str| {
+        let mut steps = value["steps"].as_array().expect("steps").iter();
+        steps.find(|step| step["title"] == title).cloned().unwrap_or_default()
+    };
+    for (title, field, expected) in [
+        ("request", "target", json!("/api/x")),
+        ("listener", "routeTable", json!("http.443")),
+        ("virtual host", "domain", json!("a.com")),
+        ("rule", "number", json!(1)),
+        ("destination", "weight", json!(3)),
+        ("policy", "dropped", json!([])),
+        ("endpoints", "type", json!("STRICT_DNS")),
+        ("TLS", "sni", json!("b.com")),
+        ("TLS", "names", json!(["b.com"])),
+        ("outcome", "cluster", json!("outbound|443||b.com")),
+    ] {
+        assert_eq!(step(title)[field], expected, "{title}.{field}: {value:#}");
+    }
+    assert_eq!(step("rule")["from"]["line"], 5);
+    let sent = json!({ "cluster": "outbound|443||b.com", "host": "own.b.com", "target": "/v2/x" });
+    assert_eq!(step("forwarding")["sent"][0], sent);
+}
+
+#[test]
+fn a_running_gateway_tells_the_addresses_that_a_name_has() {
+    let compiled =
+        compiled("listeners: [{port: 443}]\nroutes: [{hosts: [a.com], to: \"https://a.com\"}]");
+    let snapshot = snapshot(&compiled);
+    let upstream = snapshot.upstreams.values().next().expect("one");
+    upstream.endpoints.publish(&[([192, 0, 2, 1], 443).into()]);
+    let view = View { compiled: &compiled, snapshot: Some(&snapshot) };
+    let told = explain(&question("GET", "a.com", "/"), &view, &snapshot).expect("clear");
+    assert!(told.to_string().contains("now 192.0.2.1:443"), "{told}");
+    assert!(told.to_string().contains("0 requests under way"), "{told}");
+    assert!(told.value().to_string().contains("\"addresses\":[\"192.0.2.1:443\"]"));
+}
+
+#[test]
+fn yaml_shows_what_is_in_force_defaults_included() {
+    let yaml = |what| {
+        let compiled = compiled(KINDS);
+        render(what, Format::Yaml, &View { compiled: &compiled, snapshot: None })
+    };
+    for (what, words) in [
+        (What::Listeners, &["routeTable: \"http.443\""][..]),
+        (
+            What::Routes,
+            &[
+                "match: \"/api/*\"",
+                "cluster: \"nowhere\"",
+                "timeout: \"none\"",
+                "attempts: 2",
+                "redirect: 308",
+                "respond: 451",
+            ],
+        ),
+        (
+            What::Clusters,
+            &[
+                "idleTimeout: \"50s\"",
+                "connectTimeout: \"10s\"",
+                "protocol: \"HTTP/2 or HTTP/1.1, by ALPN\"",
+                "roots: \"the web's\"",
+                "tls: \"none\"",
+            ],
+        ),
+    ] {
+        let text = yaml(what);
+        for word in words {
+            assert!(text.contains(word), "{word} is not in {text}");
         }
     }
 }

@@ -10,38 +10,10 @@ pub mod loops;
 use std::net::IpAddr;
 
 use crate::model::headers::{ForwardedProto, RequestId, Xff};
-use crate::model::{Forward, HeaderEdits, HeaderPolicy, Refused, Security, Share, UpstreamKey};
-use crate::wire::{Framing, Head, Name, Names, Refusal, Version, fields};
-
-/// What a request asks its connection to become.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Upgrade {
-    /// Nothing.
-    None,
-    /// A WebSocket, which is tunnelled once the origin agrees.
-    WebSocket,
-}
-
-/// What a request wants upgraded; anything but a WebSocket is refused, as Envoy does. `h2c` is not a
-/// wish we have to grant (RFC 9110, section 7.8): the request is served in HTTP/1.1. Nor is one with a
-/// body, whose end and the first bytes of the new protocol are too easily taken for one another.
-pub fn upgrade(head: &Head, framing: Framing) -> Result<Upgrade, Refused> {
-    match fields::upgrade(head) {
-        None => Ok(Upgrade::None),
-        // Several are a list, like one line with commas: there is one to be sure about, or none.
-        Some(_) if head.all(Name::Upgrade).nth(1).is_some() => {
-            Err(Refused { status: 403, details: "upgrade_failed" })
-        }
-        Some(protocol)
-            if protocol.eq_ignore_ascii_case(b"websocket") && framing != Framing::Empty =>
-        {
-            Ok(Upgrade::None)
-        }
-        Some(protocol) if protocol.eq_ignore_ascii_case(b"websocket") => Ok(Upgrade::WebSocket),
-        Some(protocol) if protocol.eq_ignore_ascii_case(b"h2c") => Ok(Upgrade::None),
-        Some(_) => Err(Refused { status: 403, details: "upgrade_failed" }),
-    }
-}
+use crate::model::{Forward, HeaderEdits, HeaderPolicy, Security, Share, UpstreamKey};
+use crate::snapshot::rewrite;
+use crate::wire::upgrade::Upgrade;
+use crate::wire::{Head, Name, Names, Refusal, Version, fields};
 
 /// Gives a request without an identity one: a random UUID (RFC 9562, section 5.4).
 pub fn make_request_id(head: &mut Head, random: &mut fastrand::Rng) {
@@ -67,11 +39,7 @@ pub fn outbound(
     fields::strip_hop_by_hop(head)?;
     remove_internal(head, policy.xff);
     let tls = upstream.security != Security::Plain;
-    match forward.host_sent(share) {
-        Some(host) => head.set(b"Host", host.as_bytes()),
-        None if tls => drop_default_port(head, upstream.port),
-        None => {}
-    }
+    rewrite::host(head, forward, share, upstream);
     match policy.forwarded_proto {
         ForwardedProto::Https if tls => head.set(b"x-forwarded-proto", b"https"),
         ForwardedProto::Https | ForwardedProto::Preserve => {}
@@ -172,18 +140,6 @@ fn append_member(head: &mut Head, name: &[u8], member: &[u8]) {
     }
     list.extend_from_slice(member);
     head.set(name, &list);
-}
-
-/// `Host: name:80` or `name:443` on its way to TLS on 443 is `Host: name`: an origin that compares it
-/// with its own name must find that name.
-fn drop_default_port(head: &mut Head, upstream_port: u16) {
-    let Some(host) = head.find(Name::Host) else { return };
-    let bare = [&b":443"[..], b":80"].into_iter().find_map(|port| host.strip_suffix(port));
-    if upstream_port == 443
-        && let Some(bare) = bare.map(<[u8]>::to_vec)
-    {
-        head.set(b"Host", &bare);
-    }
 }
 
 #[cfg(test)]

@@ -23,7 +23,6 @@ pub mod relay;
 pub mod reply;
 pub mod request;
 pub mod retry;
-mod rewrite;
 pub mod serve;
 pub mod tape;
 pub mod tunnel;

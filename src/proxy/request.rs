@@ -11,13 +11,15 @@ use super::lane::Lane;
 use super::limits;
 use super::mirror;
 use super::relay;
-use super::{reply, rewrite};
+use super::reply;
 use crate::downstream::Client;
 use crate::model::headers::{Location, RequestId};
-use crate::model::{Action, Authority, Failure, Host, Protocol, Security};
+use crate::model::{Action, Failure, Host, Protocol};
 use crate::observe::{self, Record, RequestFacts};
-use crate::snapshot::{Asked, Destination, Snapshot};
+use crate::snapshot::{Asked, Destination, Snapshot, rewrite};
 use crate::upstream::connect::Want;
+use crate::wire::target::Target;
+use crate::wire::upgrade::{self, Upgrade};
 use crate::wire::{Framing, Head, Name, Persistence, Refusal, Version, fields, framing};
 
 /// What becomes of the client's connection after a request.
@@ -76,6 +78,7 @@ pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) ->
 }
 
 /// What answers a request.
+#[expect(clippy::large_enum_variant, reason = "nearly every request has an exchange")]
 enum Started<'s> {
     /// An origin, whose response head is here.
     Exchange((Head, exchange::Exchange<'s>)),
@@ -94,7 +97,7 @@ async fn start<'s>(
 ) -> Result<Started<'s>, Failure> {
     let framing = body_of(head, client)?;
     limits::admit(head, framing, lane)?;
-    let target = target.insert(take_target(head)?);
+    let target = target.insert(Target::take(head)?);
     let host = target.authority.host();
     let asked = Asked { head, scheme: target.scheme.as_str() };
     let ends = client.ends();
@@ -110,7 +113,7 @@ async fn start<'s>(
     if let Some(fault) = &rule.plan.fault {
         Box::pin(fault::inject(fault, client, record, lane)).await?;
     }
-    let upgrade = headers::upgrade(head, framing).map_err(Failure::Refused)?;
+    let upgrade = upgrade::upgrade(head, framing).map_err(Failure::Refused)?;
     let forward = match &rule.plan.action {
         Action::Forward(forward) => forward,
         Action::Redirect(redirect) => {
@@ -125,17 +128,14 @@ async fn start<'s>(
     let (onward, share) = (&rule.onward[picked], &forward.to[picked]);
     let Destination::Upstream(upstream) = &onward.to else { return Err(Failure::NoCluster) };
     record.upstream = Some(&upstream.key.name);
-    if target.scheme == Scheme::Https && upstream.key.security == Security::Plain {
-        let reason = "the request's target says https, but the upstream is plain text";
-        return Err(Failure::Misconfigured(reason.into()));
-    }
+    target.may_be_sent_to(&upstream.key)?;
     if let Some(path) = &forward.rewrite_path {
         rewrite::path(head, &rule.plan.condition.path, path);
     }
     let peer = ends.peer.ip();
     headers::outbound(head, &lane.headers, peer, forward, share, &upstream.key, upgrade)?;
     // What becomes of an upgraded connection is no request that could be copied.
-    let copy = match forward.mirrors.is_empty() || upgrade != headers::Upgrade::None {
+    let copy = match forward.mirrors.is_empty() || upgrade != Upgrade::None {
         true => None,
         false => mirror::begin(head, framing, rule, peer, lane),
     };
@@ -147,9 +147,9 @@ async fn start<'s>(
         upstream,
         server_name: onward.rewritten_host.as_ref().map_or(host, Host::as_str),
         want: match (upgrade, upstream.key.protocol, &*client) {
-            (headers::Upgrade::None, Protocol::Client, Client::H1(_)) => Want::ClientsHttp1,
-            (headers::Upgrade::None, Protocol::Client, Client::H2(_)) => Want::ClientsHttp2,
-            (headers::Upgrade::None, ..) => Want::Any,
+            (Upgrade::None, Protocol::Client, Client::H1(_)) => Want::ClientsHttp1,
+            (Upgrade::None, Protocol::Client, Client::H2(_)) => Want::ClientsHttp2,
+            (Upgrade::None, ..) => Want::Any,
             _ => Want::Http1,
         },
         client: peer,
@@ -174,98 +174,6 @@ fn body_of(head: &Head, client: &mut Client<'_>) -> Result<Framing, Failure> {
             framing => Ok(framing),
         },
     }
-}
-
-/// Who is asked for, and how.
-struct Target {
-    authority: Authority,
-    scheme: Scheme,
-}
-
-/// The scheme that a target bears; most bear none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scheme {
-    None,
-    Http,
-    Https,
-}
-
-/// Reads who is asked for and leaves the target in origin-form (RFC 9112, section 3.2). The authority of
-/// an absolute-form target takes the place of Host, as section 3.2.2 demands; Host must be right all the same.
-fn take_target(head: &mut Head) -> Result<Target, Failure> {
-    check_characters(head.target())?;
-    if head.method() == b"CONNECT" || head.target() == b"*" {
-        return Err(without_path(head));
-    }
-    if head.target().first() == Some(&b'/') {
-        let host = sole_host(head)?.ok_or(Refusal::HostMissing)?;
-        let authority = Authority::parse(host).ok_or(Refusal::HostInvalid)?;
-        return Ok(Target { authority, scheme: Scheme::None });
-    }
-    let (scheme, rest) = split_scheme(head.target()).ok_or(Refusal::BadTarget)?;
-    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
-    let (name, path) = (rest[..end].to_vec(), rest[end..].to_vec());
-    let authority = Authority::parse(&name).ok_or(Refusal::HostInvalid)?;
-    match sole_host(head)? {
-        None if head.version() == Version::Http11 => return Err(Refusal::HostMissing.into()),
-        Some(host) if !host.is_empty() && Authority::parse(host).is_none() => {
-            return Err(Refusal::HostInvalid.into());
-        }
-        _ => {}
-    }
-    head.set(b"Host", &name);
-    match path.first() {
-        Some(b'/') => head.set_target(&path),
-        _ => head.set_target(&[b"/", &path[..]].concat()),
-    }
-    Ok(Target { authority, scheme })
-}
-
-/// Refuses a fragment and what is not ASCII, neither of which a target has; other characters that RFC 3986
-/// would have encoded are passed on as they are, where the next hop can carry them.
-fn check_characters(target: &[u8]) -> Result<(), Refusal> {
-    match target.is_ascii() && memchr::memchr(b'#', target).is_none() {
-        true => Ok(()),
-        false => Err(Refusal::BadTarget),
-    }
-}
-
-/// What becomes of a request without a path: CONNECT in authority-form (RFC 9112, section 3.2.3) and OPTIONS in
-/// asterisk-form (section 3.2.4) have no route, and no other request has these forms.
-fn without_path(head: &Head) -> Failure {
-    let well_formed = match head.method() {
-        b"CONNECT" if head.version() == Version::Http2 => true, // it has no target there
-        b"CONNECT" => Authority::parse(head.target()).is_some_and(|asked| asked.port.is_some()),
-        method => method == b"OPTIONS",
-    };
-    if well_formed { Failure::NoRoute } else { Refusal::BadTarget.into() }
-}
-
-/// The value of Host, of which there is one at most.
-fn sole_host(head: &Head) -> Result<Option<&[u8]>, Refusal> {
-    let mut hosts = head.all(Name::Host);
-    let host = hosts.next();
-    if hosts.next().is_some() { Err(Refusal::HostDuplicate) } else { Ok(host) }
-}
-
-impl Scheme {
-    /// As conditions and redirects see it: the listener's own where the target bears none.
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::None | Self::Http => "http",
-            Self::Https => "https",
-        }
-    }
-}
-
-fn split_scheme(target: &[u8]) -> Option<(Scheme, &[u8])> {
-    let colon = memchr::memmem::find(target, b"://")?;
-    let scheme = match &target[..colon] {
-        scheme if scheme.eq_ignore_ascii_case(b"http") => Scheme::Http,
-        scheme if scheme.eq_ignore_ascii_case(b"https") => Scheme::Https,
-        _ => return None,
-    };
-    Some((scheme, &target[colon + 3..]))
 }
 
 /// How to answer without the switch to another protocol that a head may have asked for: what the client has sent

@@ -6,6 +6,7 @@
 pub mod condition;
 pub mod materials;
 pub mod publish;
+pub mod rewrite;
 pub mod routes;
 
 use std::collections::HashMap;

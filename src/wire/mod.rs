@@ -12,9 +12,11 @@ mod line;
 mod name;
 pub mod parse;
 pub mod refusal;
+pub mod target;
 #[cfg(test)]
 mod tests;
 pub mod trailers;
+pub mod upgrade;
 
 pub use fields::Persistence;
 pub use framing::Framing;

@@ -163,6 +163,9 @@ fn is_about(problem: &Problem, case: &Case) -> bool {
         && problem.place.line > 1
 }
 
+/// Fields that some objects bear and no version of Istio knows: these are unknown.
+const NOT_ISTIOS: [&str; 1] = ["spec.tcp[].name"];
+
 #[test]
 fn every_field_in_use_has_an_effect_or_is_told_of() {
     let mut lost = Vec::new();
@@ -177,7 +180,9 @@ fn every_field_in_use_has_an_effect_or_is_told_of() {
         }
         let (with, without) = (compiled(&case, &all), compiled(&case, &others));
         let unknown = with.problems.iter().find(|problem| problem.code == "EG075");
-        if let Some(problem) = unknown {
+        if let Some(problem) = unknown
+            && !NOT_ISTIOS.contains(&case.field.as_str())
+        {
             lost.push(format!("{} {}: {problem}", case.kind, case.field));
         }
         let told = with.problems.iter().any(|problem| {

@@ -1,9 +1,10 @@
-//! The article with one mistake at a time: `egret check` names the field that is to blame, with its line.
+//! The article with one mistake at a time: `egret check` names the field that is to blame, with its line,
+//! and so does `egret explain` of a request that comes to grief by it.
 
 use std::fmt::Write;
 use std::fs;
 
-use crate::check;
+use crate::{check, run};
 
 const FILES: [&str; 5] = [
     "service-entry",
@@ -112,6 +113,11 @@ fn every_mistake_in_the_article_is_named_at_its_place() {
         if exit != 1 || !told.lines().any(named) {
             let expected = format!("line {blamed}, {code}, {field}; exit {exit}");
             writeln!(missed, "{to:?}: expected {expected} in\n{told}").expect("as above");
+        }
+        let (explained, _) = run(&["explain", "http://edition.cnn.com:443/politics"], &path);
+        if !explained.contains(code) || !explained.contains(field) {
+            writeln!(missed, "{to:?}: {code} and {field} are not explained in\n{explained}")
+                .expect("as above");
         }
     }
     assert!(missed.is_empty(), "{missed}");

@@ -23,17 +23,21 @@ fn compile(text: &str) -> Compiled {
 }
 
 /// What `egret check` prints of a file, and its exit code.
-#[expect(clippy::disallowed_methods, reason = "nothing of ours may be in its environment")]
 fn check(file: &std::path::Path, arguments: &[&str]) -> (String, i32) {
+    run(&[&["check"], arguments].concat(), file)
+}
+
+/// What a command prints of a file, and its exit code.
+#[expect(clippy::disallowed_methods, reason = "nothing of ours may be in its environment")]
+fn run(arguments: &[&str], file: &std::path::Path) -> (String, i32) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_egret"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("EGRET_")) {
         command.env_remove(name);
     }
     let output = command
-        .arg("check")
+        .args(arguments)
         .arg("-c")
         .arg(file)
-        .args(arguments)
         .stdin(Stdio::null())
         .output()
         .expect("egret can be started");

@@ -195,6 +195,38 @@ fn admin_pages_answer_and_mutations_want_post() {
 }
 
 #[test]
+fn a_running_gateway_explains_a_request_with_the_addresses_it_has() {
+    let (gateway, origin) = serving(plain());
+    assert_eq!(gateway.get(HOST, "/").status, 200); // so that there are addresses
+    let admin = gateway.admin();
+    let page = |query: &str| get(admin, "localhost", &format!("/explain?{query}"));
+    let told = page(&format!("host={HOST}&path=/politics&port=443&header=X-A:%20b"));
+    assert_eq!(told.status, 200, "{}", told.text());
+    let text = told.text().to_owned();
+    let bound = format!("bound to {}", gateway.port(443));
+    let now = format!("now 127.0.0.1:{}", origin.port());
+    for word in ["GET /politics", &bound, &now, "forwarded to outbound|80||api.example.com"] {
+        assert!(text.contains(word), "{word} is not in {text}");
+    }
+    let json = page("host=nowhere.example.com&port=443&format=json").text().to_owned();
+    let value: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(value["ending"], "notForwarded", "{json}");
+    let unclear = page("path=/");
+    assert_eq!(unclear.status, 400);
+    assert!(unclear.text().contains("host is no host"), "{}", unclear.text());
+}
+
+#[test]
+fn listeners_are_shown_where_they_really_are() {
+    let (gateway, _origin) = serving(plain());
+    let port = gateway.port(443).port();
+    let table = get(gateway.admin(), "localhost", "/listeners").text().to_owned();
+    assert!(table.contains(&format!(":{port} ")), "{port} is not in {table}");
+    let json = get(gateway.admin(), "localhost", "/listeners?format=json").text().to_owned();
+    assert!(json.contains(&format!("\"portValue\": {port}")), "{port} is not in {json}");
+}
+
+#[test]
 fn quitquitquit_ends_the_process_when_posted() {
     let (mut gateway, _origin) = serving(plain());
     let mut client = Client::connect(gateway.admin());

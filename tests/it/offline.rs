@@ -146,6 +146,77 @@ fn explain_names_the_field_that_is_to_blame() {
     }
 }
 
+/// The same walk for programs: what decided is in fields of its own, each with its place.
+#[test]
+fn explain_prints_json_for_programs() {
+    let explained = on(&ARTICLE, "explain", &[POLITICS, "-o", "json"]);
+    assert_eq!(explained.code, 0, "{explained:?}");
+    let value: Value = serde_json::from_str(&explained.out).expect("JSON");
+    assert_eq!(value["ending"], "forwarded");
+    let step = |title: &str| {
+        let mut steps = value["steps"].as_array().expect("steps").iter();
+        steps.find(|step| step["title"] == title).cloned().unwrap_or_else(|| panic!("no {title}"))
+    };
+    for (title, pointer, expected) in [
+        ("listener", "/name", "0.0.0.0_443"),
+        ("listener", "/routeTable", "http.443"),
+        ("listener", "/from/0/field", "spec.servers[0]"),
+        ("virtual host", "/name", "edition.cnn.com:443"),
+        ("rule", "/from/field", "spec.http[1].match[0]"),
+        ("destination", "/cluster", "outbound|443||edition.cnn.com"),
+        ("destination", "/from/object", "ServiceEntry/cnn"),
+        ("policy", "/from/object", "DestinationRule/originate-tls-for-edition-cnn-com"),
+        ("policy", "/candidates/0/verdict", "chosen"),
+        ("TLS", "/sni", "edition.cnn.com"),
+        ("TLS", "/names/0", "edition.cnn.com"),
+        ("forwarding", "/sent/0/target", "/politics"),
+        ("not taken", "/objects/0/field", "spec.http[0].match[0].port"),
+        ("problems", "/problems/1/code", "EG001"),
+    ] {
+        let found = step(title);
+        assert_eq!(found.pointer(pointer), Some(&Value::from(expected)), "{title}: {found:#}");
+    }
+    let place = step("rule");
+    assert!(place["from"]["line"].as_u64().is_some_and(|line| line > 1), "{place:#}");
+    let refused = on(&ARTICLE, "explain", &["http://nowhere.example.com:443/", "-o", "json"]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    let value: Value = serde_json::from_str(&refused.out).expect("JSON");
+    let steps = value["steps"].as_array().expect("steps").iter();
+    let outcome = steps.rev().find(|step| step["title"] == "outcome").expect("an end");
+    assert_eq!((&outcome["status"], &outcome["flag"]), (&404.into(), &"NR".into()));
+}
+
+#[test]
+fn a_client_of_a_proxy_is_explained_by_its_whole_url() {
+    for (url, host) in [
+        ("http://edition.cnn.com/politics", "Host stays edition.cnn.com"),
+        ("https://edition.cnn.com/politics", "Host stays edition.cnn.com"),
+        ("https://edition.cnn.com:443/politics", "Host becomes edition.cnn.com: a default port"),
+    ] {
+        let explained = on(&ARTICLE, "explain", &[url, "--proxy", "--port", "443"]);
+        assert_eq!(explained.code, 0, "{explained:?}");
+        assert_tells(&explained, &[host, "forwarded to outbound|443||edition.cnn.com"]);
+    }
+    let plain = [SERVICE, GATEWAY, MESH_POLICY, ROUTES];
+    let https = ["https://edition.cnn.com/politics", "--proxy", "--port", "443"];
+    let refused = on(&plain, "explain", &https);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert_tells(&refused, &["GET https://edition.cnn.com/politics", "the upstream is plain text"]);
+}
+
+#[test]
+fn a_missing_destination_is_shown_by_its_name_alone() {
+    let wrong = ROUTES.replacen(
+        DESTINATION,
+        "host: edition.cnn.com\n        port:\n          number: 8443",
+        1,
+    );
+    let shown = on(&[SERVICE, GATEWAY, &wrong], "show", &["routes", "-o", "json"]);
+    let value: Value = serde_json::from_str(&shown.out).expect("JSON");
+    let cluster = value.pointer("/0/virtualHosts/0/routes/0/route/cluster");
+    assert_eq!(cluster, Some(&Value::from("outbound|8443||edition.cnn.com")), "{value:#}");
+}
+
 #[test]
 fn explain_needs_a_clear_question() {
     let two = GATEWAY.replace(

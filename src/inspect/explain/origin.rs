@@ -1,22 +1,28 @@
 //! The second half of the way: the upstream, its policy, its endpoints and TLS.
 
-use super::{Story, Walk, resilience};
-use crate::config::provenance::UpstreamOrigin;
-use crate::inspect::problems;
+use std::sync::atomic::Ordering;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::story::Step;
+use super::{Story, Walk, resilience, story};
+use crate::config::provenance::{Candidate, UpstreamOrigin};
+use crate::inspect::problems::{self, number};
 use crate::inspect::show::{kind, target_text};
 use crate::model::upstream::{RevocationList, Roots};
 use crate::model::{
     Addressing, Failure, GuardPolicy, Network, Policy, Protocol, Security, TlsSpec, duration,
 };
 use crate::upstream::Upstream;
-use crate::upstream::endpoints::Known;
+use crate::upstream::endpoints::{Endpoint, Known};
 use crate::upstream::guard::{Chosen, Class, Guard, classify};
 
 /// Tells of an upstream; yields how requests to it fail, as far as the configuration decides.
 pub(super) fn upstream(
     walk: &Walk<'_>,
     upstream: &Upstream,
-    share: Option<&str>,
+    share: Option<String>,
     server_name: &str,
     story: &mut Story,
 ) -> Option<Failure> {
@@ -25,11 +31,13 @@ pub(super) fn upstream(
     let index = plan.upstreams.iter().position(|spec| spec.key == *key);
     let made = index.and_then(|index| walk.view.compiled.provenance.upstreams.get(index));
     let service = made.map(|made| story.origin(&made.service));
-    story
-        .step("destination")
-        .line(format!("{}: {} port {}", key.name, key.host, key.port))
-        .lines(share.map(str::to_owned))
-        .lines(service);
+    let step = story.last();
+    step.line(format!("{}: {} port {}", key.name, key.host, key.port)).lines(share).lines(service);
+    step.field("cluster", key.name.as_str()).field("host", key.host.as_str());
+    step.field("port", key.port);
+    if let Some(made) = made {
+        step.field("from", story::origin_value(&made.service));
+    }
     policy(made, &upstream.policy.load(), story);
     let no_endpoint = endpoints(walk, upstream, server_name, story);
     let no_tls = security(upstream, server_name, story);
@@ -65,7 +73,24 @@ fn policy(made: Option<&UpstreamOrigin>, policy: &Policy, story: &mut Story) {
     }
     lines.push(line);
     lines.extend(resilience::lines(policy));
-    story.step("policy").lines(lines);
+    let step = story.step("policy").lines(lines);
+    if let Some(made) = made {
+        policy_fields(made, step);
+    }
+}
+
+fn policy_fields(made: &UpstreamOrigin, step: &mut Step) {
+    if let Some(origin) = &made.policy {
+        step.field("from", story::origin_value(origin));
+    }
+    let candidate = |one: &Candidate| {
+        let mut value = story::place_value((&one.object, &one.namespace), &one.place, "");
+        value["verdict"] = json!(one.verdict);
+        value
+    };
+    step.field("candidates", made.candidates.iter().map(candidate).collect::<Value>())
+        .field("inForce", made.effective.clone())
+        .field("dropped", made.dropped.clone());
 }
 
 fn endpoints(
@@ -76,7 +101,7 @@ fn endpoints(
 ) -> Option<Failure> {
     let guard = Guard::new(walk.question.guard.clone());
     let addressing = upstream.addressing();
-    let step = story.step("endpoints");
+    let step = story.step("endpoints").field("type", kind(&addressing));
     match &*addressing {
         Addressing::Dns(targets) => {
             let names = targets.iter().map(target_text).collect::<Vec<_>>().join(", ");
@@ -110,14 +135,34 @@ fn endpoints(
         Known::Failed(failure) => Some(failure.clone()),
         Known::Pending => None,
         Known::Ready(known) => {
-            let mut verdicts = known
-                .list
+            let list = &known.list;
+            step.field(
+                "addresses",
+                list.iter().map(|one| one.address.to_string()).collect::<Vec<_>>(),
+            );
+            if !matches!(&*addressing, Addressing::Static(_)) {
+                step.lines(list.iter().map(|endpoint| in_use(upstream, endpoint)));
+            }
+            let mut verdicts = list
                 .iter()
                 .map(|endpoint| guard.check(endpoint.address, Chosen::ByConfiguration).err());
             let first = verdicts.next().flatten();
             first.filter(|_| verdicts.all(|verdict| verdict.is_some()))
         }
     }
+}
+
+/// An address that a name has now: `192.0.2.1:443, 2 requests under way`.
+fn in_use(upstream: &Upstream, endpoint: &Endpoint) -> String {
+    let class = match endpoint.class {
+        Class::Public => String::new(),
+        class => format!(" ({class})"),
+    };
+    let active = number(endpoint.active.load(Ordering::Relaxed) as usize, "request");
+    let ejected = upstream
+        .ejected_for(endpoint, Instant::now())
+        .map_or_else(String::new, |left| format!(", ejected for {} s", left.as_secs() + 1));
+    format!("now {}{class}, {active} under way{ejected}", endpoint.address)
 }
 
 /// What the address guard does on a route whose destination is the request's own host.
@@ -143,6 +188,7 @@ fn security(upstream: &Upstream, server_name: &str, story: &mut Story) -> Option
     let protocol = upstream.key.protocol;
     match &upstream.key.security {
         Security::Tls(tls) => {
+            tls_fields(tls, server_name, step);
             step.lines(tls_lines(tls, server_name));
             step.line(match protocol {
                 Protocol::Negotiate => "offers HTTP/2 and HTTP/1.1 (ALPN h2, http/1.1)",
@@ -166,6 +212,29 @@ fn security(upstream: &Upstream, server_name: &str, story: &mut Story) -> Option
         }
     }
     None
+}
+
+fn tls_fields(tls: &TlsSpec, server_name: &str, step: &mut Step) {
+    let name = tls.sni.as_ref().map_or(server_name, |sni| sni.as_str());
+    if name.parse::<std::net::IpAddr>().is_err() {
+        step.field("sni", name);
+    }
+    step.field("verified", !tls.skip_verify);
+    if !tls.skip_verify {
+        let names = match tls.subject_alt_names.is_empty() {
+            true => vec![name.to_owned()],
+            false => tls.subject_alt_names.clone(),
+        };
+        step.field("names", names).field("roots", roots_text(&tls.roots));
+    }
+}
+
+fn roots_text(roots: &Roots) -> String {
+    match roots {
+        Roots::Web => "the web's roots".to_owned(),
+        Roots::System => "the system's roots".to_owned(),
+        Roots::Pem { path, .. } => format!("the roots in {path}"),
+    }
 }
 
 fn tls_lines(tls: &TlsSpec, server_name: &str) -> Vec<String> {
@@ -196,11 +265,7 @@ fn tls_lines(tls: &TlsSpec, server_name: &str) -> Vec<String> {
             true => String::new(),
             false => format!(", and {}", service_alt_names.join(" or ")),
         };
-        let roots = match roots {
-            Roots::Web => "the web's roots".to_owned(),
-            Roots::System => "the system's roots".to_owned(),
-            Roots::Pem { path, .. } => format!("the roots in {path}"),
-        };
+        let roots = roots_text(roots);
         lines.push(format!("verified: a certificate for {names}{besides}, signed under {roots}"));
         let taken_back = |list: &RevocationList| format!("and not revoked by {}", list.path);
         lines.extend(revoked.as_ref().map(taken_back));

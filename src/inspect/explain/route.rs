@@ -1,16 +1,21 @@
 //! The first half of the way: listener, virtual host, rule, and what was not taken.
 
-use super::{Question, Story, Walk};
+use serde_json::{Value, json};
+
+use super::destinations::{self, Sent};
+use super::{Question, Story, Walk, story};
 use crate::config::Outcome;
+use crate::config::provenance::Origin;
 use crate::inspect::View;
 use crate::inspect::problems;
 use crate::inspect::show::{condition, field_match, query_match, served_on};
 use crate::model::retry::{Resend, RetryHosts};
 use crate::model::{
-    Authority, Fraction, HeaderEdits, Listener, PathRewrite, Retry, Rule, Security, duration,
+    Authority, Forward, Fraction, HeaderEdits, Listener, PathRewrite, Retry, Rule, duration,
 };
 use crate::snapshot::condition::{Unmet, check};
 use crate::snapshot::{self, Asked, Found};
+use crate::wire::{Head, Name};
 
 /// Hosts, rules or objects that are named in one place; the others are counted.
 const NAMED_MAX: usize = 12;
@@ -32,6 +37,13 @@ pub(super) fn listener(walk: &Walk<'_>, story: &mut Story) {
     let same =
         walk.view.compiled.plan.listeners.iter().filter(|listener| listener.port == *port).count();
     let step = story.step("listener");
+    step.field("name", name.as_str())
+        .field("port", *port)
+        .field("bind", bind.to_string())
+        .field("routeTable", route_table.as_str());
+    if let Some(origins) = origins {
+        step.field("from", origins.iter().map(story::origin_value).collect::<Value>());
+    }
     step.line(format!("{name}, port {port}, bound to {bind}, route table {route_table}"))
         .lines(from);
     if same > 1 {
@@ -58,15 +70,20 @@ pub(super) fn chosen(
         true => format!("{}, which answers to {host}", route.name),
         false => format!("{}, whose {} covers {host}", route.name, found.pattern),
     };
-    story.step("virtual host").line(line);
+    story
+        .step("virtual host")
+        .line(line)
+        .field("name", route.name.as_str())
+        .field("domain", found.pattern);
     let origins = walk.view.compiled.provenance.routes.get(number);
     let origin_of = |index: usize| origins.and_then(|rules| rules.get(index));
     let Some(rule) = found.rule else {
-        let mut declined = Vec::new();
+        let (mut declined, mut values) = (Vec::new(), Vec::new());
         for (index, rule) in route.rules.iter().enumerate().take(NAMED_MAX) {
             let from = origin_of(index).map(|origin| format!(" - {}", story.origin(origin)));
             let why = why_not(rule, asked);
             let count = route.rules.len();
+            values.push(declined_value(index, &why, origin_of(index)));
             declined.push(format!(
                 "rule {} of {count}: {why}{}",
                 index + 1,
@@ -77,7 +94,8 @@ pub(super) fn chosen(
             true => "the virtual host has none: everything is 404",
             false => "none of the virtual host takes this request",
         };
-        story.step("rule").line(line).lines(declined);
+        story.step("rule").line(line);
+        story.step("declined").lines(declined).field("rules", values);
         return None;
     };
     // The first rule that is equal takes the request too, so it is the one that was found.
@@ -88,7 +106,16 @@ pub(super) fn chosen(
     if !rule.plan.name.is_empty() {
         line.push_str(&format!(", named {}", rule.plan.name));
     }
-    story.step("rule").line(line).lines(from);
+    let step = story.step("rule").line(line).lines(from);
+    step.field("number", index + 1)
+        .field("of", route.rules.len())
+        .field("condition", condition(&rule.plan.condition));
+    if !rule.plan.name.is_empty() {
+        step.field("name", rule.plan.name.as_str());
+    }
+    if let Some(origin) = origin_of(index) {
+        step.field("from", story::origin_value(origin));
+    }
     Some(Taken { route: number, rule: index })
 }
 
@@ -123,21 +150,27 @@ fn nobody_answers(walk: &Walk<'_>, host: &str, story: &mut Story) {
 pub(super) fn rules_before(walk: &Walk<'_>, taken: Taken, asked: Asked<'_>, story: &mut Story) {
     let route = &walk.view.compiled.plan.routes[taken.route];
     let origins = walk.view.compiled.provenance.routes.get(taken.route);
-    let mut lines = Vec::new();
+    let (mut lines, mut values) = (Vec::new(), Vec::new());
     for (index, rule) in route.rules[..taken.rule].iter().enumerate().take(NAMED_MAX) {
         let origin = origins.and_then(|rules| rules.get(index));
         let from = origin.map(|origin| format!(" - {}", story.origin(origin)));
-        lines.push(format!(
-            "rule {}: {}{}",
-            index + 1,
-            why_not(rule, asked),
-            from.unwrap_or_default()
-        ));
+        let why = why_not(rule, asked);
+        values.push(declined_value(index, &why, origin));
+        lines.push(format!("rule {}: {why}{}", index + 1, from.unwrap_or_default()));
     }
     if taken.rule > NAMED_MAX {
         lines.push(format!("and {} more before it", taken.rule - NAMED_MAX));
     }
-    story.step("declined").lines(lines);
+    story.step("declined").lines(lines).field("rules", values);
+}
+
+/// A rule that was asked and did not take the request, for programs.
+fn declined_value(index: usize, why: &str, origin: Option<&Origin>) -> Value {
+    let mut value = json!({ "number": index + 1, "reason": why });
+    if let Some(origin) = origin {
+        value["from"] = story::origin_value(origin);
+    }
+    value
 }
 
 /// The part of a rule's condition that a request does not fulfil.
@@ -161,48 +194,48 @@ fn why_not(rule: &Rule, asked: Asked<'_>) -> String {
     }
 }
 
-/// How the rule carries a request with this Host.
-pub(super) fn forwarding(rule: &snapshot::Rule, host: &str, story: &mut Story) {
-    let Some(forward) = rule.plan.action.forward() else { return };
-    let default_port_goes = rule.onward.iter().any(|onward| match &onward.to {
-        snapshot::Destination::Upstream(upstream) => {
-            upstream.key.security != Security::Plain && upstream.key.port == 443
-        }
-        snapshot::Destination::Missing(_) => false,
-    });
-    let bare = [":443", ":80"].into_iter().find_map(|port| host.strip_suffix(port));
+/// How the rule carries a request, and what each destination is sent.
+pub(super) fn forwarding(
+    (rule, forward): (&snapshot::Rule, &Forward),
+    head: &Head,
+    sent: &[Sent],
+    story: &mut Story,
+) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let host = head.find(Name::Host).map(text).unwrap_or_default();
     let step = story.step("forwarding");
     let timeout = forward.timeout.map_or_else(|| "none".to_owned(), duration::format);
-    step.line(format!("timeout {timeout}, further attempts {}", forward.retry.attempts));
+    step.line(format!("timeout {timeout}, further attempts {}", forward.retry.attempts))
+        .field("timeout", timeout)
+        .field("attempts", forward.retry.attempts)
+        .field("sent", destinations::value(sent));
     step.lines(retry_line(&forward.retry));
-    step.line(match (&forward.rewrite_host, bare) {
-        (Some(host), _) => format!("Host becomes {host}"),
-        (None, Some(bare)) if default_port_goes => {
-            format!("Host becomes {bare}: a default port is dropped over TLS")
-        }
-        (None, _) => format!("Host stays {host}"),
-    });
-    match &forward.rewrite_path {
-        None => {}
-        Some(PathRewrite::Matched(with)) => {
-            step.line(format!("the part of the path that was matched becomes {with}"));
-        }
-        Some(PathRewrite::Regex(one)) => {
-            step.line(format!("the path is rewritten: {} becomes {}", one.as_str(), one.with()));
-        }
+    let same = sent.iter().all(|one| one.host == sent[0].host);
+    for one in sent.iter().take(if same { 1 } else { NAMED_MAX }) {
+        let line = destinations::host_line(&host, &one.host);
+        step.line(if same { line } else { format!("{}: {line}", one.cluster) });
     }
-    for (what, edits) in [("request", &forward.request), ("response", &forward.response)] {
-        step.lines(edit_lines(what, edits));
+    let target = text(head.target());
+    if let Some(one) = sent.first().filter(|one| one.target != target) {
+        let how = match &forward.rewrite_path {
+            Some(PathRewrite::Regex(one)) => format!(", by {} to {}", one.as_str(), one.with()),
+            Some(PathRewrite::Matched(_)) | None => String::new(),
+        };
+        step.line(format!("the path {target} becomes {}{how}", one.target));
     }
     step.lines(faults_and_mirrors(rule));
-    for share in &forward.to {
-        if let (None, Some(host)) = (&forward.rewrite_host, &share.rewrite_host) {
-            step.line(format!("Host becomes {host} for one destination"));
-        }
+    for (share, one) in forward.to.iter().zip(sent).filter(|_| sent.len() > 1) {
         for (what, edits) in [("request", &share.request), ("response", &share.response)] {
-            step.lines(edit_lines(what, edits));
+            let lines = edit_lines(what, edits).into_iter();
+            step.lines(lines.map(|line| format!("{}: {line}", one.cluster)));
         }
     }
+    for share in forward.to.iter().filter(|_| sent.len() == 1) {
+        step.lines(edit_lines("request", &share.request));
+        step.lines(edit_lines("response", &share.response));
+    }
+    step.lines(edit_lines("request", &forward.request));
+    step.lines(edit_lines("response", &forward.response));
 }
 
 /// What happens on purpose to some of the requests, and who gets copies of them.
@@ -255,7 +288,7 @@ fn retry_line(retry: &Retry) -> Option<String> {
     Some(line)
 }
 
-fn edit_lines(what: &str, edits: &HeaderEdits) -> Vec<String> {
+pub(super) fn edit_lines(what: &str, edits: &HeaderEdits) -> Vec<String> {
     let HeaderEdits { remove, set, add } = edits;
     let removed = remove.iter().map(|name| format!("{what} header {name} removed"));
     let set = set.iter().map(|line| format!("{what} header {}: {} set", line.name, line.value));
@@ -266,41 +299,43 @@ fn edit_lines(what: &str, edits: &HeaderEdits) -> Vec<String> {
 /// What was looked at and not taken, for this host or for none in particular, with the field that
 /// decided; then the objects that are ignored as a whole.
 pub(super) fn not_taken(question: &Question, view: &View<'_>, story: &mut Story) {
-    let host = asked_host(question);
+    let host = question.host();
     let provenance = &view.compiled.provenance;
     let named = provenance
         .skipped
         .iter()
         .filter(|skipped| skipped.hosts.iter().any(|pattern| pattern.matches(&host)));
     let unnamed = provenance.skipped.iter().filter(|skipped| skipped.hosts.is_empty());
-    let (mut lines, mut more) = (Vec::new(), 0);
+    let (mut lines, mut values, mut more) = (Vec::new(), Vec::new(), 0);
     for skipped in named.chain(unnamed) {
-        match lines.len() < NAMED_MAX {
-            true => lines.push(format!("{}: {}", story.origin(&skipped.origin), skipped.reason)),
-            false => more += 1,
+        if lines.len() == NAMED_MAX {
+            more += 1;
+            continue;
         }
+        lines.push(format!("{}: {}", story.origin(&skipped.origin), skipped.reason));
+        let mut value = story::origin_value(&skipped.origin);
+        value["reason"] = json!(skipped.reason);
+        values.push(value);
     }
     for verdict in provenance.verdicts.iter().filter(|one| one.outcome == Outcome::Ignored) {
         if story.has_spoken_of(&verdict.object, &verdict.place) {
             continue;
         }
-        match lines.len() < NAMED_MAX {
-            true => {
-                let object = problems::object(&verdict.object, &verdict.namespace);
-                lines.push(format!("{object} ({}): {}", verdict.place, verdict.reasons.join("; ")));
-            }
-            false => more += 1,
+        if lines.len() == NAMED_MAX {
+            more += 1;
+            continue;
         }
+        let object = problems::object(&verdict.object, &verdict.namespace);
+        let reason = verdict.reasons.join("; ");
+        lines.push(format!("{object} ({}): {reason}", verdict.place));
+        story.object(&verdict.object.as_str().into(), &verdict.place);
+        let mut value =
+            story::place_value((&verdict.object, &verdict.namespace), &verdict.place, "");
+        value["reason"] = json!(reason);
+        values.push(value);
     }
     if more > 0 {
         lines.push(format!("and {more} more; `egret check` tells all"));
     }
-    story.step("not taken").lines(lines);
-}
-
-/// The host that is asked for, as far as it can be told; empty: it cannot.
-fn asked_host(question: &Question) -> String {
-    let named = question.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
-    let text = named.map_or(&question.authority, |(_, value)| value);
-    Authority::parse(text.as_bytes()).map(|asked| asked.host().to_owned()).unwrap_or_default()
+    story.step("not taken").lines(lines).field("objects", values);
 }

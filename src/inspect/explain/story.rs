@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
+use serde_json::{Map, Value, json};
+
 use crate::config::provenance::{Origin, UpstreamOrigin};
 use crate::config::{Compiled, Place, Problem, Severity};
 use crate::inspect::{View, problems, show};
@@ -33,6 +35,8 @@ pub struct Story {
 pub struct Step {
     title: &'static str,
     lines: Vec<String>,
+    /// What the lines say, for programs.
+    fields: Map<String, Value>,
 }
 
 impl Step {
@@ -45,6 +49,12 @@ impl Step {
         self.lines.extend(texts);
         self
     }
+
+    /// Says something for programs; the names are documented in `explain.rs`.
+    pub(super) fn field(&mut self, name: &'static str, value: impl Into<Value>) -> &mut Self {
+        self.fields.insert(name.to_owned(), value.into());
+        self
+    }
 }
 
 impl Story {
@@ -54,8 +64,13 @@ impl Story {
 
     /// Begins a step.
     pub(super) fn step(&mut self, title: &'static str) -> &mut Step {
-        self.steps.push(Step { title, lines: Vec::new() });
+        self.steps.push(Step { title, lines: Vec::new(), fields: Map::new() });
         self.steps.last_mut().expect("one was pushed")
+    }
+
+    /// The step that was begun last.
+    pub(super) fn last(&mut self) -> &mut Step {
+        self.steps.last_mut().expect("the request is the first step of every story")
     }
 
     /// `Kind/name spec.field (file:line:column)`, and remembers that the object was spoken of.
@@ -72,6 +87,19 @@ impl Story {
                 format!("{object} {} ({})", origin.field, origin.place)
             }
         }
+    }
+
+    /// Every step that says something, for programs.
+    pub(super) fn value(&self) -> Value {
+        let step = |Step { title, lines, fields }: &Step| {
+            let mut value = Map::from_iter([
+                ("title".to_owned(), json!(title)),
+                ("lines".to_owned(), json!(lines)),
+            ]);
+            value.extend(fields.clone());
+            Value::Object(value)
+        };
+        self.steps.iter().filter(|step| !step.lines.is_empty()).map(step).collect()
     }
 
     /// Remembers that an object was spoken of.
@@ -104,7 +132,7 @@ impl Story {
 
     /// The end of a request that has no destination.
     pub(super) fn outcome(&mut self, failure: &Failure) {
-        self.step("outcome").line(failure_text(failure));
+        fail(self.step("outcome"), "", failure);
         self.unrouted = *failure == Failure::NoRoute;
     }
 
@@ -126,18 +154,19 @@ impl Story {
                 object == WHOLE_FILE || !upstreams.contains(&(object, &*problem.place.file));
             self.concerns(problem) || self.unrouted && elsewhere
         };
-        let told: Vec<String> = found
+        let told: Vec<&Problem> = found
             .iter()
             .filter(|problem| problem.severity > Severity::Info)
             .filter(concerns)
-            .map(problems::line)
             .collect();
         if told.is_empty() {
             return;
         }
         let more = told.len().saturating_sub(PROBLEMS_SHOWN_MAX);
         let step = self.step("problems");
-        step.lines(told.into_iter().take(PROBLEMS_SHOWN_MAX));
+        step.lines(told.iter().take(PROBLEMS_SHOWN_MAX).map(|problem| problems::line(problem)));
+        let values = told.iter().map(|problem| problems::problem_value(problem));
+        step.field("problems", values.collect::<Value>());
         if more > 0 {
             step.line(format!("and {more} more; `egret check` tells all"));
         }
@@ -153,25 +182,48 @@ fn objects_behind(made: &UpstreamOrigin) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// What a client gets, and what the log says of it.
-pub(super) fn failure_text(failure: &Failure) -> String {
+pub(super) fn fail(step: &mut Step, prefix: &str, failure: &Failure) {
     let row = failure.row();
     let mut text = format!(
-        "not forwarded: {} {} {} ({})",
+        "{prefix}not forwarded: {} {} {} ({})",
         row.status,
         row.flag.as_str(),
         row.details,
         row.token
     );
+    step.field("status", row.status)
+        .field("flag", row.flag.as_str())
+        .field("details", row.details)
+        .field("token", row.token);
     if !failure.reason().is_empty() {
         text.push_str(": ");
         text.push_str(failure.reason());
+        step.field("reason", failure.reason());
     }
-    text
+    step.line(text);
+}
+
+/// An object and the field of it that decided, for programs.
+pub(super) fn origin_value(origin: &Origin) -> Value {
+    let Origin { object, namespace, place, field, .. } = origin;
+    place_value((object, namespace), place, field)
+}
+
+/// An object and where it stands, for programs.
+pub(super) fn place_value((object, namespace): (&str, &str), place: &Place, field: &str) -> Value {
+    json!({
+        "object": object,
+        "namespace": namespace,
+        "field": field,
+        "file": &*place.file,
+        "line": place.line,
+        "column": place.column,
+    })
 }
 
 impl fmt::Display for Story {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Step { title, lines } in &self.steps {
+        for Step { title, lines, .. } in &self.steps {
             let mut title = *title;
             for line in lines {
                 writeln!(f, "{title:TITLE_WIDTH$}{line}")?;

@@ -100,13 +100,17 @@ fn keepalive(keepalive: &Keepalive) -> Map<String, Value> {
 }
 
 /// What holds for HTTP of either version.
-pub fn common_options(policy: &Policy) -> Value {
-    let mut common = json!({ "idleTimeout": seconds(policy.idle_timeout) });
+pub fn common_options(policy: &Policy) -> Map<String, Value> {
+    let mut common = Map::new();
+    // What was written: Egret's own default for idle connections is not Istio's.
+    if policy.idle_timeout != Policy::default().idle_timeout {
+        common.insert("idleTimeout".to_owned(), json!(seconds(policy.idle_timeout)));
+    }
     if let Some(max) = policy.requests_per_connection_max {
-        common["maxRequestsPerConnection"] = json!(max);
+        common.insert("maxRequestsPerConnection".to_owned(), json!(max));
     }
     if let Some(age) = policy.connection_age_max {
-        common["maxConnectionDuration"] = json!(seconds(age));
+        common.insert("maxConnectionDuration".to_owned(), json!(seconds(age)));
     }
     common
 }

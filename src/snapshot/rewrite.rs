@@ -1,9 +1,12 @@
-//! Paths: what a rule's rewrite makes of one, and where a redirect leads.
+//! Path and Host: what a rule makes of them, and where a redirect leads.
 //!
-//! The query is kept unless the configuration brings its own. Source: Envoy's `prefix_rewrite`,
+//! The query is kept unless the configuration brings its own. Other header lines are edited where a head
+//! is sent. Source: Envoy's `prefix_rewrite`,
 //! `regex_rewrite` and `RedirectAction`.
 
-use crate::model::{Authority, PathMatch, PathRewrite, Redirect};
+use crate::model::{
+    Authority, Forward, PathMatch, PathRewrite, Redirect, Security, Share, UpstreamKey,
+};
 use crate::wire::{Head, Name};
 
 /// Rewrites the path of a request that fulfilled the condition.
@@ -26,6 +29,27 @@ pub fn path(head: &mut Head, condition: &PathMatch, rewrite: &PathRewrite) {
     }
     target.extend_from_slice(&head.target()[path.len()..]);
     head.set_target(&target);
+}
+
+/// Rewrites the Host of a request that goes to an upstream.
+pub fn host(head: &mut Head, forward: &Forward, share: &Share, upstream: &UpstreamKey) {
+    match forward.host_sent(share) {
+        Some(host) => head.set(b"Host", host.as_bytes()),
+        None if upstream.security != Security::Plain => drop_default_port(head, upstream.port),
+        None => {}
+    }
+}
+
+/// `Host: name:80` or `name:443` on its way to TLS on 443 is `Host: name`: an origin that compares it
+/// with its own name must find that name.
+fn drop_default_port(head: &mut Head, upstream_port: u16) {
+    let Some(host) = head.find(Name::Host) else { return };
+    let bare = [&b":443"[..], b":80"].into_iter().find_map(|port| host.strip_suffix(port));
+    if upstream_port == 443
+        && let Some(bare) = bare.map(<[u8]>::to_vec)
+    {
+        head.set(b"Host", &bare);
+    }
 }
 
 /// The Location that a request is sent to; `scheme` is the request's own.
