@@ -6,10 +6,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::task::{Context, Waker};
 
 use egret::model::{Destination, Forward, HeaderPolicy, Host, Protocol, Security, UpstreamKey};
-use egret::proxy::headers::{self, Upgrade};
+use egret::proxy::headers;
 use egret::transport::{Broken, Buffers, HeadError, Messages, Piece};
+use egret::wire::upgrade::Upgrade;
 use egret::wire::{
-    Framing, Head, HeadLimits, Name, Persistence, Refusal, Version, fields, framing, parse,
+    Framing, Head, HeadLimits, Name, Persistence, Refusal, Version, fields, framing, parse, upgrade,
 };
 
 use crate::stream::{Begins, Stream, ready};
@@ -68,7 +69,7 @@ pub fn requests(wire: &[u8], steer: &[u8], limits: HeadLimits) -> (Vec<Message>,
             Err(refusal) => return (messages, End::Refused(refusal)),
         };
         // Something else to upgrade to is answered with 403; here it is a request like any other.
-        let upgrade = headers::upgrade(&head, message.framing).unwrap_or(Upgrade::None);
+        let upgrade = upgrade::upgrade(&head, message.framing).unwrap_or(Upgrade::None);
         if let Err(refusal) = outbound(&mut head, &HeaderPolicy::default(), upgrade) {
             return (messages, End::Refused(refusal));
         }

@@ -15,7 +15,7 @@ fuzz_target!(|input: ([u8; 16], u8)| {
     v4_holds(v4);
     v6_holds(v6);
     for inside in ways_to_write(v4, prefix) {
-        assert_eq!(classify(inside.into()), classify(v4.into()), "{inside} is {v4}");
+        no_better(inside, v4);
     }
     guard_holds(v4.into(), u16::from_be_bytes([octets[0], octets[1]]).max(1));
     guard_holds(v6.into(), 443);
@@ -36,20 +36,29 @@ fn v4_holds(ip: Ipv4Addr) {
 
 fn v6_holds(ip: Ipv6Addr) {
     let class = classify(ip.into());
-    if let Some(v4) = ip.to_ipv4().filter(|_| !ip.is_loopback() && !ip.is_unspecified()) {
-        assert_eq!(class, classify(v4.into()));
-        return;
+    match ip.to_ipv4() {
+        Some(v4) if !ip.is_loopback() && !ip.is_unspecified() => return no_better(ip, v4),
+        _ => assert_eq!(classify(ip.to_canonical()), class),
     }
-    assert_eq!(classify(ip.to_canonical()), class);
-    assert_eq!(class == Class::Multicast && ip.segments()[0] >= 0xff00, ip.is_multicast());
-    assert!(!ip.is_unicast_link_local() || class == Class::LinkLocal);
-    assert!(!ip.is_unique_local() || matches!(class, Class::UniqueLocal | Class::Metadata));
     assert!(!ip.is_loopback() || class == Class::Loopback);
     assert!(!ip.is_unspecified() || class == Class::Unspecified);
+    let is_inside = ip.is_multicast() || ip.is_unicast_link_local() || ip.is_unique_local();
+    assert!(!is_inside || class != Class::Public, "{ip}");
 }
 
-/// Mapped, NAT64 with the well-known and a local prefix, and 6to4 (RFC 4291, 6052, 8215, 3056).
-fn ways_to_write(ip: Ipv4Addr, prefix: u8) -> [Ipv6Addr; 4] {
+/// An address that leads to another is of its network; to a public one it may lead through one that is not.
+fn no_better(written: Ipv6Addr, v4: Ipv4Addr) {
+    match (classify(v4.into()), classify(written.into())) {
+        (Class::Public, class) => {
+            assert!(class == Class::Public || written.to_ipv4_mapped().is_none(), "{written}");
+        }
+        (inside, class) => assert_eq!(class, inside, "{written} is {v4}"),
+    }
+}
+
+/// Mapped, NAT64 with the well-known and a local prefix, 6to4, Teredo, ISATAP and translated (RFC 4291, 6052,
+/// 8215, 3056, 4380, 5214, 2765).
+fn ways_to_write(ip: Ipv4Addr, prefix: u8) -> [Ipv6Addr; 7] {
     let [a, b, c, d] = ip.octets().map(u16::from);
     let (high, low, any) = (a << 8 | b, c << 8 | d, u16::from(prefix));
     [
@@ -57,6 +66,9 @@ fn ways_to_write(ip: Ipv4Addr, prefix: u8) -> [Ipv6Addr; 4] {
         Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, high, low),
         Ipv6Addr::new(0x64, 0xff9b, 1, any, any, any, high, low),
         Ipv6Addr::new(0x2002, high, low, any, any, any, any, any),
+        Ipv6Addr::new(0x2001, 0, any, any, any, any, !high, !low),
+        Ipv6Addr::new(0x2600, any, any, any, 0x0200, 0x5efe, high, low),
+        Ipv6Addr::new(0, 0, 0, 0, 0xffff, 0, high, low),
     ]
 }
 

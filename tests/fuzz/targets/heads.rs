@@ -6,8 +6,9 @@
 
 use egret::model::headers::{ForwardedProto, Xff};
 use egret::model::{HeaderPolicy, Security};
-use egret::proxy::headers::{Upgrade, loops};
+use egret::proxy::headers::loops;
 use egret::upstream::endpoints::Endpoint;
+use egret::wire::upgrade::Upgrade;
 use egret::wire::{
     Framing, Head, HeadLimits, HeadMemory, Name, Parsed, Refusal, Version, fields, framing, parse,
 };
