@@ -37,7 +37,14 @@ impl Network {
                 .filter(|number: &u8| *number <= width && number.to_string() == bits)
                 .ok_or_else(wrong)?,
         };
-        let network = Self { address, bits };
+        // An IPv4 address is judged as such, in whatever way it came; so a range of them is one of IPv4.
+        let network = match address {
+            IpAddr::V6(v6) if bits >= 96 && v6.to_ipv4_mapped().is_some() => {
+                Self { address: address.to_canonical(), bits: bits - 96 }
+            }
+            _ => Self { address, bits },
+        };
+        let Self { address, bits } = network;
         let first = Self { address: network.masked(address), bits };
         if first != network {
             return Err(format!(
@@ -116,6 +123,8 @@ mod tests {
             ("10.0.0.0/8", "10.255.0.1", true),
             ("10.0.0.0/8", "11.0.0.1", false),
             ("10.0.0.0/8", "::ffff:10.0.0.1", false), // whoever asks takes it apart before
+            ("::ffff:10.0.0.0/104", "10.255.0.1", true),
+            ("::ffff:192.0.2.7", "192.0.2.8", false),
             ("192.0.2.7", "192.0.2.7", true),
             ("192.0.2.7", "192.0.2.8", false),
             ("0.0.0.0/0", "203.0.113.1", true),
