@@ -28,6 +28,8 @@ const SECOND_HALF: &str = "second half";
 pub struct Got {
     /// The interim heads.
     pub interims: Vec<String>,
+    /// Whether the client's library may forget interim heads that come together with the final one.
+    pub forgets_interims: bool,
     /// The final head, line by line as it came, each character a byte; empty: none came.
     pub head: String,
     /// What came of the body.
@@ -295,6 +297,7 @@ async fn exchange(
     if ask == Ask::Post {
         send.send_data(Bytes::from_static(SECOND_HALF.as_bytes()), true)?;
     }
+    got.forgets_interims = true;
     // The interim responses, then the final one.
     let head = poll_fn(|cx| {
         while let Poll::Ready(Some(interim)) = response.poll_informational(cx) {
