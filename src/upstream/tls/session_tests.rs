@@ -325,3 +325,36 @@ async fn what_a_server_does_not_take_waits_and_arrives() {
     assert!(heard == said);
     assert_eq!((client.unsent.capacity(), client.unfinished.capacity()), (0, 0), "nothing is held");
 }
+
+/// Whatever a server says instead of its part of the handshake, the client ends with an error.
+#[tokio::test]
+async fn a_handshake_that_is_tampered_with_comes_to_nothing() {
+    for versions in BOTH {
+        let mut refused = 0;
+        for place in (0..900).step_by(9) {
+            let (server, client) = configs(versions);
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let address = listener.local_addr().expect("bound");
+            let serving = async {
+                let (tcp, _) = listener.accept().await.expect("the client comes");
+                let tls = ServerConnection::new(Arc::new(server)).expect("a server");
+                let mut server = Server { tls, tcp };
+                server.take_in().await;
+                let mut records = server.take_records();
+                let place = place % records.len();
+                records[place] ^= 1 << (place % 8);
+                let _ = server.tcp.write_all(&records).await; // the client may have had enough
+                let _ = server.tcp.shutdown().await;
+            };
+            let asking = async {
+                let tcp = TcpStream::connect(address).await.expect("the server listens");
+                let name = ServerName::try_from(NAME).expect("a name");
+                Session::begin(tcp, client, name, Rc::default()).await
+            };
+            let (begun, ()) = tokio::join!(asking, serving);
+            refused += u32::from(begun.is_err());
+        }
+        // A legacy version in front of a plain record may be anything.
+        assert!(refused >= 98, "{refused} of 100");
+    }
+}
