@@ -1,0 +1,121 @@
+//! A chart of lines: latency against percentile, one for each gateway.
+
+use super::figures::{Figures, Row};
+use super::number;
+use super::scale::Logarithmic;
+use super::svg::{AXIS, Anchor, Drawing, LABEL, LINE, OURS, Style, WIDTH, Weight};
+use crate::work::PERCENTILES;
+
+const LEFT: f64 = 70.0;
+/// Where lines end: to the right of it are the names.
+const RIGHT: f64 = WIDTH - 130.0;
+const TOP: f64 = 84.0;
+const BOTTOM: f64 = 384.0;
+/// What is too rare to be told of a run of seconds is left out of the chart.
+const LAST: f64 = 99.9;
+/// Those that have a line of their own.
+const MARKS: [f64; 6] = [50.0, 75.0, 90.0, 95.0, 99.0, 99.9];
+/// Names need so much room, one below the other.
+const NAME: f64 = 17.0;
+/// Lines of others, in the order of the legend: told apart also without colour, by their names.
+const THEIRS: [&str; 6] = ["#334155", "#0e7490", "#7c3aed", "#64748b", "#15803d", "#a16207"];
+
+/// Draws one, if there is anything to draw.
+pub fn draw(title: &str, figures: &Figures) -> Option<String> {
+    let rows: Vec<&Row> =
+        figures.rows.iter().filter(|row| row.latency_us.len() == PERCENTILES.len()).collect();
+    let shown = || PERCENTILES.iter().enumerate().filter(|(_, percent)| **percent <= LAST);
+    let values = || rows.iter().flat_map(|row| shown().map(|(at, _)| row.latency_us[at]));
+    let (min, max) = (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
+    if rows.is_empty() || min <= 0.0 {
+        return None;
+    }
+    let rounds = rows.iter().map(|row| row.rounds).max().unwrap_or_default();
+    let scale = Logarithmic::between(min, max);
+    let subtitle = format!(
+        "Microseconds from when a request was due; lower is better. Medians of {rounds} rounds. Both axes are logarithmic."
+    );
+    let mut drawing = Drawing::new(BOTTOM + 48.0, title, &subtitle);
+    axes(&mut drawing, &scale);
+    let mut names = Vec::new();
+    for (at, row) in rows.iter().enumerate() {
+        let is_ours = row.gateway == figures.ours;
+        let colour = if is_ours { OURS } else { THEIRS[at % THEIRS.len()] };
+        let points: Vec<(f64, f64)> = shown()
+            .map(|(at, percent)| (across(*percent), up(&scale, row.latency_us[at])))
+            .collect();
+        drawing.line(&points, colour, if is_ours { 3.0 } else { 1.6 });
+        let last = points.last().map_or(BOTTOM, |(_, y)| *y);
+        names.push((last, row, colour, is_ours));
+    }
+    names.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let places = apart(&names.iter().map(|(y, ..)| *y).collect::<Vec<_>>());
+    for ((_, row, colour, is_ours), y) in names.into_iter().zip(places) {
+        let weight = if is_ours { Weight::Bold } else { Weight::Normal };
+        let mut name = row.gateway.clone();
+        if row.unsent > 0.001 {
+            name += " (overloaded)";
+        }
+        let style = Style { colour, weight, ..LABEL };
+        drawing.text((RIGHT + 8.0, y + 4.5), Anchor::Start, style, &name);
+    }
+    Some(drawing.finish())
+}
+
+fn axes(drawing: &mut Drawing, scale: &Logarithmic) {
+    for line in scale.lines() {
+        let y = up(scale, line);
+        drawing.line(&[(LEFT, y), (RIGHT, y)], LINE, 1.0);
+        drawing.text((LEFT - 8.0, y + 4.0), Anchor::End, AXIS, &number(line).replace(".00", ""));
+    }
+    for mark in MARKS {
+        let x = across(mark);
+        drawing.line(&[(x, TOP), (x, BOTTOM)], LINE, 1.0);
+        drawing.text((x, BOTTOM + 20.0), Anchor::Middle, AXIS, &format!("p{mark}"));
+    }
+}
+
+/// Each further nine has the same width.
+fn across(percent: f64) -> f64 {
+    let rarity = |percent: f64| -(1.0 - percent / 100.0).log10();
+    let share = (rarity(percent) - rarity(50.0)) / (rarity(LAST) - rarity(50.0));
+    LEFT + (RIGHT - LEFT) * share
+}
+
+fn up(scale: &Logarithmic, value: f64) -> f64 {
+    BOTTOM - (BOTTOM - TOP) * scale.share(value)
+}
+
+/// Places for names, from the top, that would like to stand at these and must not cover each other.
+fn apart(wanted: &[f64]) -> Vec<f64> {
+    let mut places: Vec<f64> = Vec::with_capacity(wanted.len());
+    for wanted in wanted {
+        let after = places.last().map_or(f64::NEG_INFINITY, |last| last + NAME);
+        places.push(wanted.max(after));
+    }
+    let mut limit = BOTTOM + NAME;
+    for place in places.iter_mut().rev() {
+        *place = place.min(limit - NAME);
+        limit = *place;
+    }
+    places
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stand_apart_and_within_the_chart() {
+        let places = apart(&[100.0, 101.0, 102.0, BOTTOM, BOTTOM]);
+        assert!(places.windows(2).all(|pair| pair[1] - pair[0] >= NAME - 1e-9), "{places:?}");
+        assert_eq!((places[0], places[4]), (100.0, BOTTOM));
+    }
+
+    #[test]
+    fn each_nine_is_as_wide_as_the_last() {
+        let (one, two, three) = (across(90.0), across(99.0), across(99.9));
+        assert!((two - one - (three - two)).abs() < 1e-6);
+        assert_eq!((across(50.0), three), (LEFT, RIGHT));
+    }
+}
