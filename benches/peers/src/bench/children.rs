@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::machine::cpus::{Cpus, Place};
@@ -113,6 +113,13 @@ impl Running {
             }
         });
         Some(Lines(heard))
+    }
+
+    /// Asks it to end.
+    ///
+    /// Errors: it has ended.
+    pub fn interrupt(&self) -> io::Result<()> {
+        Ok(kill_process(self.pid, Signal::INT)?)
     }
 
     /// Waits for its end.

@@ -55,11 +55,6 @@ impl Generator {
         Ok(serde_json::from_str(&summary)?)
     }
 
-    /// Its process.
-    pub fn pid(&self) -> u32 {
-        self.process.pid()
-    }
-
     /// Closes its connections.
     ///
     /// Errors: it cannot be waited for.

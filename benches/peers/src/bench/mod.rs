@@ -2,12 +2,14 @@
 
 mod children;
 mod generator;
+pub mod name_server;
 pub mod origins;
 mod pki;
 mod progress;
 pub mod results;
 pub mod schedule;
 mod started;
+mod strace;
 pub mod turn;
 
 use std::cell::Cell;
@@ -26,7 +28,7 @@ use crate::machine::cpus::{self, Cpus, Place};
 use crate::machine::ports::Ports;
 
 pub use self::started::Started;
-pub use self::turn::{Turn, work};
+pub use self::turn::{Measured, Turn, work};
 
 /// What all turns of a run share.
 pub struct Bench {

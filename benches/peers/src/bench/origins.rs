@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::process::{Command, Stdio};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::children::{Children, Running};
 use super::pki::Pki;
@@ -30,7 +30,7 @@ pub struct Origin {
     /// Where it listens for TLS.
     pub port: u16,
     stats: u16,
-    process: Running,
+    _process: Running,
 }
 
 impl Origin {
@@ -48,9 +48,22 @@ impl Origin {
         self.say("release")
     }
 
-    /// Its process.
-    pub fn pid(&self) -> u32 {
-        self.process.pid()
+    /// Waits until it holds so many requests.
+    ///
+    /// Errors: after half a minute it still does not, and they are let go.
+    pub fn wait_until_held(&self, requests: u64) -> io::Result<()> {
+        let began = Instant::now();
+        loop {
+            let held = self.counts()?.held;
+            if held == requests {
+                return Ok(());
+            }
+            if began.elapsed() > Duration::from_secs(30) {
+                self.release()?;
+                return Err(io::Error::other(format!("{held} of {requests} reached the origin")));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     fn say(&self, line: &str) -> io::Result<Counts> {
@@ -96,5 +109,5 @@ fn start(kind: Kind, children: &Children, pki: &Pki) -> io::Result<Origin> {
     let lines = process.lines().expect("its output is a pipe");
     let ports = lines.next(Duration::from_secs(10))?;
     let OriginPorts { tls, stats } = serde_json::from_str(&ports)?;
-    Ok(Origin { port: tls, stats, process })
+    Ok(Origin { port: tls, stats, _process: process })
 }

@@ -99,9 +99,17 @@ fn take(
 ) {
     let before = results.samples.len();
     let samples: RefCell<Vec<Sample>> = RefCell::new(std::mem::take(&mut results.samples));
-    let turn = Turn { bench, gateway, experiment: experiment.name, round, samples: &samples };
-    let outcome = step(&turn);
+    let omissions = RefCell::new(std::mem::take(&mut results.omissions));
+    let outcome = step(&Turn {
+        bench,
+        gateway,
+        experiment: experiment.name,
+        round,
+        samples: &samples,
+        omissions: &omissions,
+    });
     results.samples = samples.into_inner();
+    results.omissions = omissions.into_inner();
     for sample in &results.samples[before..] {
         eprintln!("    {}", told(sample));
     }

@@ -14,6 +14,8 @@ use crate::work::{HOST, UNROUTED};
 
 /// How long a gateway may take to be ready: Envoy reads 100,000 hosts in seconds on a slow machine.
 const READY: Duration = Duration::from_secs(120);
+/// How long its first request, or the first for a host that was added, may take.
+const REACH: Duration = Duration::from_secs(30);
 /// Between two looks whether it is; a hundredth of what is measured.
 const LOOK: Duration = Duration::from_micros(200);
 
@@ -60,14 +62,20 @@ impl Started {
     ///
     /// Errors: none does; with the last status.
     pub fn reach_origin(&self) -> io::Result<()> {
+        self.wait_for(HOST)
+    }
+
+    /// Waits until a host is routed and its origin answers.
+    ///
+    /// Errors: it is not, after half a minute; with the last status.
+    pub fn wait_for(&self, host: &str) -> io::Result<()> {
         let began = Instant::now();
         loop {
-            let status = status(self.address.port(), HOST);
-            match status {
+            match status(self.address.port(), host) {
                 Ok(200) => return Ok(()),
-                _ if began.elapsed() < Duration::from_secs(10) => std::thread::sleep(LOOK * 50),
+                _ if began.elapsed() < REACH => std::thread::sleep(LOOK * 50),
                 Ok(status) => {
-                    return Err(io::Error::other(format!("{HOST} is answered with {status}")));
+                    return Err(io::Error::other(format!("{host} is answered with {status}")));
                 }
                 Err(error) => return Err(error),
             }

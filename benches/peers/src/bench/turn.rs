@@ -1,7 +1,7 @@
 //! One gateway's turn in one round of an experiment: what experiments are written with.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use super::generator::Generator;
 use super::origins::{Kind, Origin};
 use super::results::Sample;
 use super::started::Started;
+use super::strace::Strace;
 use crate::gateways::{Clients, Gateway, Routes, Setup, Upstream};
 use crate::machine::conditions::{Clocks, Conditions};
 use crate::machine::process::{CpuTime, Tree};
@@ -35,8 +36,10 @@ pub struct Turn<'b> {
     pub experiment: &'static str,
     /// Which round it is.
     pub round: u32,
-    /// Whether a sample was recorded by now: what fails later is only in part left out.
+    /// All samples so far, of earlier turns too.
     pub samples: &'b RefCell<Vec<Sample>>,
+    /// What was left out so far.
+    pub omissions: &'b RefCell<Vec<String>>,
 }
 
 /// What was measured of a piece of work.
@@ -46,6 +49,8 @@ pub struct Measured {
     pub summary: Summary,
     /// What the gateway used.
     pub cpu: CpuTime,
+    /// The share of it that its busiest thread used, in percent.
+    pub busiest: f64,
     /// What the machine was like.
     pub conditions: Conditions,
 }
@@ -123,18 +128,26 @@ impl Turn<'_> {
         Generator::ready(work, &self.bench.children)
     }
 
+    /// Counts the gateway's system calls from now on.
+    ///
+    /// Errors: strace cannot be attached.
+    pub fn strace(&self, started: &Started) -> io::Result<Strace> {
+        Strace::attach(started, &self.bench.children)
+    }
+
     /// Does a piece of work, and measures what the gateway used for it.
     ///
     /// Errors: it does not come to an end.
     pub fn measure(&self, started: &Started, work: &Work) -> io::Result<Measured> {
         let generator = self.generator(work)?;
         let tree = Tree::of(started.pid())?;
-        let (clocks, cpu) = (Clocks::now(), tree.cpu_time());
+        let (clocks, cpu, threads) = (Clocks::now(), tree.cpu_time(), tree.threads());
         let summary = generator.go()?;
         let cpu = tree.cpu_time().since(cpu);
+        let busiest = busiest(&threads, &tree.threads());
         let cpus = &self.bench.cpus;
         let conditions = Clocks::now().conditions(&clocks, cpus.gateway, cpus.load);
-        Ok(Measured { summary, cpu, conditions })
+        Ok(Measured { summary, cpu, busiest, conditions })
     }
 
     /// Keeps what was measured under a name, with further figures.
@@ -163,6 +176,15 @@ impl Turn<'_> {
         self.keep(Sample { case: case.to_owned(), values, note: Some(note), ..Sample::default() });
     }
 
+    /// A part of the experiment that this gateway has no turn in.
+    pub fn leave_out(&self, case: &str, why: &str) {
+        let omission = format!("{} {case}: {} {why}", self.experiment, self.gateway.name());
+        let mut omissions = self.omissions.borrow_mut();
+        if !omissions.contains(&omission) {
+            omissions.push(omission);
+        }
+    }
+
     fn keep(&self, sample: Sample) {
         self.samples.borrow_mut().push(Sample {
             experiment: self.experiment.to_owned(),
@@ -189,6 +211,7 @@ impl Measured {
             ("system_us", self.cpu.system * each),
             ("rps", requests as f64 / seconds.max(1e-9)),
             ("requests", requests as f64),
+            ("busiest", self.busiest),
             ("unsent", self.summary.unsent as f64),
             ("mean_us", self.summary.mean_us),
         ]);
@@ -197,6 +220,13 @@ impl Measured {
         }
         values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
+}
+
+/// The share in percent of the CPU time between two looks at threads that the busiest one used.
+fn busiest(before: &HashMap<u32, f64>, after: &HashMap<u32, f64>) -> f64 {
+    let used = after.iter().map(|(thread, now)| now - before.get(thread).copied().unwrap_or(0.0));
+    let (most, total) = used.fold((0.0, 0.0), |(most, total), used| (used.max(most), total + used));
+    if total > 0.0 { 100.0 * most / total } else { 0.0 }
 }
 
 /// A closed loop of 1 KiB GETs on 64 kept connections, after a warm-up.

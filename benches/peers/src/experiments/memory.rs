@@ -1,7 +1,7 @@
 //! Resident memory: empty, with idle connections, with requests under way.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{Chart, Effort, Experiment, Table, anywhere};
 use crate::bench::origins::Kind;
@@ -119,14 +119,7 @@ fn held(turn: &Turn<'_>, connections: usize) -> io::Result<()> {
     let before = gateway.tree().memory().resident;
     let work = Work { connections, path: "/hold".to_owned(), shape: Shape::Held, ..work(&gateway) };
     let clients = turn.generator(&work)?;
-    let began = Instant::now();
-    while origin.counts()?.held < connections as u64 {
-        if began.elapsed() > Duration::from_secs(30) {
-            let held = origin.release()?.held;
-            return Err(io::Error::other(format!("{held} of {connections} reached the origin")));
-        }
-        turn.settle(Duration::from_millis(10));
-    }
+    origin.wait_until_held(connections as u64)?;
     turn.settle(SETTLE);
     record(turn, "held", &gateway, before, connections);
     origin.release()?;

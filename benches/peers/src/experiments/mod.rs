@@ -1,10 +1,24 @@
 //! The experiments: what each does, how often, and how it is told. A file for each.
 
+mod fresh;
+mod h2c;
+mod h2origin;
 mod handshakes;
+mod hosts;
+mod log;
 mod memory;
+mod notfound;
+mod post;
 mod rate;
 mod sat;
+mod sat2;
 mod sizes;
+mod start;
+mod syscalls;
+mod tail;
+mod tail_disturbed;
+mod upstreams;
+mod websocket;
 
 use std::io;
 
@@ -13,12 +27,26 @@ use crate::bench::turn::Scale;
 use crate::gateways::Feature;
 
 /// All of them, in the order in which they run and are told.
-pub const ALL: [&Experiment; 5] = [
+pub const ALL: [&Experiment; 19] = [
     &sat::EXPERIMENT,
+    &sat2::EXPERIMENT,
+    &log::EXPERIMENT,
     &rate::EXPERIMENT,
+    &tail::EXPERIMENT,
+    &tail_disturbed::EXPERIMENT,
     &sizes::EXPERIMENT,
+    &post::EXPERIMENT,
+    &notfound::EXPERIMENT,
+    &fresh::EXPERIMENT,
+    &h2c::EXPERIMENT,
+    &h2origin::EXPERIMENT,
+    &websocket::EXPERIMENT,
     &memory::EXPERIMENT,
     &handshakes::EXPERIMENT,
+    &hosts::EXPERIMENT,
+    &upstreams::EXPERIMENT,
+    &start::EXPERIMENT,
+    &syscalls::EXPERIMENT,
 ];
 
 /// What one gateway does in its turn.

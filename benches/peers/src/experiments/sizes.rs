@@ -61,11 +61,11 @@ fn sizes(turn: &Turn<'_>) -> io::Result<()> {
             ..work(&gateway)
         };
         let measured = turn.measure(&gateway, &work)?;
-        let mib = (measured.summary.bytes as f64 / MIB).max(1e-9);
-        let figures = [
-            ("cpu_ms_per_mib", measured.cpu.total() * 1e3 / mib),
-            ("mb_per_s", measured.summary.bytes as f64 / 1e6 / measured.summary.seconds),
-        ];
+        let bytes = measured.summary.bytes as f64;
+        let mut figures = vec![("mb_per_s", bytes / 1e6 / measured.summary.seconds)];
+        if bytes > 0.0 {
+            figures.push(("cpu_ms_per_mib", measured.cpu.total() * 1e3 / (bytes / MIB)));
+        }
         turn.record(size, &measured, &figures);
     }
     Ok(())

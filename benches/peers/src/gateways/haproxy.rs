@@ -45,7 +45,7 @@ impl Gateway for Haproxy {
         let file = setup.directory.join("haproxy.cfg");
         fs::write(&file, configuration(setup)?)?;
         let mut command = Command::new("haproxy");
-        command.args(["-db", "-q", "-f"]).arg(file);
+        command.args(["-db", "-f"]).arg(file); // -q would close the output that the log goes to
         let mut launch = Launch::new(command, setup);
         launch.output = setup.access_log.then(|| setup.directory.join("access.log"));
         Ok(launch)

@@ -15,6 +15,9 @@ use super::pingora::Pingora;
 /// All that can be brought, in the order of tables.
 pub const NAMES: [&str; 5] = ["egret", "haproxy", "nginx", "envoy", "pingora"];
 
+/// Those that are not ours.
+pub const PEERS: [&str; 4] = ["haproxy", "nginx", "envoy", "pingora"];
+
 /// Where things are built.
 pub struct Home {
     /// The repository.

@@ -93,7 +93,7 @@ impl Launch {
 }
 
 /// A gateway that can be measured.
-pub trait Gateway {
+pub trait Gateway: Sync {
     /// What it is called in tables.
     fn name(&self) -> &str;
 

@@ -84,10 +84,10 @@ fn bar(
     drawing.text((LEFT - 10.0, middle + 5.0), Anchor::End, style, &row.gateway);
     let mut told = number(spread.median);
     if let Some(ratio) = row.ratio.filter(|ratio| !is_ours && ratio.median > 0.0) {
-        told += &format!("  ×{:.2}", 1.0 / ratio.median);
+        told += &format!(" · ×{:.2}", 1.0 / ratio.median);
     }
     if row.failures > 0 {
-        told += &format!("  ({} failed)", row.failures);
+        told += &format!(" · {} failed", row.failures);
     }
     drawing.text((end.max(high) + 10.0, middle + 5.0), Anchor::Start, style, &told);
 }

@@ -66,7 +66,7 @@ fn axes(drawing: &mut Drawing, scale: &Logarithmic) {
     for line in scale.lines() {
         let y = up(scale, line);
         drawing.line(&[(LEFT, y), (RIGHT, y)], LINE, 1.0);
-        drawing.text((LEFT - 8.0, y + 4.0), Anchor::End, AXIS, &number(line).replace(".00", ""));
+        drawing.text((LEFT - 8.0, y + 4.0), Anchor::End, AXIS, &number(line));
     }
     for mark in MARKS {
         let x = across(mark);

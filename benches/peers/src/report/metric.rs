@@ -10,26 +10,27 @@ pub fn heading(name: &str) -> &'static str {
     known.unwrap_or_else(|| panic!("no heading for {name}")).1
 }
 
-const HEADINGS: [(&str, &str); 21] = [
+const HEADINGS: [(&str, &str); 22] = [
+    ("busiest", "busiest thread, % of CPU"),
     ("calls", "system calls/request"),
     ("connections", "connections"),
     ("cpu_ms_per_mib", "CPU ms/MiB"),
     ("cpu_us", "CPU µs/request"),
+    ("disturbances", "disturbed so often"),
     ("full", "full handshakes"),
     ("kib_each", "KiB each"),
+    ("log_bytes", "bytes of log/request"),
     ("mb_per_s", "MB/s"),
-    ("busiest", "busiest worker, % of CPU"),
     ("ready_ms", "ready after ms"),
     ("p50_us", "p50 µs"),
     ("p99_us", "p99 µs"),
     ("p999_us", "p99.9 µs"),
-    ("post_quantum", "with X25519MLKEM768"),
+    ("pq_percent", "with X25519MLKEM768, %"),
     ("proportional_mib", "MiB, shared pages divided"),
     ("resident_mib", "MiB resident"),
     ("resumed", "resumed handshakes"),
+    ("resumed_percent", "resumed, %"),
     ("rps", "requests/s"),
-    ("share", "% of the best peer's saturation"),
     ("system_us", "in the kernel"),
-    ("unsent", "due, not sent"),
     ("user_us", "in the program"),
 ];

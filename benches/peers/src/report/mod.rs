@@ -56,10 +56,10 @@ fn chart_file(experiment: &Experiment, table: &Table) -> String {
 /// A figure with as many digits as it deserves.
 pub fn number(value: f64) -> String {
     match value.abs() {
+        size if value.fract() == 0.0 && size < 100.0 => format!("{value:.0}"),
         size if size >= 100.0 => thousands(value),
         size if size >= 10.0 => format!("{value:.1}"),
-        size if size > 0.0 => format!("{value:.2}"),
-        _ => "0".to_owned(),
+        _ => format!("{value:.2}"),
     }
 }
 
@@ -81,12 +81,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_have_about_three_digits() {
-        let told = [0.0, 0.123, 1.0, 9.996, 12.34, 99.96, 123.4, 1_234.5, 1_234_567.0].map(number);
-        assert_eq!(
-            told,
-            ["0", "0.12", "1.00", "10.00", "12.3", "100.0", "123", "1,234", "1,234,567"]
-        );
+    fn figures_have_about_three_digits_and_counts_no_fraction() {
+        let told = [0.0, 0.123, 1.0, 9.996, 12.34, 64.0, 123.4, 1_234.5, 1_234_567.0].map(number);
+        assert_eq!(told, ["0", "0.12", "1", "10.00", "12.3", "64", "123", "1,234", "1,234,567"]);
         assert_eq!(number(-1500.0), "-1,500");
     }
 }

@@ -95,13 +95,6 @@ impl Drawing {
         ));
     }
 
-    /// A dot.
-    pub fn dot(&mut self, (x, y): (f64, f64), radius: f64, colour: &str) {
-        self.shape(format_args!(
-            r#"<circle cx="{x:.1}" cy="{y:.1}" r="{radius}" fill="{colour}"/>"#
-        ));
-    }
-
     /// Words.
     pub fn text(&mut self, (x, y): (f64, f64), anchor: Anchor, style: Style, words: &str) {
         let anchor = match anchor {

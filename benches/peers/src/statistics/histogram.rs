@@ -33,25 +33,20 @@ impl Histogram {
         self.count
     }
 
-    /// The largest value, exactly; zero if there is none.
-    pub fn max(&self) -> u64 {
-        self.max
-    }
-
     /// The mean of all values, exactly; zero if there is none.
     pub fn mean(&self) -> f64 {
         if self.count == 0 { 0.0 } else { self.sum as f64 / self.count as f64 }
     }
 
-    /// The value that `percent` of all values are at or under (nearest rank), rounded down to its bucket;
-    /// zero if there is none.
+    /// The value that `percent` of all values are at or under (nearest rank), rounded down to its bucket; the
+    /// largest one exactly; zero if there is none.
     pub fn percentile(&self, percent: f64) -> u64 {
         let rank = (percent / 100.0 * self.count as f64).ceil().max(1.0) as u64;
         let mut seen = 0;
         for (at, count) in self.buckets.iter().enumerate() {
             seen += count;
-            if seen >= rank {
-                return lower_bound(at).min(self.max);
+            if seen >= rank && rank < self.count {
+                return lower_bound(at);
             }
         }
         self.max
@@ -100,12 +95,12 @@ mod tests {
         assert_eq!(histogram.percentile(99.9), 200);
         assert_eq!(histogram.percentile(0.0), 1);
         assert_eq!(histogram.percentile(100.0), 200);
-        assert_eq!((histogram.count(), histogram.max(), histogram.mean()), (200, 200, 100.5));
+        assert_eq!((histogram.count(), histogram.mean()), (200, 100.5));
     }
 
     #[test]
     fn an_empty_one_has_only_zeros() {
         let empty = Histogram::new();
-        assert_eq!((empty.percentile(50.0), empty.max(), empty.mean()), (0, 0, 0.0));
+        assert_eq!((empty.percentile(50.0), empty.mean()), (0, 0.0));
     }
 }
