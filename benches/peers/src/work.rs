@@ -125,6 +125,8 @@ pub struct Summary {
     pub reconnects: u64,
     /// How long the work took, in seconds.
     pub seconds: f64,
+    /// The CPU time that the load generator itself used, in seconds.
+    pub cpu_seconds: f64,
     /// Bytes of bodies that were read.
     pub bytes: u64,
     /// How often each status came, expected or not.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::children::{Children, Running};
 use super::pki::Pki;
 use crate::machine::cpus::Place;
+use crate::machine::process::{CpuTime, Tree};
 use crate::work::{Counts, OriginPorts};
 
 /// What an origin offers.
@@ -30,7 +31,7 @@ pub struct Origin {
     /// Where it listens for TLS.
     pub port: u16,
     stats: u16,
-    _process: Running,
+    process: Running,
 }
 
 impl Origin {
@@ -80,6 +81,18 @@ impl Origin {
 pub struct Origins(RefCell<HashMap<Kind, Rc<Origin>>>);
 
 impl Origins {
+    /// The CPU time of all that run.
+    pub fn cpu_time(&self) -> CpuTime {
+        let origins = self.0.borrow();
+        let mut sum = CpuTime::default();
+        for origin in origins.values() {
+            let time = Tree::one(origin.process.pid()).cpu_time();
+            sum.user += time.user;
+            sum.system += time.system;
+        }
+        sum
+    }
+
     /// The one of a kind.
     ///
     /// Errors: it cannot be started.
@@ -109,5 +122,5 @@ fn start(kind: Kind, children: &Children, pki: &Pki) -> io::Result<Origin> {
     let lines = process.lines().expect("its output is a pipe");
     let ports = lines.next(Duration::from_secs(10))?;
     let OriginPorts { tls, stats } = serde_json::from_str(&ports)?;
-    Ok(Origin { port: tls, stats, _process: process })
+    Ok(Origin { port: tls, stats, process })
 }

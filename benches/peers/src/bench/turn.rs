@@ -51,6 +51,8 @@ pub struct Measured {
     pub cpu: CpuTime,
     /// The share of it that its busiest thread used, in percent.
     pub busiest: f64,
+    /// What the origin and the load generator used, in seconds.
+    pub load: f64,
     /// What the machine was like.
     pub conditions: Conditions,
 }
@@ -142,12 +144,15 @@ impl Turn<'_> {
         let generator = self.generator(work)?;
         let tree = Tree::of(started.pid())?;
         let (clocks, cpu, threads) = (Clocks::now(), tree.cpu_time(), tree.threads());
+        let origins = self.bench.origins.cpu_time();
         let summary = generator.go()?;
+        let tree = Tree::of(started.pid())?; // after a reload, it is others
         let cpu = tree.cpu_time().since(cpu);
         let busiest = busiest(&threads, &tree.threads());
+        let load = self.bench.origins.cpu_time().since(origins).total() + summary.cpu_seconds;
         let cpus = &self.bench.cpus;
         let conditions = Clocks::now().conditions(&clocks, cpus.gateway, cpus.load);
-        Ok(Measured { summary, cpu, busiest, conditions })
+        Ok(Measured { summary, cpu, busiest, load, conditions })
     }
 
     /// Keeps what was measured under a name, with further figures.
@@ -209,6 +214,7 @@ impl Measured {
             ("cpu_us", self.cpu.total() * each),
             ("user_us", self.cpu.user * each),
             ("system_us", self.cpu.system * each),
+            ("load_us", self.load * each),
             ("rps", requests as f64 / seconds.max(1e-9)),
             ("requests", requests as f64),
             ("busiest", self.busiest),

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::tail::{at, saturate};
-use super::{Chart, Effort, Experiment, Table, anywhere};
+use super::{Chart, Effort, Experiment, Step, Table, anywhere};
 use crate::bench::name_server::NameServer;
 use crate::bench::origins::Kind;
 use crate::bench::{Measured, Started, Turn, work};
@@ -58,7 +58,7 @@ fn disturbed(turn: &Turn<'_>) -> io::Result<()> {
     record(turn, "calm", &measure(turn, &calm)?, 0);
     slow(turn, &calm)?;
     drop(calm);
-    let parts: [(&str, Feature, fn(&Turn<'_>) -> io::Result<()>); 3] = [
+    let parts: [(&str, Feature, Step); 3] = [
         ("dns", Feature::DnsRefresh, dns),
         ("scrape", Feature::Scrape, scrape),
         ("reload", Feature::Reload, reload),

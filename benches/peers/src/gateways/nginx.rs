@@ -82,7 +82,8 @@ fn configuration(setup: &Setup) -> String {
     };
     let count = setup.routes.count();
     let hashes = if count > 100 {
-        "server_names_hash_max_size 1048576; server_names_hash_bucket_size 128;"
+        "server_names_hash_max_size 1048576; server_names_hash_bucket_size 128; \
+         map_hash_max_size 1048576; map_hash_bucket_size 128;"
     } else {
         ""
     };
@@ -123,11 +124,18 @@ fn servers(setup: &Setup) -> String {
             text += &server(&format!("{HOST} {}", names.join(" ")), HOST, &to("/", "origin"));
         }
         Routes::Rules { .. } => {
-            let prefixes = setup.routes.prefixes();
-            let locations: String = prefixes.iter().map(|prefix| to(prefix, "origin")).collect();
+            // A location for each rule would have a TLS context each, 10,000 of them; a map finds it as well.
+            text += "  map $uri $first { default \"\"; ~^(?<prefix>/[^/]*/) $prefix; }\n";
+            text += "  map $host$first $routed {\n    default 0;\n";
+            for name in &names {
+                for prefix in setup.routes.prefixes() {
+                    let _ = writeln!(text, "    {name}{prefix} 1;"); // writing to text does not fail
+                }
+            }
+            text += "  }\n";
             text += &server(HOST, HOST, &to("/", "origin"));
-            let locations = format!("{locations}location / {{ return 404; }} ");
-            text.extend(names.iter().map(|name| server(name, HOST, &locations)));
+            let routed = format!("if ($routed = 0) {{ return 404; }} {}", to("/", "origin"));
+            text += &server(&names.join(" "), HOST, &routed);
         }
         Routes::Upstreams(_) => {
             text += &server(HOST, HOST, &to("/", "origin"));

@@ -40,6 +40,14 @@ impl Client {
         }
     }
 
+    /// Whether the other side closed it, as far as is known without asking.
+    pub fn is_closed(&self) -> bool {
+        match self {
+            Self::H1(client) => client.is_closed(),
+            Self::H2c(_) | Self::WebSocket(_) => false,
+        }
+    }
+
     /// Another one in its place, after it broke or was closed.
     pub async fn reconnect(&mut self, to: SocketAddr, request: &Request) -> io::Result<()> {
         *self = match self {

@@ -39,6 +39,11 @@ impl Client {
         Ok(Self { stream, buffer: BytesMut::new() })
     }
 
+    /// Whether the other side closed the connection while it was idle.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.stream.try_read(&mut [0]), Ok(0)) // not a system call while nothing has come
+    }
+
     /// Sends a request and reads its answer to the end.
     pub async fn exchange(&mut self, request: &[u8]) -> io::Result<Answer> {
         self.stream.write_all(request).await?;

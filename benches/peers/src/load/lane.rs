@@ -49,14 +49,23 @@ impl Lane {
     }
 
     /// The same, counted: a request that was due at `since`. What breaks is mended before the next one.
+    ///
+    /// A connection that was closed while it was idle is replaced before, as any client would.
     pub async fn counted(&mut self, since: Instant, tally: &Tally) {
+        if self.client.is_closed() {
+            self.reconnect(tally).await;
+        }
         let outcome = self.exchange().await;
         tally.record(since, &outcome);
         if outcome.is_err() || outcome.is_ok_and(|answer| answer.is_last) {
-            tally.reconnected();
-            if self.client.reconnect(self.to, self.requests.next()).await.is_err() {
-                tokio::time::sleep(PAUSE).await; // the next request fails, and is counted
-            }
+            self.reconnect(tally).await;
+        }
+    }
+
+    async fn reconnect(&mut self, tally: &Tally) {
+        tally.reconnected();
+        if self.client.reconnect(self.to, self.requests.next()).await.is_err() {
+            tokio::time::sleep(PAUSE).await; // the next request fails, and is counted
         }
     }
 

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
+
 use super::client::Answer;
 use crate::statistics::Histogram;
 use crate::work::{PERCENTILES, Summary};
@@ -13,6 +15,7 @@ use crate::work::{PERCENTILES, Summary};
 pub struct Tally {
     expect: u16,
     began: Instant,
+    cpu_began: f64,
     counts: RefCell<Counts>,
 }
 
@@ -41,7 +44,7 @@ impl Tally {
             statuses: BTreeMap::new(),
             first_failure: None,
         };
-        Self { expect, began, counts: RefCell::new(counts) }
+        Self { expect, began, cpu_began: cpu_seconds(), counts: RefCell::new(counts) }
     }
 
     /// A request that should have been sent at `since` has this answer, or failed.
@@ -96,6 +99,7 @@ impl Tally {
             unsent: counts.unsent,
             reconnects: counts.reconnects,
             seconds: (counts.ended - self.began).as_secs_f64(),
+            cpu_seconds: cpu_seconds() - self.cpu_began,
             bytes: counts.bytes,
             statuses: counts.statuses.clone(),
             first_failure: counts.first_failure.clone(),
@@ -106,6 +110,12 @@ impl Tally {
                 .collect(),
         }
     }
+}
+
+/// The CPU time of this process.
+fn cpu_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 impl Counts {

@@ -40,6 +40,10 @@ pub struct Memory {
 
 /// Ticks of `/proc` in a second: the kernel's USER_HZ, the same on all architectures that matter.
 const TICKS: f64 = 100.0;
+/// Where a `stat` file has the time of a process itself, counted as [`stat`] does; system follows user.
+const UTIME: usize = 11;
+/// Where it has that of its children which ended.
+const CUTIME: usize = 13;
 
 impl Tree {
     /// The process and all its descendants.
@@ -62,18 +66,25 @@ impl Tree {
         Ok(Self(tree))
     }
 
+    /// A process that has started no other.
+    pub fn one(pid: u32) -> Self {
+        Self(vec![pid])
+    }
+
     /// Their numbers, parents first.
     pub fn pids(&self) -> &[u32] {
         &self.0
     }
 
-    /// The CPU time of all of them; those that ended count for nothing.
+    /// The CPU time of all of them, and of those that one of them started and that have ended.
     pub fn cpu_time(&self) -> CpuTime {
         let mut sum = CpuTime::default();
         for pid in &self.0 {
-            let time = cpu_time(&format!("/proc/{pid}/stat"));
-            sum.user += time.user;
-            sum.system += time.system;
+            for at in [UTIME, CUTIME] {
+                let time = cpu_time(&format!("/proc/{pid}/stat"), at);
+                sum.user += time.user;
+                sum.system += time.system;
+            }
         }
         sum
     }
@@ -87,7 +98,7 @@ impl Tree {
                 let Some(thread) = name.to_str().and_then(|name| name.parse().ok()) else {
                     continue;
                 };
-                let time = cpu_time(&format!("/proc/{pid}/task/{thread}/stat"));
+                let time = cpu_time(&format!("/proc/{pid}/task/{thread}/stat"), UTIME);
                 threads.insert(thread, time.total());
             }
         }
@@ -116,14 +127,14 @@ fn stat(path: &str, at: usize) -> Option<u64> {
     fields(&fs::read_to_string(path).ok()?)?.get(at)?.parse().ok()
 }
 
-fn cpu_time(path: &str) -> CpuTime {
+fn cpu_time(path: &str, at: usize) -> CpuTime {
     let text = fs::read_to_string(path).unwrap_or_default();
     let fields = fields(&text).unwrap_or_default();
     let ticks = |at: usize| {
         let ticks: Option<f64> = fields.get(at).and_then(|ticks| ticks.parse().ok());
         ticks.unwrap_or_default() / TICKS
     };
-    CpuTime { user: ticks(11), system: ticks(12) }
+    CpuTime { user: ticks(at), system: ticks(at + 1) }
 }
 
 /// What follows the name, which is in parentheses and may contain anything.

@@ -49,7 +49,7 @@ fn subtitle(rounds: usize, rows: &[(&Row, Spread)], figures: &Figures) -> String
         1 => words += "One round.",
         _ => words += &format!("Medians of {rounds} rounds; whiskers are quartiles."),
     }
-    words + &format!(" ×: how much more than {}, paired by round.", figures.ours)
+    words + &format!(" ×: times {}, paired by round.", figures.ours)
 }
 
 fn bar(

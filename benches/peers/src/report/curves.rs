@@ -8,13 +8,15 @@ use crate::work::PERCENTILES;
 
 const LEFT: f64 = 70.0;
 /// Where lines end: to the right of it are the names.
-const RIGHT: f64 = WIDTH - 130.0;
+const RIGHT: f64 = WIDTH - 165.0;
 const TOP: f64 = 84.0;
 const BOTTOM: f64 = 384.0;
 /// What is too rare to be told of a run of seconds is left out of the chart.
 const LAST: f64 = 99.9;
 /// Those that have a line of their own.
 const MARKS: [f64; 6] = [50.0, 75.0, 90.0, 95.0, 99.0, 99.9];
+/// Those at which quartiles are shown: one beside the other, so that none covers another.
+const WHISKERS: [f64; 3] = [50.0, 99.0, 99.9];
 /// Names need so much room, one below the other.
 const NAME: f64 = 17.0;
 /// Lines of others, in the order of the legend: told apart also without colour, by their names.
@@ -26,14 +28,19 @@ pub fn draw(title: &str, figures: &Figures) -> Option<String> {
         figures.rows.iter().filter(|row| row.latency_us.len() == PERCENTILES.len()).collect();
     let shown = || PERCENTILES.iter().enumerate().filter(|(_, percent)| **percent <= LAST);
     let values = || rows.iter().flat_map(|row| shown().map(|(at, _)| row.latency_us[at]));
-    let (min, max) = (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
+    let min = values().map(|spread| spread.lower).fold(f64::INFINITY, f64::min);
+    let max = values().map(|spread| spread.upper).fold(0.0, f64::max);
     if rows.is_empty() || min <= 0.0 {
         return None;
     }
     let rounds = rows.iter().map(|row| row.rounds).max().unwrap_or_default();
     let scale = Logarithmic::between(min, max);
+    let rounds = match rounds {
+        1 => "One round.".to_owned(),
+        _ => format!("Medians of {rounds} rounds; whiskers are quartiles."),
+    };
     let subtitle = format!(
-        "Microseconds from when a request was due; lower is better. Medians of {rounds} rounds. Both axes are logarithmic."
+        "Microseconds from when a request was due; lower is better. Both axes are logarithmic. {rounds}"
     );
     let mut drawing = Drawing::new(BOTTOM + 48.0, title, &subtitle);
     axes(&mut drawing, &scale);
@@ -42,9 +49,15 @@ pub fn draw(title: &str, figures: &Figures) -> Option<String> {
         let is_ours = row.gateway == figures.ours;
         let colour = if is_ours { OURS } else { THEIRS[at % THEIRS.len()] };
         let points: Vec<(f64, f64)> = shown()
-            .map(|(at, percent)| (across(*percent), up(&scale, row.latency_us[at])))
+            .map(|(at, percent)| (across(*percent), up(&scale, row.latency_us[at].median)))
             .collect();
         drawing.line(&points, colour, if is_ours { 3.0 } else { 1.6 });
+        for (percentile, percent) in shown().filter(|(_, percent)| WHISKERS.contains(percent)) {
+            let x = across(*percent) + (at as f64 - (rows.len() - 1) as f64 / 2.0) * 4.0;
+            let spread = row.latency_us[percentile];
+            let ends = [(x, up(&scale, spread.lower)), (x, up(&scale, spread.upper))];
+            drawing.line(&ends, colour, if is_ours { 2.5 } else { 1.2 });
+        }
         let last = points.last().map_or(BOTTOM, |(_, y)| *y);
         names.push((last, row, colour, is_ours));
     }
@@ -54,7 +67,7 @@ pub fn draw(title: &str, figures: &Figures) -> Option<String> {
         let weight = if is_ours { Weight::Bold } else { Weight::Normal };
         let mut name = row.gateway.clone();
         if row.unsent > 0.001 {
-            name += " (overloaded)";
+            name += ", overloaded";
         }
         let style = Style { colour, weight, ..LABEL };
         drawing.text((RIGHT + 8.0, y + 4.5), Anchor::Start, style, &name);

@@ -31,8 +31,8 @@ pub struct Row {
     pub spreads: BTreeMap<String, Spread>,
     /// The ratio of our key to this gateway's in the same round.
     pub ratio: Option<Spread>,
-    /// Latency in microseconds at each of [`PERCENTILES`], the median of all rounds.
-    pub latency_us: Vec<f64>,
+    /// The spread of the latency in microseconds at each of [`PERCENTILES`].
+    pub latency_us: Vec<Spread>,
     /// Requests that failed, of all rounds.
     pub failures: u64,
     /// The share of requests that were due and could not be sent.
@@ -82,7 +82,7 @@ impl Row {
         let conditions: Vec<_> = samples.iter().filter_map(|sample| sample.conditions).collect();
         let latency_us = PERCENTILES.iter().filter_map(|percent| {
             let summaries = samples.iter().filter_map(|sample| sample.summary.as_ref());
-            median(summaries.filter_map(|summary| summary.latency_us(*percent)).collect())
+            Spread::of(summaries.filter_map(|summary| summary.latency_us(*percent)))
         });
         let sum = |name: &str| -> f64 {
             samples.iter().filter_map(|sample| sample.values.get(name)).sum()

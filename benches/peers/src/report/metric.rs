@@ -10,15 +10,16 @@ pub fn heading(name: &str) -> &'static str {
     known.unwrap_or_else(|| panic!("no heading for {name}")).1
 }
 
-const HEADINGS: [(&str, &str); 22] = [
+const HEADINGS: [(&str, &str); 23] = [
     ("busiest", "busiest thread, % of CPU"),
     ("calls", "system calls/request"),
     ("connections", "connections"),
     ("cpu_ms_per_mib", "CPU ms/MiB"),
     ("cpu_us", "CPU µs/request"),
-    ("disturbances", "disturbed so often"),
+    ("disturbances", "disturbances"),
     ("full", "full handshakes"),
     ("kib_each", "KiB each"),
+    ("load_us", "CPU µs/request of origin and generator"),
     ("log_bytes", "bytes of log/request"),
     ("mb_per_s", "MB/s"),
     ("ready_ms", "ready after ms"),
