@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -116,11 +116,18 @@ fn block_on(work: impl Future<Output = io::Result<()>>) -> io::Result<()> {
 }
 
 fn list() {
-    println!("gateways: {}\n\nexperiments (* also with --quick):", NAMES.join(", "));
+    let mut text =
+        format!("gateways: {}\n\nexperiments (* also with --quick):\n", NAMES.join(", "));
     for experiment in experiments::ALL {
         let mark = if experiment.quick.is_some() { "*" } else { " " };
-        println!("{mark} {:14} {}", experiment.name, experiment.about);
+        text += &format!("{mark} {:14} {}\n", experiment.name, experiment.about);
     }
+    print(&text);
+}
+
+/// To standard output, which may be closed by who has seen enough.
+fn print(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes());
 }
 
 fn measure(run: &Run) -> io::Result<()> {
@@ -146,7 +153,7 @@ fn measure(run: &Run) -> io::Result<()> {
     drop(bench);
     done?;
     report::write(&results, &out)?;
-    println!("{}", fs::read_to_string(out.join("README.md"))?);
+    print(&fs::read_to_string(out.join("README.md"))?);
     eprintln!("tables, charts and results: {}", out.display());
     Ok(())
 }
@@ -185,6 +192,8 @@ fn gateways(run: &Run, results: &mut Results) -> io::Result<Vec<Box<dyn Gateway>
     let target = std::path::absolute(&run.target)?;
     let home = Home { repository: std::path::absolute(&run.repository)?, target };
     let is_asked = |name: &str| run.only.is_empty() || run.only.iter().any(|only| only == name);
+    let subjects = run.subjects.iter().map(|text| install::subject(text));
+    let subjects = subjects.collect::<io::Result<Vec<_>>>()?;
     let mut gateways = Vec::new();
     for name in NAMES.into_iter().filter(|name| is_asked(name)) {
         match home.bring(name) {
@@ -195,12 +204,7 @@ fn gateways(run: &Run, results: &mut Results) -> io::Result<Vec<Box<dyn Gateway>
             }
         }
     }
-    for text in &run.subjects {
-        let gateway = install::subject(text)?;
-        if is_asked(gateway.name()) {
-            gateways.push(gateway);
-        }
-    }
+    gateways.extend(subjects.into_iter().filter(|gateway| is_asked(gateway.name())));
     let unknown = run.only.iter().find(|only| {
         !NAMES.contains(&only.as_str())
             && !gateways.iter().any(|gateway| gateway.name() == only.as_str())

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,12 +47,7 @@ impl Children {
             runtime.block_on(async {
                 tokio::select! { _ = first.recv() => {}, _ = second.recv() => {}, _ = third.recv() => {} }
             });
-            for pid in known.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-                let _ = kill_process_group(pid, Signal::KILL); // it may have ended
-            }
-            let _ = fs::remove_dir_all(directory);
-            eprintln!("interrupted: everything that was started is ended");
-            std::process::exit(130);
+            end(&known, &directory);
         });
         Ok(Self { cpus, running })
     }
@@ -74,15 +69,34 @@ impl Children {
             session.env(name, value.unwrap_or_default());
         }
         session.stdin(Stdio::piped()).stdout(stdout).stderr(stderr);
+        // Held, so that whoever ends all of them misses none.
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         self.cpus.go_to(place)?; // children inherit it
         let started = session.spawn();
         self.cpus.go_to(Place::Load)?;
         let child = started?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let pid = pid.expect("a process has a number");
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).push(pid);
+        running.push(pid);
         Ok(Running { child, pid, running: Arc::clone(&self.running) })
     }
+}
+
+/// Ends every process, and this one. From here on none can be started.
+fn end(running: &Mutex<Vec<Pid>>, directory: &Path) {
+    let running = running.lock().unwrap_or_else(PoisonError::into_inner);
+    for pid in &*running {
+        let _ = kill_process_group(*pid, Signal::KILL); // it may have ended
+    }
+    // The rest of this process may just be writing into it.
+    for _ in 0..100 {
+        if fs::remove_dir_all(directory).is_ok() || !directory.exists() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    eprintln!("interrupted: everything that was started is ended");
+    std::process::exit(130);
 }
 
 impl Running {

@@ -33,6 +33,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             title: "A fresh upstream connection per request, resumption offered, X25519",
             key: "cpu_us",
             columns: COLUMNS,
+            ratios: &[],
             chart: Chart::Bars(
                 "CPU for a request on a fresh TLS connection, resumption offered, in µs",
             ),
@@ -42,6 +43,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             title: "A fresh upstream connection per request, no resumption, X25519",
             key: "cpu_us",
             columns: COLUMNS,
+            ratios: &[],
             chart: Chart::Bars(
                 "CPU for a request on a fresh TLS connection, full handshakes, in µs",
             ),
@@ -51,6 +53,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             title: "A fresh upstream connection per request, resumption offered, X25519MLKEM768 for those that prefer it",
             key: "cpu_us",
             columns: COLUMNS,
+            ratios: &[],
             chart: Chart::None,
         },
         Table {
@@ -58,6 +61,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             title: "A fresh upstream connection per request, no resumption, X25519MLKEM768 for those that prefer it",
             key: "cpu_us",
             columns: COLUMNS,
+            ratios: &[],
             chart: Chart::None,
         },
     ],

@@ -21,6 +21,7 @@ pub const EXPERIMENT: Experiment = Experiment {
         title: "1 KiB GET over HTTP/2 from clients, HTTP/1.1 to the origin",
         key: "cpu_us",
         columns: &["user_us", "system_us", "rps", "p50_us", "p99_us"],
+        ratios: &[],
         chart: Chart::Bars("CPU for a proxied 1 KiB request of HTTP/2 clients, in µs"),
     }],
 };

@@ -22,6 +22,7 @@ pub const EXPERIMENT: Experiment = Experiment {
         title: "1 KiB GET over HTTP/1.1 from clients, HTTP/2 to the origin",
         key: "cpu_us",
         columns: &["user_us", "system_us", "rps", "p50_us", "p99_us", "connections"],
+        ratios: &[],
         chart: Chart::Bars("CPU for a proxied 1 KiB request to an HTTP/2 origin, in µs"),
     }],
 };

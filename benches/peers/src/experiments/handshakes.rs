@@ -26,6 +26,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             title: "10,000 requests over 64 client connections, one worker",
             key: "connections",
             columns: &["full", "resumed"],
+            ratios: &[],
             chart: Chart::Bars(
                 "Connections to the origin for 10,000 requests over 64 client connections, one worker",
             ),
@@ -35,6 +36,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             title: "then five times 64 fresh client connections, one worker",
             key: "connections",
             columns: &["full", "resumed"],
+            ratios: &[],
             chart: Chart::None,
         },
         Table {
@@ -42,6 +44,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             title: "10,000 requests over 64 client connections, two workers",
             key: "connections",
             columns: &["full", "resumed"],
+            ratios: &[],
             chart: Chart::None,
         },
         Table {
@@ -49,6 +52,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             title: "then five times 64 fresh client connections, two workers",
             key: "connections",
             columns: &["full", "resumed"],
+            ratios: &[],
             chart: Chart::None,
         },
         Table {
@@ -56,6 +60,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             title: "64 first requests at once, one worker",
             key: "full",
             columns: &["resumed", "connections", "p50_us", "p99_us"],
+            ratios: &[],
             chart: Chart::Bars("Full handshakes for 64 first requests at once"),
         },
     ],

@@ -26,7 +26,7 @@ const COLUMNS: &[&str] = &["ready_ms", "cpu_us", "user_us"];
 
 /// A table of one case, with a chart or without.
 const fn table(case: &'static str, title: &'static str, chart: Chart) -> Table {
-    Table { case, title, key: "resident_mib", columns: COLUMNS, chart }
+    Table { case, title, key: "resident_mib", columns: COLUMNS, ratios: &["cpu_us"], chart }
 }
 
 pub const EXPERIMENT: Experiment = Experiment {

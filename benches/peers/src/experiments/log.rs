@@ -26,6 +26,7 @@ pub const EXPERIMENT: Experiment = Experiment {
         title: "1 KiB GET, keep-alive, 64 connections, closed loop, one worker, access log on",
         key: "cpu_us",
         columns: &["user_us", "system_us", "rps", "log_bytes"],
+        ratios: &[],
         chart: Chart::Bars("CPU for a proxied 1 KiB request with an access log, in µs"),
     }],
 };

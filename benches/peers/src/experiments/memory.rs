@@ -29,6 +29,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             title: "Empty, after one request",
             key: "proportional_mib",
             columns: &["resident_mib"],
+            ratios: &[],
             chart: Chart::Bars("Memory of an empty gateway, in MiB"),
         },
         Table {
@@ -36,6 +37,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             title: "1,000 idle clients: memory for each",
             key: "kib_each",
             columns: &["resident_mib"],
+            ratios: &[],
             chart: Chart::None,
         },
         Table {
@@ -43,6 +45,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             title: "8,000 idle clients: memory for each",
             key: "kib_each",
             columns: &["resident_mib"],
+            ratios: &[],
             chart: Chart::Bars("Memory for each of 8,000 idle clients, in KiB"),
         },
         Table {
@@ -50,6 +53,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             title: "As many idle clients as the limit of open files has room for: memory for each",
             key: "kib_each",
             columns: &["connections", "resident_mib"],
+            ratios: &[],
             chart: Chart::None,
         },
         Table {
@@ -57,6 +61,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             title: "1,000 idle HTTP/2 clients: memory for each",
             key: "kib_each",
             columns: &["resident_mib"],
+            ratios: &[],
             chart: Chart::None,
         },
         Table {
@@ -64,6 +69,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             title: "1,000 requests under way: memory for each, with its connections to client and origin",
             key: "kib_each",
             columns: &["resident_mib"],
+            ratios: &[],
             chart: Chart::Bars("Memory for each of 1,000 requests under way, in KiB"),
         },
     ],

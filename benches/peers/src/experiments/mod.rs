@@ -91,6 +91,8 @@ pub struct Table {
     pub key: &'static str,
     /// The other figures.
     pub columns: &'static [&'static str],
+    /// Those of them that gateways are compared by as well.
+    pub ratios: &'static [&'static str],
     /// The chart of it.
     pub chart: Chart,
 }

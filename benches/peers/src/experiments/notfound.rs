@@ -19,6 +19,7 @@ pub const EXPERIMENT: Experiment = Experiment {
         title: "404 of the gateway's own",
         key: "cpu_us",
         columns: &["user_us", "system_us", "rps", "p50_us", "p99_us"],
+        ratios: &[],
         chart: Chart::Bars("CPU for a 404 of the gateway's own, in µs"),
     }],
 };

@@ -24,6 +24,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             title: "POST of 4 KiB, echoed",
             key: "cpu_us",
             columns: &["user_us", "system_us", "rps", "p50_us", "p99_us"],
+            ratios: &[],
             chart: Chart::Bars("CPU for a proxied POST of 4 KiB that comes back, in µs"),
         },
         Table {
@@ -31,6 +32,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             title: "POST of 1 MiB in chunks of 16 KiB",
             key: "cpu_ms_per_mib",
             columns: &["mb_per_s"],
+            ratios: &[],
             chart: Chart::Bars("CPU for 1 MiB of an upload in chunks, in ms"),
         },
     ],

@@ -23,6 +23,7 @@ pub const EXPERIMENT: Experiment = Experiment {
         title: "1 KiB GET at 2,000 requests/s, open loop, one worker",
         key: "cpu_us",
         columns: &["user_us", "system_us", "p50_us", "p99_us", "p999_us"],
+        ratios: &["user_us"],
         chart: Chart::Bars("CPU for a proxied 1 KiB request at 2,000 requests/s, in µs"),
     }],
 };

@@ -19,6 +19,7 @@ pub const EXPERIMENT: Experiment = Experiment {
         title: "1 KiB GET, keep-alive, 64 connections, closed loop, one worker",
         key: "cpu_us",
         columns: &["user_us", "system_us", "rps", "p50_us", "p99_us", "load_us"],
+        ratios: &["user_us"],
         chart: Chart::Bars("CPU for a proxied 1 KiB request at saturation, in µs"),
     }],
 };

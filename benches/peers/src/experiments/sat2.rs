@@ -21,6 +21,7 @@ pub const EXPERIMENT: Experiment = Experiment {
         title: "1 KiB GET, keep-alive, 64 connections, closed loop, two workers",
         key: "cpu_us",
         columns: &["user_us", "system_us", "busiest"],
+        ratios: &[],
         chart: Chart::Bars("CPU for a proxied 1 KiB request with two workers, in µs"),
     }],
 };

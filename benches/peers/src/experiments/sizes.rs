@@ -25,6 +25,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             title: "GET without a body",
             key: "cpu_us",
             columns: &["user_us", "system_us", "rps", "p50_us", "p99_us"],
+            ratios: &[],
             chart: Chart::None,
         },
         Table {
@@ -32,6 +33,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             title: "GET of 16 KiB",
             key: "cpu_us",
             columns: &["user_us", "system_us", "rps", "p50_us", "p99_us"],
+            ratios: &[],
             chart: Chart::Bars("CPU for a proxied 16 KiB response, in µs"),
         },
         Table {
@@ -39,6 +41,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             title: "GET of 1 MiB",
             key: "cpu_ms_per_mib",
             columns: &["mb_per_s"],
+            ratios: &[],
             chart: Chart::None,
         },
         Table {
@@ -46,6 +49,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             title: "GET of 100 MiB, two connections",
             key: "cpu_ms_per_mib",
             columns: &["mb_per_s"],
+            ratios: &[],
             chart: Chart::Bars("CPU for 1 MiB of a 100 MiB response, in ms"),
         },
     ],

@@ -19,6 +19,7 @@ pub const EXPERIMENT: Experiment = Experiment {
         title: "From the start of the process to its first 404",
         key: "ready_ms",
         columns: &[],
+        ratios: &[],
         chart: Chart::Bars("From the start of the process to its first answer, in ms"),
     }],
 };

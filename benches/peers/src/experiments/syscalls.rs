@@ -29,6 +29,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             title: "System calls per request, one connection",
             key: "calls",
             columns: &[],
+            ratios: &[],
             chart: Chart::None,
         },
         Table {
@@ -36,6 +37,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             title: "System calls per request, 64 connections",
             key: "calls",
             columns: &[],
+            ratios: &[],
             chart: Chart::Bars("System calls for a proxied 1 KiB request, 64 connections"),
         },
     ],

@@ -28,6 +28,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             title: "Saturation: where the loads below come from",
             key: "cpu_us",
             columns: &["rps"],
+            ratios: &["p50_us", "p999_us"],
             chart: Chart::None,
         },
         Table {
@@ -35,6 +36,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             title: "20 % of the best peer's saturation",
             key: "p99_us",
             columns: COLUMNS,
+            ratios: &["p50_us", "p999_us"],
             chart: Chart::Curves("Latency at 20 % of the best peer's saturation"),
         },
         Table {
@@ -42,6 +44,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             title: "50 % of the best peer's saturation",
             key: "p99_us",
             columns: COLUMNS,
+            ratios: &["p50_us", "p999_us"],
             chart: Chart::Curves("Latency at 50 % of the best peer's saturation"),
         },
         Table {
@@ -49,6 +52,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             title: "80 % of the best peer's saturation",
             key: "p99_us",
             columns: COLUMNS,
+            ratios: &["p50_us", "p999_us"],
             chart: Chart::Curves("Latency at 80 % of the best peer's saturation"),
         },
     ],

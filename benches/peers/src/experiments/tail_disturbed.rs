@@ -50,7 +50,14 @@ pub const EXPERIMENT: Experiment = Experiment {
 };
 
 const fn table(case: &'static str, title: &'static str) -> Table {
-    Table { case, title, key: "p99_us", columns: COLUMNS, chart: Chart::None }
+    Table {
+        case,
+        title,
+        key: "p99_us",
+        columns: COLUMNS,
+        ratios: &["p50_us", "p999_us"],
+        chart: Chart::None,
+    }
 }
 
 fn disturbed(turn: &Turn<'_>) -> io::Result<()> {

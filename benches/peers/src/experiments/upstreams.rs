@@ -27,6 +27,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             title: "1,000 upstreams, not used yet: memory for each",
             key: "kib_each",
             columns: &["resident_mib", "ready_ms"],
+            ratios: &[],
             chart: Chart::Bars("Memory for each of 1,000 upstreams that are not used yet, in KiB"),
         },
         Table {
@@ -34,6 +35,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             title: "1,000 upstreams with a request under way each: memory for each",
             key: "kib_each",
             columns: &["resident_mib"],
+            ratios: &[],
             chart: Chart::Bars(
                 "Memory for each of 1,000 upstreams with a request under way, in KiB",
             ),

@@ -19,6 +19,7 @@ pub const EXPERIMENT: Experiment = Experiment {
         title: "1 KiB messages on 64 WebSockets, echoed",
         key: "cpu_us",
         columns: &["user_us", "system_us", "rps", "p50_us", "p99_us"],
+        ratios: &[],
         chart: Chart::Bars("CPU for a WebSocket message of 1 KiB and its echo, in µs"),
     }],
 };

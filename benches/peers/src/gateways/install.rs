@@ -98,7 +98,7 @@ impl Home {
 
 /// Another binary of Egret, as `NAME=COMMAND`.
 ///
-/// Errors: it is not of that form.
+/// Errors: it is not of that form, or cannot be run.
 pub fn subject(text: &str) -> io::Result<Box<dyn Gateway>> {
     let wrong = || io::Error::other(format!("--subject {text}: write NAME=COMMAND"));
     let (name, command) = text.split_once('=').ok_or_else(wrong)?;
@@ -106,7 +106,11 @@ pub fn subject(text: &str) -> io::Result<Box<dyn Gateway>> {
     if name.is_empty() || command.is_empty() || NAMES.contains(&name) {
         return Err(wrong());
     }
-    Ok(Box::new(Egret { name: name.to_owned(), command, revision: None }))
+    let egret = Egret { name: name.to_owned(), command, revision: None };
+    if egret.version().is_empty() {
+        return Err(io::Error::other(format!("--subject {text}: it does not tell its --version")));
+    }
+    Ok(Box::new(egret))
 }
 
 /// Installs those packages of Debian's whose program of the same name is not there.

@@ -83,7 +83,8 @@ fn bar(
     }
     drawing.text((LEFT - 10.0, middle + 5.0), Anchor::End, style, &row.gateway);
     let mut told = number(spread.median);
-    if let Some(ratio) = row.ratio.filter(|ratio| !is_ours && ratio.median > 0.0) {
+    let ratio = row.ratios.get(figures.key);
+    if let Some(ratio) = ratio.filter(|ratio| !is_ours && ratio.median > 0.0) {
         told += &format!(" · ×{:.2}", 1.0 / ratio.median);
     }
     if row.failures > 0 {

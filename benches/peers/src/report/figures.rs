@@ -29,8 +29,8 @@ pub struct Row {
     pub rounds: usize,
     /// The spread of each figure over the rounds, by its name.
     pub spreads: BTreeMap<String, Spread>,
-    /// The ratio of our key to this gateway's in the same round.
-    pub ratio: Option<Spread>,
+    /// The ratios of our figures to this gateway's in the same round, for those that are compared.
+    pub ratios: BTreeMap<&'static str, Spread>,
     /// The spread of the latency in microseconds at each of [`PERCENTILES`].
     pub latency_us: Vec<Spread>,
     /// Requests that failed, of all rounds.
@@ -55,13 +55,16 @@ impl Figures {
             results.gateways.iter().map(|gateway| gateway.name.as_str()).collect();
         let ours = names.iter().find(|name| **name == OURS).or(names.first()).copied();
         let ours = ours.unwrap_or(OURS).to_owned();
-        let ours_by_round = by_round(&of(&ours), table.key);
+        let ours_samples = of(&ours);
         let mut rows: Vec<Row> = names
             .iter()
             .map(|name| {
                 let samples = of(name);
                 let mut row = Row::of(name, &samples);
-                row.ratio = Spread::of(paired(&ours_by_round, &by_round(&samples, table.key)));
+                for name in std::iter::once(&table.key).chain(table.ratios) {
+                    let pairs = paired(&by_round(&ours_samples, name), &by_round(&samples, name));
+                    row.ratios.extend(Spread::of(pairs).map(|ratio| (*name, ratio)));
+                }
                 row
             })
             .collect();
@@ -91,7 +94,7 @@ impl Row {
             gateway: gateway.to_owned(),
             rounds: samples.len(),
             spreads: spreads.collect(),
-            ratio: None,
+            ratios: BTreeMap::new(),
             latency_us: latency_us.collect(),
             failures: samples.iter().map(|sample| sample.failures).sum(),
             unsent: sum("unsent") / (sum("unsent") + sum("requests")).max(1.0),
@@ -121,8 +124,14 @@ mod tests {
     use crate::bench::results::Subject;
     use crate::experiments::Chart;
 
-    const TABLE: Table =
-        Table { case: "c", title: "", key: "cpu_us", columns: &[], chart: Chart::None };
+    const TABLE: Table = Table {
+        case: "c",
+        title: "",
+        key: "cpu_us",
+        columns: &[],
+        ratios: &[],
+        chart: Chart::None,
+    };
 
     fn sample(gateway: &str, round: u32, cpu_us: f64) -> Sample {
         Sample {
@@ -155,7 +164,7 @@ mod tests {
         let figures = Figures::of(&results(&["nginx", "egret"], samples), "e", &TABLE);
         let order: Vec<&str> = figures.rows.iter().map(|row| row.gateway.as_str()).collect();
         assert_eq!(order, ["egret", "nginx"]);
-        let ratio = figures.rows[1].ratio.expect("pairs");
+        let ratio = figures.rows[1].ratios["cpu_us"];
         assert!((ratio.median - 0.45).abs() < 1e-9, "{ratio:?}");
     }
 
@@ -164,6 +173,6 @@ mod tests {
         let figures =
             Figures::of(&results(&["nginx", "egret"], vec![sample("egret", 0, 1.0)]), "e", &TABLE);
         assert_eq!(figures.rows[1].gateway, "nginx");
-        assert!(figures.rows[1].rounds == 0 && figures.rows[1].ratio.is_none());
+        assert!(figures.rows[1].rounds == 0 && figures.rows[1].ratios.is_empty());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::figures::{Figures, Row};
+use super::figures::{Figures, OURS, Row};
 use super::metric::heading;
 use super::{chart_file, number};
 use crate::bench::results::Results;
@@ -18,6 +18,7 @@ macro_rules! line {
 pub fn write(results: &Results) -> String {
     let mut text = String::new();
     head(&mut text, results);
+    in_short(&mut text, results);
     for experiment in experiments::ALL {
         if results.experiments.iter().any(|name| name == experiment.name) {
             section(&mut text, results, experiment);
@@ -88,6 +89,47 @@ fn conditions(results: &Results) -> Option<[Spread; 2]> {
     ])
 }
 
+/// Each table in a line: ours beside the best of the others.
+fn in_short(text: &mut String, results: &Results) {
+    line!(text, "\n## In short\n");
+    line!(text, "| | {} | best of the others | ratio | |", ours(results));
+    line!(text, "|---|---|---|---|---|");
+    for (experiment, table) in super::told(results) {
+        let figures = Figures::of(results, experiment.name, table);
+        let median = |row: &Row| row.spreads.get(table.key).map(|spread| number(spread.median));
+        let ours = figures.rows.iter().find(|row| row.gateway == figures.ours);
+        let best = figures.rows.iter().find(|row| row.gateway != figures.ours);
+        let (Some(ours), Some(best)) = (ours, best) else { continue };
+        let (Some(our_figure), Some(best_figure)) = (median(ours), median(best)) else { continue };
+        let (ratio, verdict) = match best.ratios.get(table.key) {
+            Some(ratio) => (quartiles(ratio), verdict(ratio, ours.rounds)),
+            None => ("-".to_owned(), "no ratio: theirs is nothing"),
+        };
+        line!(
+            text,
+            "| {}: {} | {our_figure} | {best_figure}, {} | {ratio} | {verdict} |",
+            table.title,
+            heading(table.key),
+            best.gateway
+        );
+    }
+}
+
+fn ours(results: &Results) -> &str {
+    let names = || results.gateways.iter().map(|gateway| gateway.name.as_str());
+    names().find(|name| *name == OURS).or(names().next()).unwrap_or(OURS)
+}
+
+/// What quartiles allow to say.
+fn verdict(ratio: &Spread, rounds: usize) -> &'static str {
+    match ratio {
+        _ if rounds < 3 => "too few rounds",
+        ratio if ratio.upper < 1.0 => "less",
+        ratio if ratio.lower > 1.0 => "**more**",
+        _ => "level",
+    }
+}
+
 fn section(text: &mut String, results: &Results, experiment: &Experiment) {
     line!(text, "\n## {}\n\n{}.", experiment.name, experiment.about);
     for table in experiment.tables {
@@ -114,7 +156,11 @@ fn rows(text: &mut String, figures: &Figures, table: &Table) {
     let columns = || std::iter::once(&table.key).chain(table.columns);
     let mut head = vec!["gateway".to_owned()];
     head.extend(columns().map(|name| heading(name).to_owned()));
-    head.push(format!("ratio: {} / it", figures.ours));
+    let compared = || std::iter::once(&table.key).chain(table.ratios);
+    for name in compared() {
+        let of = if table.ratios.is_empty() { "" } else { heading(name) };
+        head.push(format!("ratio: {} / it {of}", figures.ours).trim_end().to_owned());
+    }
     head.push("rounds".to_owned());
     if has_conditions {
         head.push("CPUs".to_owned());
@@ -130,13 +176,11 @@ fn rows(text: &mut String, figures: &Figures, table: &Table) {
             Some(spread) => number(spread.median),
             None => "-".to_owned(),
         }));
-        cells.push(match row.ratio {
+        cells.extend(compared().map(|name| match row.ratios.get(name) {
             Some(_) if is_ours => "1".to_owned(),
-            Some(ratio) => {
-                format!("**{:.2}** [{:.2} - {:.2}]", ratio.median, ratio.lower, ratio.upper)
-            }
+            Some(ratio) => quartiles(ratio),
             None => "-".to_owned(),
-        });
+        }));
         cells.push(rounds(row));
         if has_conditions {
             let cpus = row.conditions.map(|[gateway, load, _]| format!("{gateway:.0} / {load:.0}"));
@@ -144,6 +188,11 @@ fn rows(text: &mut String, figures: &Figures, table: &Table) {
         }
         line!(text, "| {} |", cells.join(" | "));
     }
+}
+
+/// A ratio.
+fn quartiles(ratio: &Spread) -> String {
+    format!("**{:.2}** [{:.2} - {:.2}]", ratio.median, ratio.lower, ratio.upper)
 }
 
 fn told(spread: &Spread, row: &Row) -> String {
