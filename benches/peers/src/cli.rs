@@ -59,7 +59,7 @@ struct Run {
     /// The most important experiments, in less than five minutes (the default)
     #[arg(long, conflicts_with = "full")]
     quick: bool,
-    /// All experiments, with as many rounds as figures need that are to be told: hours
+    /// All experiments, with as many rounds as figures need that are to be told: an hour and a half
     #[arg(long)]
     full: bool,
     /// Only these gateways
@@ -148,8 +148,14 @@ fn measure(run: &Run) -> io::Result<()> {
     results.machine = Machine::this(&bench.cpus, bench.files);
     results.experiments = experiments.iter().map(|experiment| experiment.name.to_owned()).collect();
     results.gateways = gateways.iter().map(|gateway| subject(&**gateway)).collect();
-    let schedule = Schedule { experiments: &experiments, gateways: &gateways, rounds: run.rounds };
-    let done = schedule.run(&bench, &mut results, &out.join("results.json"));
+    let schedule = Schedule {
+        bench: &bench,
+        experiments: &experiments,
+        gateways: &gateways,
+        rounds: run.rounds,
+        file: &out.join("results.json"),
+    };
+    let done = schedule.run(&mut results);
     drop(bench);
     done?;
     report::write(&results, &out)?;

@@ -13,7 +13,7 @@ fn a_run_measures_a_gateway_and_tells_what_it_found() {
     let egret = std::env::var("EGRET").expect("EGRET is set");
     let out = tempfile::tempdir().expect("a directory");
     let status = Command::new(env!("CARGO_BIN_EXE_egret-peers"))
-        .args(["--quick", "--only", "this,that", "--exp", "sat,handshakes", "--rounds", "2"])
+        .args(["--quick", "--only", "this,that", "--exp", "sat,start", "--rounds", "2"])
         .args(["--subject", &format!("this={egret}"), "--subject", &format!("that={egret}")])
         .arg("--out")
         .arg(out.path())
@@ -24,10 +24,11 @@ fn a_run_measures_a_gateway_and_tells_what_it_found() {
     let results: serde_json::Value = serde_json::from_slice(&results).expect("JSON");
     assert_eq!(results["omissions"].as_array().map(Vec::len), Some(0), "{results}");
     let samples = results["samples"].as_array().expect("samples");
-    assert_eq!(samples.len(), 2 * 2 * (1 + 5), "rounds, gateways, cases");
+    assert_eq!(samples.len(), 2 * 2 * 2, "rounds, gateways, experiments");
     for sample in samples {
         assert_eq!(sample["failures"], 0, "{sample}");
-        assert!(sample["values"]["requests"].as_f64() > Some(0.0), "{sample}");
+        let figure = if sample["experiment"] == "sat" { "requests" } else { "ready_ms" };
+        assert!(sample["values"][figure].as_f64() > Some(0.0), "{sample}");
     }
     let report = fs::read_to_string(out.path().join("README.md")).expect("a report");
     assert!(report.contains("| **this** |") && report.contains("| that |"), "{report}");

@@ -13,8 +13,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::machine::cpus::{Cpus, Place};
 
+/// The niceness of each process's session, where the kernel schedules by sessions.
+const PRIORITY: &str = "-10";
+
 /// Starts processes, and knows those that run.
-#[derive(Clone)]
 pub struct Children {
     cpus: Cpus,
     running: Arc<Mutex<Vec<Pid>>>,
@@ -52,7 +54,7 @@ impl Children {
         Ok(Self { cpus, running })
     }
 
-    /// Starts a program on its CPUs. Its standard input is a pipe, and its error output goes to a file.
+    /// Starts a program on its CPUs; its standard input is a pipe.
     ///
     /// Errors: it cannot be started.
     pub fn spawn(
@@ -103,6 +105,12 @@ impl Running {
     /// Its number.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Gives it priority, so that what else the machine does comes between less; only root may. For one that
+    /// has said something: before that it may still belong to this process's own session.
+    pub fn prefer(&self) {
+        let _ = fs::write(format!("/proc/{}/autogroup", self.child.id()), PRIORITY); // not everywhere
     }
 
     /// How it ended, if it did.

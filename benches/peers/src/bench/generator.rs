@@ -40,6 +40,7 @@ impl Generator {
         };
         let patience = PATIENCE + Duration::from_secs_f64(work_takes);
         let said = lines.next(patience).map_err(failed)?;
+        process.prefer();
         if said != READY {
             return Err(io::Error::other(format!("the load generator said {said:?}")));
         }

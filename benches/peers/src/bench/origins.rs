@@ -121,6 +121,7 @@ fn start(kind: Kind, children: &Children, pki: &Pki) -> io::Result<Origin> {
     let mut process = children.spawn(&command, Place::Load, Stdio::piped(), Stdio::inherit())?;
     let lines = process.lines().expect("its output is a pipe");
     let ports = lines.next(Duration::from_secs(10))?;
+    process.prefer();
     let OriginPorts { tls, stats } = serde_json::from_str(&ports)?;
     Ok(Origin { port: tls, stats, process })
 }

@@ -8,18 +8,22 @@ use std::path::Path;
 use super::Bench;
 use super::progress::Progress;
 use super::results::{Results, Sample};
-use super::turn::{Scale, Turn};
+use super::turn::Turn;
 use crate::experiments::{Experiment, Step};
 use crate::gateways::Gateway;
 
 /// What is to be done.
 pub struct Schedule<'s> {
+    /// With what.
+    pub bench: &'s Bench,
     /// In this order.
     pub experiments: &'s [&'static Experiment],
     /// With these.
     pub gateways: &'s [Box<dyn Gateway>],
     /// So many rounds each, in place of each experiment's own number.
     pub rounds: Option<u32>,
+    /// Where results are written to.
+    pub file: &'s Path,
 }
 
 impl Schedule<'_> {
@@ -28,33 +32,28 @@ impl Schedule<'_> {
     /// A turn that fails is told in [`Results::omissions`], and the run goes on.
     ///
     /// Errors: results cannot be written.
-    pub fn run(&self, bench: &Bench, results: &mut Results, file: &Path) -> io::Result<()> {
-        let mut turns = 0;
-        let mut weight = 0.0;
+    pub fn run(&self, results: &mut Results) -> io::Result<()> {
+        let (mut turns, mut seconds) = (0, 0.0);
         for experiment in self.experiments {
-            let able = self.able(experiment).len();
-            let count = able * self.rounds(experiment, bench.scale) as usize;
-            turns += count * experiment.steps.len();
-            weight += count as f64 * experiment.seconds(bench.scale);
+            let each = self.able(experiment).len() * self.rounds(experiment) as usize;
+            turns += each * experiment.steps.len();
+            seconds += each as f64 * experiment.seconds(self.bench.scale);
         }
-        let mut progress = Progress::new(turns, weight);
+        let mut progress = Progress::new(turns, seconds);
         for experiment in self.experiments {
-            if let Err(why) = (experiment.possible)() {
-                results.omissions.push(format!("{}: {why}", experiment.name));
-                continue;
+            match (experiment.possible)() {
+                Ok(()) => self.rounds_of(experiment, &mut progress, results)?,
+                Err(why) => results.omissions.push(format!("{}: {why}", experiment.name)),
             }
-            self.run_one(experiment, bench, &mut progress, results, file)?;
         }
-        results.write(file)
+        results.write(self.file)
     }
 
-    fn run_one(
+    fn rounds_of(
         &self,
         experiment: &'static Experiment,
-        bench: &Bench,
         progress: &mut Progress,
         results: &mut Results,
-        file: &Path,
     ) -> io::Result<()> {
         let able = self.able(experiment);
         for gateway in self.gateways {
@@ -63,15 +62,15 @@ impl Schedule<'_> {
                 results.omissions.push(why);
             }
         }
-        for round in 0..self.rounds(experiment, bench.scale) {
-            let mut order: Vec<&dyn Gateway> = able.clone();
+        let each = experiment.seconds(self.bench.scale) / experiment.steps.len() as f64;
+        for round in 0..self.rounds(experiment) {
+            let mut order = able.clone();
             order.rotate_left(round as usize % able.len().max(1));
-            let each = experiment.seconds(bench.scale) / experiment.steps.len() as f64;
             for step in experiment.steps {
                 for gateway in &order {
                     progress.begin(&format!("{} {}", experiment.name, gateway.name()));
-                    take(*step, experiment, *gateway, round, bench, results);
-                    results.write(file)?;
+                    self.turn(experiment, *step, (*gateway, round), results);
+                    results.write(self.file)?;
                     progress.end(each);
                 }
             }
@@ -79,44 +78,43 @@ impl Schedule<'_> {
         Ok(())
     }
 
+    fn turn(
+        &self,
+        experiment: &'static Experiment,
+        step: Step,
+        (gateway, round): (&dyn Gateway, u32),
+        results: &mut Results,
+    ) {
+        let before = results.samples.len();
+        let samples = RefCell::new(std::mem::take(&mut results.samples));
+        let omissions = RefCell::new(std::mem::take(&mut results.omissions));
+        let outcome = step(&Turn {
+            bench: self.bench,
+            gateway,
+            experiment: experiment.name,
+            round,
+            samples: &samples,
+            omissions: &omissions,
+        });
+        results.samples = samples.into_inner();
+        results.omissions = omissions.into_inner();
+        for sample in &results.samples[before..] {
+            eprintln!("    {}", told(sample));
+        }
+        if let Err(error) = outcome {
+            let why = format!("{} {} round {round}: {error}", experiment.name, gateway.name());
+            eprintln!("    FAILED {why}");
+            results.omissions.push(why);
+        }
+    }
+
     fn able(&self, experiment: &Experiment) -> Vec<&dyn Gateway> {
         let all = self.gateways.iter().map(|gateway| &**gateway);
         all.filter(|gateway| experiment.needs.iter().all(|need| gateway.has(*need))).collect()
     }
 
-    fn rounds(&self, experiment: &Experiment, scale: Scale) -> u32 {
-        self.rounds.unwrap_or_else(|| experiment.rounds(scale))
-    }
-}
-
-fn take(
-    step: Step,
-    experiment: &'static Experiment,
-    gateway: &dyn Gateway,
-    round: u32,
-    bench: &Bench,
-    results: &mut Results,
-) {
-    let before = results.samples.len();
-    let samples: RefCell<Vec<Sample>> = RefCell::new(std::mem::take(&mut results.samples));
-    let omissions = RefCell::new(std::mem::take(&mut results.omissions));
-    let outcome = step(&Turn {
-        bench,
-        gateway,
-        experiment: experiment.name,
-        round,
-        samples: &samples,
-        omissions: &omissions,
-    });
-    results.samples = samples.into_inner();
-    results.omissions = omissions.into_inner();
-    for sample in &results.samples[before..] {
-        eprintln!("    {}", told(sample));
-    }
-    if let Err(error) = outcome {
-        let why = format!("{} {} round {round}: {error}", experiment.name, gateway.name());
-        eprintln!("    FAILED {why}");
-        results.omissions.push(why);
+    fn rounds(&self, experiment: &Experiment) -> u32 {
+        self.rounds.unwrap_or_else(|| experiment.rounds(self.bench.scale))
     }
 }
 

@@ -53,6 +53,7 @@ impl Started {
             return Err(io::Error::other(format!("{error}{last}")));
         }
         let ready_ms = began.elapsed().as_secs_f64() * 1e3;
+        process.prefer();
         let tree = Tree::of(process.pid())?;
         let address = (Ipv4Addr::LOCALHOST, setup.port).into();
         Ok(Self { address, setup, ready_ms, process, tree })

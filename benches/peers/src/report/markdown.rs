@@ -73,7 +73,8 @@ fn head(text: &mut String, results: &Results) {
 const METHOD: &str = "\
 All do the same work: plain HTTP from the clients, TLS 1.3 (AES-128-GCM, X25519, an ECDSA P-256 certificate) to one \
 origin, its chain and its name verified, connections kept. Gateways with one worker run on a CPU of their own, the \
-origin and the load generator on the other; with two workers, everything shares both. CPU is user and system time of all \
+origin and the load generator on the other; with two workers, everything shares both. As root, all run with priority over \
+what else the machine does. CPU is user and system time of all \
 of a gateway's processes, which the kernel counts in steps of 10 ms; on loopback it includes the delivery of what a \
 gateway sends. In every round each gateway has its turn, another one first each time. A figure is the median of all \
 rounds; *ratio* is the median of our figure over the gateway's **in the same round**, with its quartiles: under 1, ours is \

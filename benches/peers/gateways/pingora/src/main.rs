@@ -131,7 +131,9 @@ impl ProxyHttp for Gateway {
 fn main() {
     let arguments: HashMap<String, String> = std::env::args()
         .skip(1)
-        .filter_map(|argument| argument.split_once('=').map(|(name, value)| (name.into(), value.into())))
+        .filter_map(|argument| {
+            argument.split_once('=').map(|(name, value)| (name.into(), value.into()))
+        })
         .collect();
     let given = |name: &str| arguments.get(name).cloned();
     let needed = |name: &str| given(name).unwrap_or_else(|| panic!("{name}= is missing"));
