@@ -13,7 +13,7 @@ use crate::statistics::Spread;
 const LEFT: f64 = 116.0;
 /// Where the longest may end: to the right of it are figures.
 const RIGHT: f64 = WIDTH - 150.0;
-const TOP: f64 = 78.0;
+const TOP: f64 = 94.0;
 const ROW: f64 = 36.0;
 const BAR: f64 = 20.0;
 
@@ -28,7 +28,8 @@ pub fn draw(title: &str, figures: &Figures) -> Option<String> {
     let max = rows.iter().map(|(_, spread)| spread.upper).fold(0.0, f64::max);
     let scale = Linear::to(max);
     let bottom = TOP + ROW * rows.len() as f64;
-    let mut drawing = Drawing::new(bottom + 38.0, title, &subtitle(rounds, &rows, figures));
+    let [first, second] = subtitles(rounds, &rows, figures);
+    let mut drawing = Drawing::new(bottom + 38.0, title, [&first, &second]);
     for line in scale.lines() {
         let x = place(&scale, line);
         drawing.line(&[(x, TOP - 6.0), (x, bottom)], LINE, 1.0);
@@ -40,16 +41,16 @@ pub fn draw(title: &str, figures: &Figures) -> Option<String> {
     Some(drawing.finish())
 }
 
-fn subtitle(rounds: usize, rows: &[(&Row, Spread)], figures: &Figures) -> String {
-    let mut words = "Shorter is better. ".to_owned();
+fn subtitles(rounds: usize, rows: &[(&Row, Spread)], figures: &Figures) -> [String; 2] {
+    let mut first = "Shorter is better.".to_owned();
     if rows.iter().any(|(row, _)| split(row, figures).is_some()) {
-        words += "Dark: in the program; light: in the kernel. ";
+        first += " Dark: in the program; light: in the kernel.";
     }
-    match rounds {
-        1 => words += "One round.",
-        _ => words += &format!("Medians of {rounds} rounds; whiskers are quartiles."),
-    }
-    words + &format!(" ×: times {}, paired by round.", figures.ours)
+    let second = match rounds {
+        1 => "One round.".to_owned(),
+        _ => format!("Medians of {rounds} rounds; whiskers are quartiles."),
+    };
+    [first, second + &format!(" ×: times {}, paired by round.", figures.ours)]
 }
 
 fn bar(

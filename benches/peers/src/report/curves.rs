@@ -6,11 +6,11 @@ use super::scale::Logarithmic;
 use super::svg::{AXIS, Anchor, Drawing, LABEL, LINE, OURS, Style, WIDTH, Weight};
 use crate::work::PERCENTILES;
 
-const LEFT: f64 = 70.0;
+const LEFT: f64 = 80.0;
 /// Where lines end: to the right of it are the names.
-const RIGHT: f64 = WIDTH - 165.0;
-const TOP: f64 = 84.0;
-const BOTTOM: f64 = 384.0;
+const RIGHT: f64 = WIDTH - 175.0;
+const TOP: f64 = 100.0;
+const BOTTOM: f64 = 400.0;
 /// What is too rare to be told of a run of seconds is left out of the chart.
 const LAST: f64 = 99.9;
 /// Those that have a line of their own.
@@ -39,10 +39,9 @@ pub fn draw(title: &str, figures: &Figures) -> Option<String> {
         1 => "One round.".to_owned(),
         _ => format!("Medians of {rounds} rounds; whiskers are quartiles."),
     };
-    let subtitle = format!(
-        "Microseconds from when a request was due; lower is better. Both axes are logarithmic. {rounds}"
-    );
-    let mut drawing = Drawing::new(BOTTOM + 48.0, title, &subtitle);
+    const FIRST: &str =
+        "Microseconds from when a request was due, both axes logarithmic. Lower is better.";
+    let mut drawing = Drawing::new(BOTTOM + 48.0, title, [FIRST, &rounds]);
     axes(&mut drawing, &scale);
     let mut names = Vec::new();
     for (at, row) in rows.iter().enumerate() {
@@ -70,7 +69,7 @@ pub fn draw(title: &str, figures: &Figures) -> Option<String> {
             name += ", overloaded";
         }
         let style = Style { colour, weight, ..LABEL };
-        drawing.text((RIGHT + 8.0, y + 4.5), Anchor::Start, style, &name);
+        drawing.text((RIGHT + 18.0, y + 4.5), Anchor::Start, style, &name);
     }
     Some(drawing.finish())
 }
@@ -79,7 +78,7 @@ fn axes(drawing: &mut Drawing, scale: &Logarithmic) {
     for line in scale.lines() {
         let y = up(scale, line);
         drawing.line(&[(LEFT, y), (RIGHT, y)], LINE, 1.0);
-        drawing.text((LEFT - 8.0, y + 4.0), Anchor::End, AXIS, &number(line));
+        drawing.text((LEFT - 16.0, y + 4.0), Anchor::End, AXIS, &number(line));
     }
     for mark in MARKS {
         let x = across(mark);

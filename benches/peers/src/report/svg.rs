@@ -70,11 +70,12 @@ pub struct Drawing {
 }
 
 impl Drawing {
-    /// An empty one with its title and what stands below it.
-    pub fn new(height: f64, title: &str, subtitle: &str) -> Self {
+    /// An empty one with its title and the two lines below it, the last of which ends at 75.
+    pub fn new(height: f64, title: &str, subtitles: [&str; 2]) -> Self {
         let mut drawing = Self { height, title: title.to_owned(), shapes: String::new() };
         drawing.text((24.0, 34.0), Anchor::Start, TITLE, title);
-        drawing.text((24.0, 55.0), Anchor::Start, SUBTITLE, subtitle);
+        drawing.text((24.0, 55.0), Anchor::Start, SUBTITLE, subtitles[0]);
+        drawing.text((24.0, 72.0), Anchor::Start, SUBTITLE, subtitles[1]);
         drawing
     }
 
@@ -139,7 +140,7 @@ mod tests {
 
     #[test]
     fn words_cannot_break_out_of_the_drawing() {
-        let svg = Drawing::new(100.0, "a < b & \"c\"", "").finish();
+        let svg = Drawing::new(100.0, "a < b & \"c\"", ["", ""]).finish();
         assert!(svg.contains("a &lt; b &amp; &quot;c&quot;") && !svg.contains("a < b"));
     }
 }
