@@ -132,7 +132,7 @@ fn debian(packages: &[&str]) -> io::Result<()> {
     apt(&[&["install", "-y", "-q", "--no-install-recommends"], &missing[..]].concat())
 }
 
-/// Whether a program is on the path, or where Debian has its daemons.
+/// Whether a program is on the path.
 pub fn is_here(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).any(|directory| directory.join(program).exists())

@@ -19,7 +19,7 @@ const MARKS: [f64; 6] = [50.0, 75.0, 90.0, 95.0, 99.0, 99.9];
 const WHISKERS: [f64; 3] = [50.0, 99.0, 99.9];
 /// Names need so much room, one below the other.
 const NAME: f64 = 17.0;
-/// Lines of others, in the order of the legend: told apart also without colour, by their names.
+/// Lines of others, in the order of their names, which stand beside them.
 const THEIRS: [&str; 6] = ["#334155", "#0e7490", "#7c3aed", "#64748b", "#15803d", "#a16207"];
 
 /// Draws one, if there is anything to draw.
@@ -46,7 +46,7 @@ pub fn draw(title: &str, figures: &Figures) -> Option<String> {
     let mut names = Vec::new();
     for (at, row) in rows.iter().enumerate() {
         let is_ours = row.gateway == figures.ours;
-        let colour = if is_ours { OURS } else { THEIRS[at % THEIRS.len()] };
+        let colour = if is_ours { OURS } else { theirs(row, &rows) };
         let points: Vec<(f64, f64)> = shown()
             .map(|(at, percent)| (across(*percent), up(&scale, row.latency_us[at].median)))
             .collect();
@@ -72,6 +72,12 @@ pub fn draw(title: &str, figures: &Figures) -> Option<String> {
         drawing.text((RIGHT + 18.0, y + 4.5), Anchor::Start, style, &name);
     }
     Some(drawing.finish())
+}
+
+/// The same in every chart of a run, whatever the order of its lines.
+fn theirs(row: &Row, rows: &[&Row]) -> &'static str {
+    let earlier = rows.iter().filter(|other| other.gateway < row.gateway).count();
+    THEIRS[earlier % THEIRS.len()]
 }
 
 fn axes(drawing: &mut Drawing, scale: &Logarithmic) {
