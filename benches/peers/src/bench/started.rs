@@ -118,9 +118,9 @@ fn status(port: u16, host: &str) -> io::Result<u16> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     write!(stream, "GET /1k HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    let status =
-        answer.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+    // Not to the end: Envoy leaves it to the client, for a second, to close a connection.
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer)?;
+    let status = std::str::from_utf8(&answer[9..]).ok().and_then(|digits| digits.parse().ok());
     status.ok_or_else(|| io::Error::other("an answer without a status"))
 }
