@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use tokio::time::timeout_at;
 
 use super::answer::Sent;
+use super::apart::apart;
 use super::exchange::Order;
 use super::headers::loops;
 use super::lane::Lane;
@@ -46,7 +47,7 @@ pub async fn send<'s>(
     }
     let endpoints = match pick::known(order.upstream, lane)? {
         Some(endpoints) => endpoints,
-        None => Box::pin(pick::first(order, lane)).await?,
+        None => apart(pick::first(order, lane)).await?,
     };
     let first = pick::pick(order, &endpoints, tried, lane);
     let ready = checkout(order, &endpoints, first, tried, lane).await?;
@@ -59,9 +60,9 @@ pub async fn send<'s>(
         Ready::H2(shared) => {
             lane.stats.borrow_mut().upstream_connection(UpstreamEvent::Reused);
             record.reused = Reuse::Reused;
-            Box::pin(send_h2(shared, order, record, lane)).await
+            apart(send_h2(shared, order, record, lane)).await
         }
-        Ready::Open(leave) => Box::pin(open(order, &endpoints, first, leave, record, lane)).await,
+        Ready::Open(leave) => apart(open(order, &endpoints, first, leave, record, lane)).await,
     }
 }
 
@@ -95,7 +96,7 @@ async fn checkout(
                 // For all those before us together, not for longer than one of our own would be given.
                 let limit = order.upstream.policy.load().connect_timeout;
                 let until = *patient_until.get_or_insert_with(|| lane.clock() + limit);
-                let ended = Box::pin(timeout_at(until, opening.ended.notified()));
+                let ended = apart(timeout_at(until, opening.ended.notified()));
                 if ended.await.is_ok() {
                     continue;
                 }
@@ -105,7 +106,7 @@ async fn checkout(
         if let Some(leave) = queue.leave(permit, lane) {
             return Ok(Ready::Open(leave));
         }
-        Box::pin(queue.wait(lane)).await?;
+        apart(queue.wait(lane)).await?;
     }
 }
 

@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::{Answered, Lost, answer};
+use super::apart::apart;
 use super::attempt::{self, Carrier};
 use super::deadlines::Deadline;
 use super::discard;
@@ -109,7 +110,7 @@ pub async fn start<'s>(
     let upstream = order.upstream;
     let started = match until {
         None => attempts(order, client, record, lane, None).await,
-        Some(at) => timeout_at(at, Box::pin(attempts(order, client, record, lane, until)))
+        Some(at) => timeout_at(at, apart(attempts(order, client, record, lane, until)))
             .await
             .unwrap_or(Err(Failure::Timeout)),
     };
@@ -175,7 +176,7 @@ async fn attempts<'s>(
             }
             Some(pause) => {
                 let rest = discard::rest(outcome, &upload, pause, &order, client, lane);
-                Box::pin(rest).await?;
+                apart(rest).await?;
                 upload.begin_again(order.framing);
             }
         }

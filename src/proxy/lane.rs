@@ -196,6 +196,7 @@ impl Lane {
 
     /// Counts that a limit was reached. Of those that say that the gateway is too small, the log is told,
     /// with `what` came of it.
+    #[cold]
     pub fn limit_reached(&self, limit: Limit, what: fmt::Arguments<'_>) {
         self.stats.borrow_mut().limit_reached(limit);
         if !limit.is_capacity() {
@@ -220,6 +221,7 @@ impl Lane {
     }
 
     /// Says once what a request that has come around means.
+    #[cold]
     pub fn warn_of_loop(&self) {
         if !self.warned_of_loop.replace(true) {
             let mark = &self.headers.loop_mark;

@@ -39,12 +39,14 @@ pub fn admit(head: &Head, framing: Framing, lane: &Lane) -> Result<(), Failure> 
 }
 
 /// The body is larger than allowed.
+#[cold]
 pub fn body_too_large(lane: &Lane) -> Failure {
     lane.stats.borrow_mut().limit_reached(Limit::BodyBytes);
     Failure::BodyTooLarge
 }
 
 /// Counts a client's message that is refused for its size or slowness.
+#[cold]
 pub fn client_refused(refusal: Refusal, lane: &Lane) {
     let limit = match refusal {
         Refusal::TooLarge => Limit::HeadBytes,
@@ -56,6 +58,7 @@ pub fn client_refused(refusal: Refusal, lane: &Lane) {
 }
 
 /// Counts an origin's message that is refused for its size.
+#[cold]
 pub fn origin_broken(broken: &Broken, lane: &Lane) {
     let limit = match broken {
         Broken::Malformed(Refusal::TooLarge) => Limit::ResponseHeadBytes,
@@ -66,6 +69,7 @@ pub fn origin_broken(broken: &Broken, lane: &Lane) {
 }
 
 /// An exchange in which nothing moved, or that took too long.
+#[cold]
 pub fn stalled(over: Over, upload: &Flow, lane: &Lane) -> Failure {
     let (limit, failure) = match (over, upload.is_done()) {
         (Over::End, true) => (Limit::ExchangeDuration, Failure::TooLong),
@@ -78,6 +82,7 @@ pub fn stalled(over: Over, upload: &Flow, lane: &Lane) -> Failure {
 }
 
 /// A tunnel in which nothing moved, or that took too long.
+#[cold]
 pub fn tunnel_stalled(over: Over, lane: &Lane) -> Failure {
     let (limit, failure) = match over {
         Over::End => (Limit::ExchangeDuration, Failure::TooLong),

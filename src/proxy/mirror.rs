@@ -80,6 +80,7 @@ impl Copy {
 
 /// Begins the mirrors of a request whose head is as it will be sent. `None`: no copy of its body is
 /// wanted. The copies wait for the body, so that all of a request goes out or nothing.
+#[cold]
 pub fn begin(
     head: &Head,
     framing: Framing,

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use tokio::time::sleep_until;
 
+use super::apart::apart;
 use super::attempt::Carrier;
 use super::deadlines::Waits;
 use super::exchange::Exchange;
@@ -39,7 +40,7 @@ pub async fn both(
     record.status = head.status();
     record.first_byte_ms = Some(lane.millis_since(record.started));
     if exchange.framing == Framing::Tunnel {
-        return Box::pin(tunnel::run(head, exchange, client, record, lane)).await;
+        return apart(tunnel::run(head, exchange, client, record, lane)).await;
     }
     // After a refused upgrade, what the client sent ahead in the new protocol is no request.
     let asked = if exchange.want == Want::Http1 { asked.closing() } else { asked };

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::account::Account;
+use super::apart::apart;
 use super::exchange::{self, Order};
 use super::fault;
 use super::headers::{self, location, loops};
@@ -63,12 +64,12 @@ pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) ->
         Ok(Started::Exchange(exchange)) => relay::both(exchange, client, asked, record, lane).await,
         Ok(Started::Configured(answer)) => {
             let asked = turned_down(asked, &head);
-            Box::pin(reply::configured(client, asked, answer, record, lane)).await
+            apart(reply::configured(client, asked, answer, record, lane)).await
         }
         Err(failure) => {
             let host = target.as_ref().map(|target| target.authority.host());
             let asked = turned_down(asked, &head).naming(host, head.find(Name::XRequestId));
-            Box::pin(reply::local(client, asked, &failure, record, lane)).await
+            apart(reply::local(client, asked, &failure, record, lane)).await
         }
     };
     account.close();
@@ -110,7 +111,7 @@ async fn start<'s>(
     let rule = found.rule.ok_or(Failure::NoRoute)?;
     record.rule = Some(rule.plan.name.as_str()).filter(|name| !name.is_empty());
     if let Some(fault) = &rule.plan.fault {
-        Box::pin(fault::inject(fault, client, record, lane)).await?;
+        apart(fault::inject(fault, client, record, lane)).await?;
     }
     let upgrade = upgrade::upgrade(head, framing).map_err(Failure::Refused)?;
     let forward = match &rule.plan.action {
@@ -177,6 +178,7 @@ fn body_of(head: &Head, client: &mut Client<'_>) -> Result<Framing, Failure> {
 
 /// How to answer without the switch to another protocol that a head may have asked for: what the client has sent
 /// behind it may be in that protocol already, so that nothing more of the connection may be read as a request.
+#[cold]
 fn turned_down<'r>(asked: reply::Asked<'r>, head: &Head) -> reply::Asked<'r> {
     let switches = head.method() == b"CONNECT"
         || fields::upgrade(head).is_some_and(|protocol| !protocol.eq_ignore_ascii_case(b"h2c"));

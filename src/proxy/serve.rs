@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::admission::Admitted;
+use super::apart::apart;
 use super::deadlines::{Deadline, Over, Waits};
 use super::lane::{Lane, Phase, TICK};
 use super::limits;
@@ -36,7 +37,7 @@ pub async fn connection(mut stream: TcpStream, ends: Ends, _admitted: Admitted, 
     lane.stats.borrow_mut().client_opened();
     if let Some((speaks, first)) = first_bytes(&mut stream, &lane).await {
         match speaks {
-            Speaks::Http2 => Box::pin(h2::serve(stream, first, ends, &lane)).await,
+            Speaks::Http2 => apart(h2::serve(stream, first, ends, &lane)).await,
             Speaks::Tls { server_name } => {
                 lane.buffers.give_back(first);
                 refuse_tls(ends, server_name, &lane);
@@ -132,7 +133,7 @@ async fn serve_h1(mut connection: h1::Connection, lane: &Rc<Lane>) {
         match Box::pin(requests(&mut connection, &deadline, lane)).await {
             Next::Keep if deadline.over() == Over::Told => return,
             Next::Keep => {}
-            Next::Close => return Box::pin(linger(connection, lane)).await,
+            Next::Close => return apart(linger(connection, lane)).await,
             Next::Abort => return abort(&connection),
         }
     }
@@ -196,7 +197,7 @@ async fn head(
 }
 
 async fn refuse(connection: &mut h1::Connection, refusal: Refusal, lane: &Rc<Lane>) -> Next {
-    Box::pin(request::refuse(&mut Client::H1(connection), refusal, lane)).await
+    apart(request::refuse(&mut Client::H1(connection), refusal, lane)).await
 }
 
 /// Whatever still waits goes out before the connection is closed.
