@@ -26,21 +26,9 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Takes over an accepted stream, of which these bytes were read already.
-    pub fn new(
-        stream: TcpStream,
-        already: &[u8],
-        ends: Ends,
-        expires: Option<Instant>,
-        buffers: &Buffers,
-    ) -> Self {
-        Self {
-            ends,
-            messages: Messages::new(stream, already, buffers),
-            expires,
-            requests: 0,
-            takes_trailers: false,
-        }
+    /// Takes over an accepted stream.
+    pub fn new(stream: TcpStream, ends: Ends, expires: Option<Instant>) -> Self {
+        Self { ends, messages: Messages::new(stream), expires, requests: 0, takes_trailers: false }
     }
 
     /// Ready when there is something to read, be it the end. Costs neither memory nor a system call.

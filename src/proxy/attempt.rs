@@ -190,7 +190,7 @@ async fn open<'s>(
     let home = lane.pools.borrow_mut().home(key);
     match connected.alpn {
         Alpn::Http1 => {
-            let connection = Box::new(h1::Connection::new(connected, home, &lane.buffers));
+            let connection = Box::new(h1::Connection::new(connected, home));
             Ok(send_h1(connection, order, record, lane))
         }
         Alpn::Http2 => {

@@ -6,12 +6,10 @@
 mod h2;
 
 use std::future::poll_fn;
-use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
@@ -33,63 +31,91 @@ const PAUSE: Duration = TICK;
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Serves one accepted connection to its end.
-pub async fn connection(mut stream: TcpStream, ends: Ends, _admitted: Admitted, lane: Rc<Lane>) {
-    lane.stats.borrow_mut().client_opened();
-    if let Some((speaks, first)) = first_bytes(&mut stream, &lane).await {
-        match speaks {
-            Speaks::Http2 => apart(h2::serve(stream, first, ends, &lane)).await,
-            Speaks::Tls { server_name } => {
-                lane.buffers.give_back(first);
-                refuse_tls(ends, server_name, &lane);
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn holds what it is given twice, and thousands of connections are idle"
+)]
+pub fn connection(
+    stream: TcpStream,
+    ends: Ends,
+    admitted: Admitted,
+    lane: Rc<Lane>,
+) -> impl Future<Output = ()> {
+    let mut connection = h1::Connection::new(stream, ends, limits::expiry(&lane));
+    let present = Present::enter(admitted, lane);
+    async move {
+        let lane = &present.lane;
+        let deadline = lane.deadlines.enter();
+        let mut known = false;
+        loop {
+            deadline.arm(limits::patience(connection.expires, lane), Waits::Idle);
+            if lane.phase() == Phase::Closing {
+                return;
             }
-            Speaks::Http1 | Speaks::Unknown => {
-                let expires = limits::expiry(&lane);
-                let connection = h1::Connection::new(stream, &first, ends, expires, &lane.buffers);
-                lane.buffers.give_back(first);
-                serve_h1(connection, &lane).await;
+            if wait(&deadline, |cx| connection.poll_arrival(cx)).await.is_none() {
+                return count_silence(&deadline, connection.expires, lane);
+            }
+            if !known {
+                match Box::pin(find_out(&mut connection, &deadline, lane)).await {
+                    Some(Speaks::Http1 | Speaks::Unknown) => known = true,
+                    Some(Speaks::Http2) => {
+                        let (stream, first) = connection.messages.into_parts();
+                        return apart(h2::serve(stream, first, ends, lane)).await;
+                    }
+                    Some(Speaks::Tls { server_name }) => {
+                        return refuse_tls(ends, server_name, lane);
+                    }
+                    None => return,
+                }
+            }
+            match Box::pin(requests(&mut connection, &deadline, lane)).await {
+                Next::Keep if deadline.over() == Over::Told => return,
+                Next::Keep => {}
+                Next::Close => return apart(linger(connection, lane)).await,
+                Next::Abort => return abort(&connection),
             }
         }
     }
-    lane.stats.borrow_mut().client_closed();
 }
 
-/// Reads until it is clear what the client speaks; `None` when it leaves, or says nothing for too long.
-async fn first_bytes(stream: &mut TcpStream, lane: &Rc<Lane>) -> Option<(Speaks, Vec<u8>)> {
-    let deadline = lane.deadlines.enter();
-    deadline.arm(lane.limits.client_idle, Waits::Idle);
-    let mut first = Vec::new();
+/// A connection in the lane's counters, for as long as it lives.
+struct Present {
+    lane: Rc<Lane>,
+    _admitted: Admitted,
+}
+
+impl Present {
+    fn enter(admitted: Admitted, lane: Rc<Lane>) -> Self {
+        lane.stats.borrow_mut().client_opened();
+        Self { lane, _admitted: admitted }
+    }
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.lane.stats.borrow_mut().client_closed();
+    }
+}
+
+/// Reads until it is clear what the client speaks; `None` when it leaves, or takes too long.
+async fn find_out(
+    connection: &mut h1::Connection,
+    deadline: &Deadline,
+    lane: &Lane,
+) -> Option<Speaks> {
+    deadline.arm(lane.limits.head_time, Waits::Busy);
     loop {
-        // A socket is taken to be readable until it was tried. Unlike `try_read_buf`, this notes what
-        // it found; and while that is nothing, a silent client holds no buffer.
-        let read = wait(&deadline, |cx| {
-            if first.capacity() == 0 {
-                first = lane.buffers.lend();
+        match wait(deadline, |cx| connection.messages.poll_look(cx, &lane.buffers)).await {
+            Some(Ok(())) => {}
+            Some(Err(_)) => return None,
+            None => {
+                lane.stats.borrow_mut().limit_reached(Limit::HeadTime);
+                return None;
             }
-            let polled = pin!(stream.read_buf(&mut first)).poll(cx);
-            if first.is_empty() {
-                lane.buffers.give_back(std::mem::take(&mut first));
-            }
-            polled
-        });
-        let Some(read) = read.await else {
-            match (deadline.over(), first.is_empty()) {
-                (Over::Told, _) => {}
-                (_, true) => lane.stats.borrow_mut().limit_reached(Limit::ClientIdle),
-                (_, false) => lane.stats.borrow_mut().limit_reached(Limit::HeadTime),
-            }
-            return None;
-        };
-        match read {
-            Ok(0) | Err(_) => return None,
-            Ok(count) => {
-                if count == first.len() {
-                    deadline.arm(lane.limits.head_time, Waits::Busy);
-                }
-                match sniff(&first) {
-                    Speaks::Unknown => {}
-                    speaks => return Some((speaks, first)),
-                }
-            }
+        }
+        match sniff(connection.messages.unread()) {
+            Speaks::Unknown => {}
+            speaks => return Some(speaks),
         }
     }
 }
@@ -118,25 +144,6 @@ fn refuse_tls(ends: Ends, server_name: Option<String>, lane: &Lane) {
         ends.port,
         ends.port,
     );
-}
-
-async fn serve_h1(mut connection: h1::Connection, lane: &Rc<Lane>) {
-    let deadline = lane.deadlines.enter();
-    loop {
-        deadline.arm(limits::patience(connection.expires, lane), Waits::Idle);
-        if lane.phase() == Phase::Closing {
-            return;
-        }
-        if wait(&deadline, |cx| connection.poll_arrival(cx)).await.is_none() {
-            return count_silence(&deadline, connection.expires, lane);
-        }
-        match Box::pin(requests(&mut connection, &deadline, lane)).await {
-            Next::Keep if deadline.over() == Over::Told => return,
-            Next::Keep => {}
-            Next::Close => return apart(linger(connection, lane)).await,
-            Next::Abort => return abort(&connection),
-        }
-    }
 }
 
 /// Counts why a connection without a request under way is closed.
@@ -256,6 +263,6 @@ mod tests {
     #[test]
     fn an_idle_connection_is_small() {
         let size = size_of_future(connection);
-        assert!(size <= 896, "{size} bytes");
+        assert!(size <= 352, "{size} bytes");
     }
 }

@@ -57,12 +57,10 @@ pub enum HeadError {
 type ParseHead = fn(&[u8], &HeadLimits, &mut HeadMemory) -> Result<Parsed, Refusal>;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
-    /// Speaks HTTP/1.1 over a stream, of which these bytes were read already.
-    pub fn new(stream: S, already: &[u8], buffers: &Buffers) -> Self {
-        let mut io = Buffered::new(stream);
-        io.keep(already, buffers);
+    /// Speaks HTTP/1.1 over a stream.
+    pub fn new(stream: S) -> Self {
         Self {
-            io,
+            io: Buffered::new(stream),
             reader: BodyReader::Done,
             writer: BodyWriter::Plain,
             held: Held::Nothing,
@@ -177,6 +175,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
                 Ok(_) => {}
             }
         }
+    }
+
+    /// Reads more without consuming anything of it. Errors: those of the stream; `UnexpectedEof`, it has ended.
+    pub fn poll_look(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Poll<io::Result<()>> {
+        let mut scratch = buffers.scratch();
+        let count = ready!(self.io.poll_more(cx, &mut scratch))?;
+        self.io.keep(&scratch[..count], buffers);
+        Poll::Ready(Ok(()))
     }
 
     /// Looks whether the other end has left, without consuming what it may have sent ahead.
@@ -300,7 +306,7 @@ mod tests {
             let (stream, mut other) = tokio::io::duplex(64 * 1024);
             other.write_all(&vec![b'x'; sent]).await.expect("room");
             drop(other);
-            let mut messages = Messages::new(stream, b"", &buffers);
+            let mut messages = Messages::new(stream);
             messages.expect_body(Framing::Length(50_000));
             assert_eq!(messages.poll_gone_ahead(&mut cx, &buffers), gone);
             assert_eq!(messages.unread().len(), ahead, "kept for whoever wants the body");
