@@ -54,6 +54,9 @@ fn rule(rule: &Rule, plan: &Plan) -> Value {
     if !rule.name.is_empty() {
         value["name"] = json!(rule.name);
     }
+    if !rule.stat_prefix.is_empty() {
+        value["statPrefix"] = json!(rule.stat_prefix);
+    }
     value
 }
 

@@ -26,6 +26,8 @@ pub struct Route {
 pub struct Rule {
     /// Route name as the access log prints it; empty when it was given none.
     pub name: String,
+    /// What its requests are counted by besides (Envoy's `stat_prefix`); empty: they are not.
+    pub stat_prefix: String,
     /// What is asked of a request.
     pub condition: Condition,
     /// What is put in the way of a request that fulfils it.

@@ -282,6 +282,9 @@ impl Lane {
             Some(host) => stats.request(host, record.status, record.flag),
             None => stats.request_unrouted(record.status, record.flag),
         }
+        if let Some(slot) = record.stat_prefix {
+            stats.by_prefix.count(slot, record.status, record.flag);
+        }
         if let Some(token) = record.token {
             stats.failure(token);
         }

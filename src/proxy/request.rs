@@ -110,6 +110,7 @@ async fn start<'s>(
     }
     let rule = found.rule.ok_or(Failure::NoRoute)?;
     record.rule = Some(rule.plan.name.as_str()).filter(|name| !name.is_empty());
+    record.stat_prefix = rule.stat_prefix;
     if let Some(fault) = &rule.plan.fault {
         Box::pin(fault::inject(fault, client, record, lane)).await?;
     }

@@ -47,6 +47,7 @@ pub(super) fn read_rule(
     let faults = Faults::of_rule(own, context.typed, parts);
     let rule = own.clone().or(rest);
     let name = rule.name.clone().unwrap_or_default();
+    let stat_prefix = rule.stat_prefix.clone().unwrap_or_default();
     let written = Written { rule: &rule, parts: Parts(parts), faults, origin: origin.clone() };
     let action = match faulty {
         true => {
@@ -58,7 +59,7 @@ pub(super) fn read_rule(
     let field = context.report.field(Parts(parts), "fault");
     let fault = rule.fault.clone();
     let fault = fault.and_then(|fault| faults::read(fault, &field, context.report));
-    Some(Rule { name, condition, fault, action })
+    Some(Rule { name, stat_prefix, condition, fault, action })
 }
 
 /// What is done: the first of `redirect`, `respond` and a destination that is written.

@@ -46,6 +46,7 @@ pub(super) struct Route {
     pub listeners: Option<Vec<String>>,
     /// Tried in order; then `to` or `split`, for every other request.
     pub rules: Vec<Rule>,
+    pub stat_prefix: Option<String>,
     pub to: Option<String>,
     pub split: Option<Vec<Share>>,
     pub redirect: Option<Redirect>,
@@ -79,6 +80,8 @@ pub(super) struct Rule {
     pub name: Option<String>,
     #[serde(rename = "match")]
     pub condition: Option<Match>,
+    /// The requests are counted under this name besides, in `egret_route_requests_total`.
+    pub stat_prefix: Option<String>,
     /// `https://host[:port]`, `http://host[:port]`, or the name of an upstream. The host `*.example.com` is the
     /// host of each request, where it lies under that name.
     pub to: Option<String>,
@@ -354,6 +357,7 @@ impl Route {
         Rule {
             name: None,
             condition: None,
+            stat_prefix: self.stat_prefix.clone(),
             to: self.to.clone(),
             split: self.split.clone(),
             redirect: self.redirect.clone(),
@@ -391,6 +395,7 @@ impl Rule {
         Rule {
             name: self.name,
             condition: self.condition,
+            stat_prefix: self.stat_prefix.or_else(|| rest.stat_prefix.clone()),
             to: self.to.or_else(|| other.to.clone()),
             split: self.split.or_else(|| other.split.clone()),
             redirect: self.redirect.or_else(|| other.redirect.clone()),

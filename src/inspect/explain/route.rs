@@ -106,12 +106,18 @@ pub(super) fn chosen(
     if !rule.plan.name.is_empty() {
         line.push_str(&format!(", named {}", rule.plan.name));
     }
+    if !rule.plan.stat_prefix.is_empty() {
+        line.push_str(&format!(", counted as {}", rule.plan.stat_prefix));
+    }
     let step = story.step("rule").line(line).lines(from);
     step.field("number", index + 1)
         .field("of", route.rules.len())
         .field("condition", condition(&rule.plan.condition));
     if !rule.plan.name.is_empty() {
         step.field("name", rule.plan.name.as_str());
+    }
+    if !rule.plan.stat_prefix.is_empty() {
+        step.field("statPrefix", rule.plan.stat_prefix.as_str());
     }
     if let Some(origin) = origin_of(index) {
         step.field("from", story::origin_value(origin));

@@ -74,9 +74,6 @@ pub fn is_mesh_only(condition: &HttpMatch) -> bool {
 
 /// What is asked of a request; `None`: something cannot be understood, and all of that is reported.
 pub fn compile(asked: &HttpMatch, field: &str, report: &mut Report<'_>) -> Option<Condition> {
-    if !asked.stat_prefix.is_empty() {
-        report.unsupported(Severity::Warning, &format!("{field}.statPrefix"), "it is not in force");
-    }
     let mut condition = Condition::default();
     let mut understood = true;
     match path(asked, &format!("{field}.uri"), report) {

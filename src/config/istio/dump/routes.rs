@@ -88,6 +88,9 @@ fn rule(rule: &Rule, origin: Option<&Origin>, listener: &Listener, plan: &Plan) 
         printed.insert("name".to_owned(), json!(rule.name));
     }
     printed.insert("match".to_owned(), condition(&rule.condition, origin));
+    if !rule.stat_prefix.is_empty() {
+        printed.insert("statPrefix".to_owned(), json!(rule.stat_prefix));
+    }
     match &rule.action {
         Action::Forward(forward) => {
             printed.insert("route".to_owned(), action(forward, plan));

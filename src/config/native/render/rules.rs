@@ -26,7 +26,11 @@ pub(super) fn rule(rule: &Rule, plan: &Plan, inline: &Inline) -> Node {
 
 /// What is done with a rule's requests.
 pub(super) fn doing(rule: &Rule, plan: &Plan, inline: &Inline) -> Fields {
-    let mut fields = action(&rule.action, plan, inline);
+    let mut fields = Fields::new();
+    if !rule.stat_prefix.is_empty() {
+        fields.push(text("statPrefix", &rule.stat_prefix));
+    }
+    fields.extend(action(&rule.action, plan, inline));
     if let Some(fault) = &rule.fault {
         fields.push(("fault".to_owned(), Node::Map(faults::render(fault))));
     }

@@ -358,8 +358,16 @@ fn answer() -> impl Strategy<Value = Action> {
 fn rule(upstreams: usize) -> impl Strategy<Value = Rule> {
     let name = prop_oneof![Just(String::new()), awkward()];
     let action = prop_oneof![4 => forward(upstreams), 1 => answer()];
-    (name, condition(), option::of(fault()), action)
-        .prop_map(|(name, condition, fault, action)| Rule { name, condition, fault, action })
+    let stat_prefix = prop_oneof![2 => Just(String::new()), 1 => awkward()];
+    (name, stat_prefix, condition(), option::of(fault()), action).prop_map(
+        |(name, stat_prefix, condition, fault, action)| Rule {
+            name,
+            stat_prefix,
+            condition,
+            fault,
+            action,
+        },
+    )
 }
 
 fn fraction() -> impl Strategy<Value = Fraction> {
