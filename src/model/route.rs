@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::condition::Condition;
 use super::fault::{Fault, Fraction};
+use super::header_value::HeaderValue;
 use super::host::HostPattern;
 use super::pattern::Substitution;
 use super::retry::Retry;
@@ -178,6 +179,12 @@ impl HeaderEdits {
     pub fn is_empty(&self) -> bool {
         self.remove.is_empty() && self.set.is_empty() && self.add.is_empty()
     }
+
+    /// Whether a line waits for a request to say what it is.
+    pub fn has_formats(&self) -> bool {
+        let is_format = |line: &HeaderEdit| matches!(line.value, HeaderValue::Format(_));
+        self.set.iter().chain(&self.add).any(is_format)
+    }
 }
 
 /// One header line to write.
@@ -186,7 +193,7 @@ pub struct HeaderEdit {
     /// Field name, as it was written.
     pub name: String,
     /// Field value.
-    pub value: String,
+    pub value: HeaderValue,
 }
 
 impl Forward {

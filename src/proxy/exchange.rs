@@ -16,6 +16,7 @@ use super::attempt::{self, Carrier};
 use super::deadlines::Deadline;
 use super::discard;
 use super::flow::Flow;
+use super::headers::values::Values;
 use super::lane::Lane;
 use super::mirror;
 use super::places;
@@ -75,6 +76,8 @@ pub struct Exchange<'s> {
     pub forward: &'s Forward,
     /// Which of its shares.
     pub share: &'s Share,
+    /// What their formats make of this response.
+    pub values: Option<Box<Values>>,
     /// To whom.
     pub upstream: &'s Arc<Upstream>,
     /// Whether the client asked for an upgrade.
@@ -203,6 +206,7 @@ impl Answered {
             until,
             forward: order.forward,
             share: order.share,
+            values: None,
             upstream: order.upstream,
             want: order.want,
         };

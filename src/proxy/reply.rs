@@ -6,11 +6,12 @@ use std::task::Poll;
 
 use super::deadlines::Waits;
 use super::headers;
+use super::headers::values::{Answer, Source, Values};
 use super::lane::{Lane, Phase};
 use super::request::Next;
 use crate::downstream::Client;
 use crate::model::failure::{Failure, Flag, Row};
-use crate::model::{Aborted, Limit, Redirect, Respond};
+use crate::model::{Aborted, HeaderEdits, Limit, Redirect, Respond};
 use crate::observe::{Record, escape_json};
 use crate::transport::{Broken, Data, Piece};
 use crate::wire::{Framing, Head, Name, Persistence, Trailers, Version, fields};
@@ -159,6 +160,7 @@ pub async fn configured(
     client: &mut Client<'_>,
     asked: Asked<'_>,
     answer: Configured<'_>,
+    request: &Head,
     record: &mut Record<'_>,
     lane: &Rc<Lane>,
 ) -> Next {
@@ -177,9 +179,11 @@ pub async fn configured(
         head.append(b"content-length", body.len().to_string().as_bytes());
     }
     sign(&mut head, lane);
-    headers::edit(&mut head, edits);
-    record.status = status;
     record.details = "direct_response";
+    let edits = [edits, &HeaderEdits::default()];
+    let values = Values::of(edits, Source { request, answer: Answer::Ours(&head), record }, lane);
+    headers::edit(&mut head, edits, values.as_deref());
+    record.status = status;
     send_own(client, asked, head, body.to_vec(), record, lane).await
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::account::Account;
 use super::exchange::{self, Order};
 use super::fault;
+use super::headers::values::{Answer, Source, Values};
 use super::headers::{self, location, loops};
 use super::lane::Lane;
 use super::limits;
@@ -55,6 +56,9 @@ pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) ->
             let port = target.authority.port;
             location::rewrite(response, port, &mut head, client.ends(), &snapshot);
         }
+        let edits = [&exchange.share.response, &exchange.forward.response];
+        let source = Source { request: &head, answer: Answer::Origins(response), record };
+        exchange.values = Values::of(edits, source, lane);
     }
     let asked = match limits::persistence(client, lane) {
         Persistence::Keep => asked,
@@ -64,7 +68,7 @@ pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) ->
         Ok(Started::Exchange(exchange)) => relay::both(exchange, client, asked, record, lane).await,
         Ok(Started::Configured(answer)) => {
             let asked = turned_down(asked, &head);
-            Box::pin(reply::configured(client, asked, answer, record, lane)).await
+            Box::pin(reply::configured(client, asked, answer, &head, record, lane)).await
         }
         Err(failure) => {
             let host = target.as_ref().map(|target| target.authority.host());
@@ -130,11 +134,15 @@ async fn start<'s>(
     let Destination::Upstream(upstream) = &onward.to else { return Err(Failure::NoCluster) };
     record.upstream = Some(&upstream.key.name);
     target.may_be_sent_to(&upstream.key)?;
+    let edits = [&share.request, &forward.request];
+    let values = Values::of(edits, Source { request: head, answer: Answer::NotYet, record }, lane);
     if let Some(path) = &forward.rewrite_path {
         rewrite::path(head, &rule.plan.condition.path, path);
     }
     let peer = ends.peer.ip();
     headers::outbound(head, &lane.headers, peer, forward, share, &upstream.key, upgrade)?;
+    headers::edit(head, edits, values.as_deref());
+    drop(values); // not held while the request is carried out
     // What becomes of an upgraded connection is no request that could be copied.
     let copy = match forward.mirrors.is_empty() || upgrade != Upgrade::None {
         true => None,

@@ -28,14 +28,14 @@ pub async fn run(
     record: &mut Record<'_>,
     lane: &Rc<Lane>,
 ) -> Next {
-    let Exchange { carrier, idle, forward, share, .. } = exchange;
+    let Exchange { carrier, idle, forward, share, values, .. } = exchange;
     let (Client::H1(client), Carrier::H1(mut origin)) = (client, carrier) else {
         record.failed(&Failure::Malformed("it switched protocols, which HTTP/2 cannot".into()));
         return Next::Abort;
     };
     let protocol = head.find(crate::wire::Name::Upgrade).unwrap_or(b"websocket").to_vec();
     let edits = [&share.response, &forward.response];
-    headers::inbound(&mut head, &lane.headers, edits, &lane.date());
+    headers::inbound(&mut head, &lane.headers, edits, values.as_deref(), &lane.date());
     head.set(b"connection", b"upgrade");
     head.set(b"upgrade", &protocol);
     client.messages.hold_head(Framing::Tunnel, &lane.buffers, |out| head.write_response(out));

@@ -24,6 +24,7 @@ mod goaway;
 mod guard;
 mod h2;
 mod harness_itself;
+mod header_values;
 mod headers;
 mod lifecycle;
 mod limits;

@@ -161,10 +161,10 @@ fn routes_for_connections_are_told_field_by_field() {
 }
 
 #[test]
-fn a_value_with_a_command_of_envoys_is_never_sent_half_evaluated() {
+fn a_value_with_a_command_that_is_not_known_is_never_sent_half_evaluated() {
     let origin = crate::harness::Origin::plain();
     let lines =
-        "headers: {request: {set: {x-whole: '100%%', x-command: '%REQ(X-A)%', x-alone: '5%'}}}";
+        "headers: {request: {set: {x-whole: '100%%', x-command: 'a %CEL(x)%', x-alone: '5%'}}}";
     let gateway =
         Setup::new(&Egress::plain(HOST).rule(lines).yaml()).origin(HOST, 80, &origin).start();
     assert_eq!(get(gateway.port(443), HOST, "/").status, 200);

@@ -14,8 +14,10 @@ use crate::config::Materials;
 use crate::config::provenance::Origin;
 use crate::config::typed::Typed;
 use crate::model::condition::is_token;
+use crate::model::header_value::Unusable;
 use crate::model::{
-    Action, Authority, Destination, Forward, HeaderEdit, HeaderEdits, Retry, Rule, Share, duration,
+    Action, Authority, Destination, Forward, HeaderEdit, HeaderEdits, HeaderValue, Retry, Rule,
+    Share, duration,
 };
 
 /// What every step of reading a route needs.
@@ -270,13 +272,42 @@ fn edits(
             remove.push(name);
         }
     }
-    let mut lines = |lines: BTreeMap<String, String>, list: &str| {
-        let lines = lines.into_iter().filter(|(name, value)| {
-            check_header(name, value, &format!("{path}.{list}.{name}"), report)
-        });
-        lines.map(|(name, value)| HeaderEdit { name, value }).collect()
+    let mut lines = |lines: BTreeMap<String, shapes::HeaderValue>, list: &str| {
+        let line = |(name, value): (String, shapes::HeaderValue)| {
+            let field = format!("{path}.{list}.{name}");
+            let (shapes::HeaderValue::Text(text) | shapes::HeaderValue::Format(text)) = &value;
+            let usable = check_header(&name, text, &field, report);
+            let value = if usable { header_value(value, &field, report)? } else { return None };
+            Some(HeaderEdit { name, value })
+        };
+        lines.into_iter().filter_map(line).collect()
     };
     HeaderEdits { remove, set: lines(edits.set, "set"), add: lines(edits.add, "add") }
+}
+
+/// What a line says; `None`: it cannot be written, which is reported.
+fn header_value(
+    written: shapes::HeaderValue,
+    field: &str,
+    report: &mut Report<'_>,
+) -> Option<HeaderValue> {
+    let text = match written {
+        shapes::HeaderValue::Text(text) => return Some(HeaderValue::Text(text)),
+        shapes::HeaderValue::Format(text) => text,
+    };
+    let field = format!("{field}.format");
+    match HeaderValue::parse(&text) {
+        Ok(value) => return Some(value),
+        Err(Unusable::Unknown { command, hint }) => {
+            let message = format!("{command} is not known here; the line is left out");
+            report.error("EG081", &field, message, hint);
+        }
+        Err(Unusable::Malformed(why)) => {
+            let message = format!("{why}; the line is left out");
+            report.error("EG081", &field, message, "write %% for one %");
+        }
+    }
+    None
 }
 
 /// Whether a header line can be written; if not, that is reported.

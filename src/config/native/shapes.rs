@@ -5,8 +5,11 @@
 mod resilience;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 pub(super) use resilience::{Cookie, Hash, Outliers, Pool, Weights};
@@ -296,9 +299,46 @@ pub(super) struct Headers {
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Edits {
-    pub set: BTreeMap<String, String>,
-    pub add: BTreeMap<String, String>,
+    pub set: BTreeMap<String, HeaderValue>,
+    pub add: BTreeMap<String, HeaderValue>,
     pub remove: Vec<String>,
+}
+
+/// What a header line says.
+#[derive(Debug, Clone)]
+pub(super) enum HeaderValue {
+    /// A text, which is sent as it is.
+    Text(String),
+    /// `{ format: "%REQ(x-user)%" }`, in the words of Envoy and Istio.
+    Format(String),
+}
+
+impl<'de> Deserialize<'de> for HeaderValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Formatted {
+            format: String,
+        }
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = HeaderValue;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<HeaderValue, E> {
+                Ok(HeaderValue::Text(text.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<HeaderValue, A::Error> {
+                let read = Formatted::deserialize(MapAccessDeserializer::new(fields));
+                read.map(|read| HeaderValue::Format(read.format))
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
 }
 
 /// How TLS is originated and what is verified.

@@ -360,8 +360,7 @@ fn headers(printed: &mut Map<String, Value>, side: &str, edits: [Option<&HeaderE
 }
 
 fn header(edit: &HeaderEdit) -> Value {
-    // A % begins a command in Envoy's values, and two stand for one.
-    json!({ "header": { "key": edit.name, "value": edit.value.replace('%', "%%") } })
+    json!({ "header": { "key": edit.name, "value": edit.value.written() } })
 }
 
 fn by_name(edits: &[HeaderEdit]) -> Vec<&HeaderEdit> {

@@ -7,8 +7,8 @@ use super::{Fields, Inline, number, options, text, texts, time, url};
 use crate::config::native::yaml::Node;
 use crate::config::native::{faults, mirrors, retries};
 use crate::model::{
-    Action, Condition, Destination, FieldMatch, Forward, HeaderEdit, HeaderEdits, PathMatch,
-    PathRewrite, Plan, QueryMatch, Redirect, Respond, Rule, Share, TextMatch,
+    Action, Condition, Destination, FieldMatch, Forward, HeaderEdit, HeaderEdits, HeaderValue,
+    PathMatch, PathRewrite, Plan, QueryMatch, Redirect, Respond, Rule, Share, TextMatch,
 };
 
 pub(super) fn rule(rule: &Rule, plan: &Plan, inline: &Inline) -> Node {
@@ -188,7 +188,12 @@ fn headers(request: &HeaderEdits, response: &HeaderEdits) -> Option<(String, Nod
 fn header_edits(edits: &HeaderEdits) -> Node {
     let mut fields = Fields::new();
     for (name, lines) in [("set", &edits.set), ("add", &edits.add)] {
-        let line = |edit: &HeaderEdit| (edit.name.clone(), Node::Text(edit.value.clone()));
+        let line = |edit: &HeaderEdit| match &edit.value {
+            HeaderValue::Text(value) => text(&edit.name, value),
+            HeaderValue::Format(format) => {
+                (edit.name.clone(), Node::Map(vec![text("format", format.to_string())]))
+            }
+        };
         if !lines.is_empty() {
             fields.push((name.to_owned(), Node::Map(lines.iter().map(line).collect())));
         }

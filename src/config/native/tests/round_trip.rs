@@ -15,9 +15,9 @@ use crate::model::resilience::{
 use crate::model::retry::{Resend, RetryHosts, RetryOn, RetryOnSet};
 use crate::model::{
     Abort, Aborted, Action, Balance, Condition, Delay, Fault, Field, FieldMatch, Forward, Fraction,
-    HeaderEdit, HeaderEdits, Host, HostPattern, Listener, Mirror, PathMatch, PathRewrite, Pattern,
-    Policy, Protocol, QueryMatch, Redirect, Respond, Retry, Route, Rule, Share, Substitution,
-    Target, TextMatch, TlsSpec, UpstreamKey,
+    HeaderEdit, HeaderEdits, HeaderValue, Host, HostPattern, Listener, Mirror, PathMatch,
+    PathRewrite, Pattern, Policy, Protocol, QueryMatch, Redirect, Respond, Retry, Route, Rule,
+    Share, Substitution, Target, TextMatch, TlsSpec, UpstreamKey,
 };
 
 fn host() -> impl Strategy<Value = Host> {
@@ -244,8 +244,17 @@ fn upstream() -> impl Strategy<Value = UpstreamSpec> {
 }
 
 fn edits() -> impl Strategy<Value = HeaderEdits> {
+    const FORMATS: [&str; 4] =
+        ["%REQ(x-a?:path):7%", "5%% %PROTOCOL%", "%START_TIME(%s.%3f)%", "%RESP(x-b)%%HOSTNAME%"];
+    let value = || {
+        let format = prop::sample::select(&FORMATS[..]);
+        prop_oneof![
+            3 => "[!-~]([ -~]{0,6}[!-~])?|".prop_map(HeaderValue::Text),
+            1 => format.prop_map(|format| HeaderValue::parse(format).expect("a format")),
+        ]
+    };
     let lines = || {
-        btree_map("[a-z][a-z0-9_-]{1,5}", "[!-~]([ -~]{0,6}[!-~])?|", 0..3).prop_map(|lines| {
+        btree_map("[a-z][a-z0-9_-]{1,5}", value(), 0..3).prop_map(|lines| {
             lines
                 .into_iter()
                 .map(|(name, value)| HeaderEdit { name: format!("x-{name}"), value })
