@@ -56,11 +56,13 @@ impl Default for RetryBudget {
 }
 
 /// When an endpoint is left out for a while (Envoy's outlier detection).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outliers {
-    /// Answers from 500 in a row; `None`: they don't count.
+    /// Statuses that count as errors, in place of all from 500; empty: those.
+    pub statuses: Vec<u16>,
+    /// Errors in a row; `None`: they don't count.
     pub errors: Option<u32>,
-    /// Answers 502, 503 and 504 in a row; `None`: they don't count for themselves.
+    /// Errors 502, 503 and 504 in a row; `None`: they don't count for themselves.
     pub gateway_errors: Option<u32>,
     /// Connections in a row that failed or broke; `None`: they count as answers 503 and 504 do.
     pub local_errors: Option<u32>,
@@ -78,6 +80,7 @@ impl Default for Outliers {
     /// Istio's.
     fn default() -> Self {
         Self {
+            statuses: Vec::new(),
             errors: Some(5),
             gateway_errors: None,
             local_errors: None,
@@ -85,6 +88,17 @@ impl Default for Outliers {
             ejection: Duration::from_secs(30),
             ejected_max_percent: 10,
             healthy_min_percent: 0,
+        }
+    }
+}
+
+impl Outliers {
+    /// The status that an answer counts as: any from 500 is an error.
+    pub fn counted(&self, status: u16) -> u16 {
+        match self.statuses.as_slice() {
+            [] => status,
+            errors if errors.contains(&status) => status.max(500),
+            _ => 200,
         }
     }
 }

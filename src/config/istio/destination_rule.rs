@@ -182,7 +182,7 @@ pub struct OutlierDetection {
     pub base_ejection_time: Option<String>,
     pub max_ejection_percent: Option<u32>,
     pub min_health_percent: Option<u32>,
-    pub outlier_detection_http_error_codes: Option<Value>,
+    pub outlier_detection_http_error_codes: Vec<u32>,
 }
 
 /// How much may be tried again at once.

@@ -65,9 +65,16 @@ pub fn lines(policy: &Policy) -> Vec<String> {
 }
 
 fn outliers(rule: &Outliers) -> String {
+    let (errors, gateway_errors) = match rule.statuses.as_slice() {
+        [] => ("answers from 500".to_owned(), "answers 502, 503 or 504"),
+        listed => {
+            let listed: Vec<String> = listed.iter().map(u16::to_string).collect();
+            (format!("answers {}", listed.join(", ")), "answers 502, 503 or 504 among them")
+        }
+    };
     let counts: Vec<String> = [
-        (rule.errors, "answers from 500"),
-        (rule.gateway_errors, "answers 502, 503 or 504"),
+        (rule.errors, errors.as_str()),
+        (rule.gateway_errors, gateway_errors),
         (rule.local_errors, "failed connections"),
     ]
     .into_iter()

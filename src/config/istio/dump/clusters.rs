@@ -94,8 +94,9 @@ fn protocol_options(spec: &UpstreamSpec) -> Option<Value> {
         Security::Tls(tls) => tls::upstream_options(tls),
         Security::Plain | Security::Broken(_) => Map::new(),
     };
+    let errors = spec.policy.outliers.as_deref().and_then(resilience::error_matcher);
     let as_default = matches!(spec.key.protocol, Protocol::Http1 | Protocol::Negotiate);
-    if common.is_empty() && upstream.is_empty() && as_default {
+    if common.is_empty() && upstream.is_empty() && errors.is_none() && as_default {
         return None;
     }
     let mut options = json!({ "@type": format!("{TYPE}.upstreams.http.v3.HttpProtocolOptions") });
@@ -106,6 +107,9 @@ fn protocol_options(spec: &UpstreamSpec) -> Option<Value> {
         if !fields.is_empty() {
             options[name] = fields.into();
         }
+    }
+    if let Some(errors) = errors {
+        options["outlierDetection"] = json!({ "errorMatcher": errors });
     }
     Some(options)
 }

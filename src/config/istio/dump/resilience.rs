@@ -86,6 +86,22 @@ fn outliers(rule: &Outliers) -> Value {
     Value::Object(printed)
 }
 
+/// Which answers are errors; none where those from 500 are.
+pub fn error_matcher(rule: &Outliers) -> Option<Value> {
+    let matcher = |status: &u16| {
+        let line = json!({ "name": ":status", "stringMatch": { "exact": status.to_string() } });
+        json!({ "httpResponseHeadersMatch": { "headers": [line] } })
+    };
+    match rule.statuses.as_slice() {
+        [] => None,
+        [only] => Some(matcher(only)),
+        several => {
+            let rules: Vec<Value> = several.iter().map(matcher).collect();
+            Some(json!({ "orMatch": { "rules": rules } }))
+        }
+    }
+}
+
 fn keepalive(keepalive: &Keepalive) -> Map<String, Value> {
     let mut printed = Map::new();
     let numbers = [

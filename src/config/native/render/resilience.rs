@@ -89,6 +89,10 @@ fn hashed(hash: &Hashed) -> Fields {
 fn outliers(rule: &Outliers) -> Fields {
     let defaults = Outliers::default();
     let mut fields = Fields::new();
+    if !rule.statuses.is_empty() {
+        let statuses = rule.statuses.iter().map(|status| Node::Number((*status).into()));
+        fields.push(("statuses".to_owned(), Node::List(statuses.collect())));
+    }
     if rule.errors != defaults.errors {
         fields.push(number("errors", rule.errors.unwrap_or(0).into()));
     }

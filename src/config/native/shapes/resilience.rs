@@ -80,7 +80,9 @@ pub(in crate::config::native) struct Cookie {
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub(in crate::config::native) struct Outliers {
-    /// Answers from 500 in a row; 0: they don't count. Default: 5.
+    /// Statuses that count as errors; default: all from 500.
+    pub statuses: Vec<u16>,
+    /// Errors in a row; 0: they don't count. Default: 5.
     pub errors: Option<u32>,
     /// Answers 502, 503 and 504 in a row. Default: they don't count for themselves.
     pub gateway_errors: Option<u32>,

@@ -171,11 +171,14 @@ fn limits() -> impl Strategy<Value = UpstreamLimits> {
 
 fn outliers() -> impl Strategy<Value = Outliers> {
     let count = || option::of(1u32..99);
-    (count(), count(), count(), duration(), duration(), 0u32..101, 0u32..101).prop_map(
-        |(errors, gateway_errors, local_errors, interval, ejection, ejected, healthy)| Outliers {
-            errors,
-            gateway_errors,
-            local_errors,
+    let statuses = vec(100u16..600, 0..3);
+    let counts = (count(), count(), count());
+    (statuses, counts, duration(), duration(), 0u32..101, 0u32..101).prop_map(
+        |(statuses, counts, interval, ejection, ejected, healthy)| Outliers {
+            statuses,
+            errors: counts.0,
+            gateway_errors: counts.1,
+            local_errors: counts.2,
             interval,
             ejection,
             ejected_max_percent: ejected,

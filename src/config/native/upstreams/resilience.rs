@@ -122,7 +122,12 @@ impl Reader<'_, '_> {
     fn outliers(&mut self, outliers: &shapes::Outliers) -> Outliers {
         let defaults = Outliers::default();
         let (ejected, healthy) = (outliers.ejected_max_percent, outliers.healthy_min_percent);
+        let is_status = |status: &u16| (100..600).contains(status);
+        if !outliers.statuses.iter().all(is_status) {
+            self.error("outliers.statuses", "a status is from 100 to 599; others don't count", "");
+        }
         Outliers {
+            statuses: outliers.statuses.iter().copied().filter(is_status).collect(),
             errors: outliers.errors.map_or(defaults.errors, |number| count(Some(number))),
             gateway_errors: count(outliers.gateway_errors),
             local_errors: count(outliers.local_errors),
