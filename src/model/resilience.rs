@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use super::condition::is_token;
+
 /// What there may be of at once, over all lanes; `None`: no limit of its own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct UpstreamLimits {
@@ -157,6 +159,40 @@ pub struct HashCookie {
     pub path: String,
     /// A client without it gets one for so long, for zero until its session ends; `None`: it gets none.
     pub ttl: Option<Duration>,
+    /// What is said of the cookie besides, by names and values; an empty value: the name alone.
+    pub attributes: Vec<(String, String)>,
+}
+
+impl HashCookie {
+    /// Whether an attribute can stand in its line: a name, and a value without control characters and `;`
+    /// (RFC 6265, section 4.1.1).
+    pub fn takes(name: &str, value: &str) -> bool {
+        let is_value = value.bytes().all(|byte| (b' '..0x7f).contains(&byte) && byte != b';');
+        is_token(name) && is_value
+    }
+
+    /// The line that gives a client this value for it, as Envoy writes it; `None`: it gets none.
+    pub fn given(&self, value: &str) -> Option<String> {
+        let mut line = format!("{}=\"{value}\"", self.name);
+        let mut say = |name: &str, value: &str| {
+            line.push_str("; ");
+            line.push_str(name);
+            if !value.is_empty() {
+                line.push('=');
+                line.push_str(value);
+            }
+        };
+        let age = self.ttl?.as_secs();
+        if age > 0 {
+            say("Max-Age", &age.to_string());
+        }
+        if !self.path.is_empty() {
+            say("Path", &self.path);
+        }
+        self.attributes.iter().for_each(|(name, value)| say(name, value));
+        say("HttpOnly", "");
+        Some(line)
+    }
 }
 
 /// Envoy's tables with their sizes.

@@ -108,6 +108,21 @@ fn a_client_without_the_cookie_is_given_one_that_leads_back() {
 }
 
 #[test]
+fn a_cookie_that_is_given_bears_its_attributes_in_envoys_order() {
+    let attributes = "[{name: SameSite, value: Strict}, {name: Secure}, {name: x, value: a b}]";
+    let balancer = format!(
+        "consistentHash: {{httpCookie: {{name: lane, path: /p, ttl: 60s, attributes: {attributes}}}}}"
+    );
+    let (gateway, _origins) = group(&["", ""], &balancer, "");
+    let given = ask(&mut gateway.client(), "/one", "");
+    let cookie = given.field("set-cookie").expect("a cookie");
+    let (_, rest) = cookie.split_once("; ").expect("attributes");
+    assert_eq!(rest, "Max-Age=60; Path=/p; SameSite=Strict; Secure; x=a b; HttpOnly");
+    let again = ask(&mut gateway.client(), "/two", &format!("Cookie: {cookie}\r\n"));
+    assert_eq!(again.field("set-cookie"), None);
+}
+
+#[test]
 fn a_retry_leaves_the_endpoint_that_the_hash_says() {
     let rule = "retries: {attempts: 1, retryOn: 5xx, backoff: 1ms}";
     let (gateway, origins) = group(&["", "", ""], "consistentHash: {httpHeaderName: x-user}", rule);

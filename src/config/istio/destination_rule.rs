@@ -152,7 +152,15 @@ pub struct HttpCookie {
     pub name: String,
     pub path: String,
     pub ttl: Option<String>,
-    pub attributes: Option<Value>,
+    pub attributes: Vec<CookieAttribute>,
+}
+
+/// Something more that is said of a cookie.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct CookieAttribute {
+    pub name: String,
+    pub value: String,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -178,6 +178,13 @@ fn hash_policy(by: &HashBy) -> Value {
             if !cookie.path.is_empty() {
                 printed["path"] = json!(cookie.path);
             }
+            let attribute = |(name, value): &(String, String)| match value.as_str() {
+                "" => json!({ "name": name }),
+                value => json!({ "name": name, "value": value }),
+            };
+            if !cookie.attributes.is_empty() {
+                printed["attributes"] = cookie.attributes.iter().map(attribute).collect();
+            }
             json!({ "cookie": printed })
         }
     }

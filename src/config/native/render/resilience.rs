@@ -1,7 +1,7 @@
 //! The part of a policy that keeps an upstream from harm, written back; nothing that is the default.
 
 use super::super::yaml::Node;
-use super::{Fields, bracketed, number, text, time};
+use super::{Fields, bracketed, number, text, texts, time};
 use crate::model::resilience::{
     HashBy, HashTable, Hashed, Keepalive, Outliers, RetryBudget, UpstreamLimits,
 };
@@ -74,6 +74,14 @@ fn hashed(hash: &Hashed) -> Fields {
                 fields.push(text("path", &cookie.path));
             }
             fields.extend(cookie.ttl.map(|ttl| time("ttl", ttl)));
+            let attribute = |(name, value): &(String, String)| match value.as_str() {
+                "" => name.clone(),
+                value => format!("{name}={value}"),
+            };
+            if !cookie.attributes.is_empty() {
+                let attributes = texts(cookie.attributes.iter().map(attribute));
+                fields.push(("attributes".to_owned(), attributes));
+            }
             ("cookie".to_owned(), Node::Map(fields))
         }
     };

@@ -74,6 +74,8 @@ pub(in crate::config::native) struct Cookie {
     pub name: Option<String>,
     pub path: Option<String>,
     pub ttl: Option<String>,
+    /// What is said of a cookie that is given, `SameSite=Strict` or `Secure`.
+    pub attributes: Vec<String>,
 }
 
 /// When an endpoint is left out for a while.

@@ -135,8 +135,11 @@ fn addressing() -> impl Strategy<Value = Option<Addressing>> {
 
 fn balance() -> impl Strategy<Value = Balance> {
     let name = || "[a-z][a-z0-9-]{0,5}";
-    let cookie = (name(), prop_oneof![Just(String::new()), "/[a-z]{0,3}"], option::of(0u64..9_999))
-        .prop_map(|(name, path, ttl)| HashCookie { name, path, ttl: ttl.map(Duration::from_secs) });
+    let path = prop_oneof![Just(String::new()), "/[a-z]{0,3}"];
+    let attributes = vec(("[A-Za-z-]{1,5}", "([ -:<-~]{0,5}[!-:<-~])?"), 0..3);
+    let ttl = option::of((0u64..9_999).prop_map(Duration::from_secs));
+    let cookie = (name(), path, ttl, attributes)
+        .prop_map(|(name, path, ttl, attributes)| HashCookie { name, path, ttl, attributes });
     let by = prop_oneof![
         name().prop_map(HashBy::Header),
         name().prop_map(HashBy::Query),

@@ -116,7 +116,17 @@ impl Reader<'_, '_> {
                 None
             }
         };
-        Some(HashBy::Cookie(HashCookie { name, path, ttl }))
+        let mut attributes = Vec::new();
+        for text in &cookie.attributes {
+            let (name, value) = text.split_once('=').unwrap_or((text, ""));
+            if HashCookie::takes(name, value) {
+                attributes.push((name.to_owned(), value.to_owned()));
+            } else {
+                let message = format!("\"{text}\" does not fit a cookie; it is left out");
+                self.error("hash.cookie.attributes", &message, "write e.g. SameSite=Strict");
+            }
+        }
+        Some(HashBy::Cookie(HashCookie { name, path, ttl, attributes }))
     }
 
     fn outliers(&mut self, outliers: &shapes::Outliers) -> Outliers {
