@@ -194,6 +194,7 @@ fn plan(origin: &Origin, hosts: &[String]) -> Plan {
         port: 443,
         security: Security::Tls(Arc::new(tls)),
         protocol: Protocol::Negotiate,
+        proxy_protocol: None,
     };
     let rule = Rule {
         name: String::new(),

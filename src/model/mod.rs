@@ -36,7 +36,8 @@ pub use route::{
     Route, Rule, Share,
 };
 pub use upstream::{
-    Addressing, Balance, Policy, Protocol, Security, Target, TlsSpec, UpstreamKey, UpstreamSpec,
+    Addressing, Balance, Policy, Protocol, ProxyProtocol, Security, Target, TlsSpec, UpstreamKey,
+    UpstreamSpec,
 };
 
 /// Everything a set of documents asks for: where clients knock, what is routed, and to whom.

@@ -34,6 +34,30 @@ pub struct UpstreamKey {
     pub security: Security,
     /// The HTTP version to speak.
     pub protocol: Protocol,
+    /// What each connection tells of the client first; `None`: nothing.
+    pub proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// A version of the PROXY protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ProxyProtocol {
+    /// A line of text.
+    V1,
+    /// Binary.
+    V2,
+}
+
+impl ProxyProtocol {
+    /// What follows from it, for whoever asks for it.
+    pub const GIVES_AWAY: &str = "each connection tells the origin addresses of the inside: the client's, and the one that it connected to";
+
+    /// Istio's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V1 => "V1",
+            Self::V2 => "V2",
+        }
+    }
 }
 
 /// Which HTTP version an upstream is spoken to in.

@@ -30,6 +30,7 @@ use crate::quota::Place;
 use crate::upstream::Upstream;
 use crate::upstream::connect::Want;
 use crate::upstream::endpoints::Endpoint;
+use crate::upstream::proxy_protocol::Told;
 use crate::wire::{Framing, Head};
 
 /// A request ready to be sent.
@@ -50,6 +51,8 @@ pub struct Order<'r, 's> {
     pub want: Want,
     /// The client's address.
     pub client: IpAddr,
+    /// What connections tell of the client, where the upstream wants that; they are for it alone.
+    pub told: Option<Box<Told>>,
     /// What is hashed in place of a cookie that the client has not got, and the line that gives it one.
     pub given_key: Option<(u64, String)>,
     /// Who wants a copy of the body.

@@ -18,7 +18,9 @@ use crate::model::headers::{Location, RequestId};
 use crate::model::{Action, Failure, Host, Protocol};
 use crate::observe::{self, Record, RequestFacts};
 use crate::snapshot::{Asked, Destination, Snapshot, rewrite};
+use crate::upstream::Upstream;
 use crate::upstream::connect::Want;
+use crate::upstream::proxy_protocol::{ClientEnds, Told};
 use crate::wire::target::Target;
 use crate::wire::upgrade::{self, Upgrade};
 use crate::wire::{Framing, Head, Name, Persistence, Refusal, Version, fields, framing};
@@ -148,13 +150,14 @@ async fn start<'s>(
         true => None,
         false => mirror::begin(head, framing, rule, peer, lane),
     };
+    let server_name = onward.rewritten_host.as_ref().map_or(host, Host::as_str);
     let order = Order {
         head,
         framing,
         forward,
         share,
         upstream,
-        server_name: onward.rewritten_host.as_ref().map_or(host, Host::as_str),
+        server_name,
         want: match (upgrade, upstream.key.protocol, &*client) {
             (Upgrade::None, Protocol::Client, Client::H1(_)) => Want::ClientsHttp1,
             (Upgrade::None, Protocol::Client, Client::H2(_)) => Want::ClientsHttp2,
@@ -162,10 +165,18 @@ async fn start<'s>(
             _ => Want::Http1,
         },
         client: peer,
+        told: upstream.key.proxy_protocol.map(|_| told(client, upstream, server_name)),
         given_key: None,
         copy,
     };
     exchange::start(order, client, record, lane).await.map(Started::Exchange)
+}
+
+/// What an upstream's connections tell of the client.
+fn told(client: &Client<'_>, upstream: &Upstream, server_name: &str) -> Box<Told> {
+    let ends = client.ends();
+    let ends = ClientEnds { client: ends.peer, local: ends.local };
+    Box::new(Told::new(ends, upstream.server_name(server_name).unwrap_or_default()))
 }
 
 /// The body that a request's head announces; an HTTP/1.1 connection reads it so from here on.

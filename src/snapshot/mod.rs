@@ -106,6 +106,7 @@ mod tests {
                 port: 80,
                 security: Security::Plain,
                 protocol: Protocol::Http1,
+                proxy_protocol: None,
             },
             policy: Policy::default(),
             addressing: Addressing::Static(vec![([127, 0, 0, 1], 80).into()]),

@@ -18,6 +18,7 @@ pub mod health;
 pub mod limits;
 pub mod overrides;
 pub mod pool;
+pub mod proxy_protocol;
 pub mod tls;
 
 use std::net::SocketAddr;

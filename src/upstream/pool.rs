@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::connect::Want;
 use super::tls::Alpn;
-use super::{h1, h2};
+use super::{h1, h2, proxy_protocol};
 
 /// Idle HTTP/1.1 connections kept to one endpoint by one lane; a further one is closed.
 const IDLE_MAX: usize = 1024;
@@ -26,7 +26,8 @@ const IDLE_MAX: usize = 1024;
 pub struct Key<'k> {
     /// `Upstream::id`.
     pub upstream: u32,
-    /// The name that SNI and verification depend on; empty when they depend on none.
+    /// The name that SNI and verification depend on, and whom the origin is told that it is for; empty when
+    /// that is nobody in particular.
     pub name: &'k str,
     /// The endpoint.
     pub address: SocketAddr,
@@ -171,7 +172,7 @@ impl Pools {
     /// Drops the pools of those names of an upstream that are not known any more.
     pub fn retain_names(&mut self, upstream: u32, mut knows: impl FnMut(&str) -> bool) {
         if let Some(names) = self.upstreams.get_mut(&upstream) {
-            names.retain(|name, _| knows(name));
+            names.retain(|name, _| knows(proxy_protocol::server_name(name)));
         }
     }
 

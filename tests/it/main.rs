@@ -36,6 +36,7 @@ mod observe;
 mod offline;
 mod outliers;
 mod pools;
+mod proxy_protocol;
 mod refusals;
 mod reload;
 mod requests;

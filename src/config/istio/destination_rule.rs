@@ -44,7 +44,7 @@ pub struct TrafficPolicy {
     pub tls: Option<ClientTls>,
     pub port_level_settings: Vec<PortTrafficPolicy>,
     pub tunnel: Option<Value>,
-    pub proxy_protocol: Option<Value>,
+    pub proxy_protocol: Option<ProxyProtocol>,
     pub retry_budget: Option<RetryBudget>,
 }
 
@@ -199,6 +199,13 @@ pub struct OutlierDetection {
 pub struct RetryBudget {
     pub percent: Option<f64>,
     pub min_retry_concurrency: Option<u32>,
+}
+
+/// What connections tell of their clients first.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct ProxyProtocol {
+    pub version: Option<String>,
 }
 
 /// TLS towards the host.

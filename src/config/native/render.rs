@@ -167,6 +167,9 @@ fn options(spec: &UpstreamSpec) -> Fields {
         (Protocol::Http2, _) => fields.push(text("protocol", "http2")),
         (Protocol::Client, _) => fields.push(text("protocol", "client")),
     }
+    if let Some(version) = spec.key.proxy_protocol {
+        fields.push(text("proxyProtocol", version.as_str().to_ascii_lowercase()));
+    }
     let Policy { balance, connect_timeout, idle_timeout, requests_per_connection_max, .. } =
         &spec.policy;
     let defaults = Policy::default();

@@ -63,6 +63,7 @@ pub(super) struct Route {
     pub headers: Option<Headers>,
     pub tls: Option<Tls>,
     pub protocol: Option<Protocol>,
+    pub proxy_protocol: Option<ProxyProtocol>,
     pub balance: Option<Balance>,
     pub connect_timeout: Option<String>,
     pub idle_timeout: Option<String>,
@@ -107,6 +108,7 @@ pub(super) struct Rule {
     pub headers: Option<Headers>,
     pub tls: Option<Tls>,
     pub protocol: Option<Protocol>,
+    pub proxy_protocol: Option<ProxyProtocol>,
     pub balance: Option<Balance>,
     pub connect_timeout: Option<String>,
     pub idle_timeout: Option<String>,
@@ -128,6 +130,7 @@ pub(super) struct Upstream {
     pub to: Option<String>,
     pub tls: Option<Tls>,
     pub protocol: Option<Protocol>,
+    pub proxy_protocol: Option<ProxyProtocol>,
     pub balance: Option<Balance>,
     pub connect_timeout: Option<String>,
     pub idle_timeout: Option<String>,
@@ -371,6 +374,14 @@ pub(super) enum Protocol {
     Client,
 }
 
+/// What each connection tells of its client first.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum ProxyProtocol {
+    V1,
+    V2,
+}
+
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Balance {
@@ -411,6 +422,7 @@ impl Route {
             headers: self.headers.clone(),
             tls: self.tls.clone(),
             protocol: self.protocol,
+            proxy_protocol: self.proxy_protocol,
             balance: self.balance,
             connect_timeout: self.connect_timeout.clone(),
             idle_timeout: self.idle_timeout.clone(),
@@ -449,6 +461,7 @@ impl Rule {
             headers: self.headers.or_else(|| rest.headers.clone()),
             tls: self.tls.or_else(|| rest.tls.clone()),
             protocol: self.protocol.or(rest.protocol),
+            proxy_protocol: self.proxy_protocol.or(rest.proxy_protocol),
             balance: self.balance.or(rest.balance),
             connect_timeout: self.connect_timeout.or_else(|| rest.connect_timeout.clone()),
             idle_timeout: self.idle_timeout.or_else(|| rest.idle_timeout.clone()),
@@ -475,6 +488,7 @@ impl Rule {
     pub(super) fn has_options(&self) -> bool {
         self.tls.is_some()
             || self.protocol.is_some()
+            || self.proxy_protocol.is_some()
             || self.balance.is_some()
             || self.connect_timeout.is_some()
             || self.idle_timeout.is_some()
@@ -496,6 +510,7 @@ impl Upstream {
             to: self.to,
             tls: self.tls,
             protocol: self.protocol,
+            proxy_protocol: self.proxy_protocol,
             balance: self.balance,
             connect_timeout: self.connect_timeout,
             idle_timeout: self.idle_timeout,

@@ -15,8 +15,8 @@ use crate::config::provenance::{Origin, UpstreamOrigin};
 use crate::config::typed::Typed;
 use crate::config::{Compiled, Materials};
 use crate::model::{
-    Addressing, Authority, Balance, Destination, Host, Policy, Protocol, Security, Target,
-    UpstreamKey, UpstreamSpec, duration,
+    Addressing, Authority, Balance, Destination, Host, Policy, Protocol, ProxyProtocol, Security,
+    Target, UpstreamKey, UpstreamSpec, duration,
 };
 
 /// Every upstream of all documents.
@@ -307,6 +307,10 @@ fn build(
         (Some(shapes::Protocol::Http2), _) => Protocol::Http2,
         (Some(shapes::Protocol::Client), _) => Protocol::Client,
     };
+    let proxy_protocol = rule.proxy_protocol.map(|version| match version {
+        shapes::ProxyProtocol::V1 => ProxyProtocol::V1,
+        shapes::ProxyProtocol::V2 => ProxyProtocol::V2,
+    });
     let defaults = Policy::default();
     let mut time = |field: &str, text: &Option<String>, default: Duration| {
         let field = report.field(*parts, field);
@@ -347,6 +351,11 @@ fn build(
         let message = format!("{}:443 will be contacted WITHOUT TLS", url.target.host);
         report.warning("EG003", &field, message, format!("write https://{}", url.target.host));
     }
+    if proxy_protocol.is_some() {
+        let field = report.field(*parts, "proxyProtocol");
+        let fix = "remove it if the origin is not yours";
+        report.warning("EG061", &field, ProxyProtocol::GIVES_AWAY, fix);
+    }
     UpstreamSpec {
         key: UpstreamKey {
             name: String::new(),
@@ -354,6 +363,7 @@ fn build(
             port: url.target.port,
             security,
             protocol,
+            proxy_protocol,
         },
         policy,
         addressing: match url.reach {

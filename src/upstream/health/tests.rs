@@ -76,6 +76,7 @@ fn spec(count: u16, outliers: Option<Outliers>) -> UpstreamSpec {
             port: 80,
             security: Security::Plain,
             protocol: Protocol::Http1,
+            proxy_protocol: None,
         },
         policy: Policy { outliers: outliers.map(Box::new), ..Policy::default() },
         addressing: addressing(1, count),

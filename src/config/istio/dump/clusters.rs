@@ -50,8 +50,16 @@ pub fn cluster(spec: &UpstreamSpec, origin: Option<&UpstreamOrigin>) -> Value {
         printed["typedExtensionProtocolOptions"] =
             json!({ "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options });
     }
-    if let Security::Tls(tls) = &spec.key.security {
-        printed["transportSocket"] = tls::transport_socket(tls, spec.key.protocol);
+    let socket = match &spec.key.security {
+        Security::Tls(tls) => Some(tls::transport_socket(tls, spec.key.protocol)),
+        Security::Plain | Security::Broken(_) => None,
+    };
+    let socket = match spec.key.proxy_protocol {
+        Some(version) => Some(tls::behind_proxy_header(version, socket)),
+        None => socket,
+    };
+    if let Some(socket) = socket {
+        printed["transportSocket"] = socket;
     }
     if let Some(origin) = origin.filter(|origin| !origin.service.resource.is_empty()) {
         printed["metadata"] = json!({ "filterMetadata": { "istio": metadata(&spec.key, origin) } });

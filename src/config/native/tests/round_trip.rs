@@ -16,8 +16,8 @@ use crate::model::retry::{Resend, RetryHosts, RetryOn, RetryOnSet};
 use crate::model::{
     Abort, Aborted, Action, Balance, Condition, Delay, Fault, Field, FieldMatch, Forward, Fraction,
     HeaderEdit, HeaderEdits, HeaderValue, Host, HostPattern, Listener, Mirror, PathMatch,
-    PathRewrite, Pattern, Policy, Protocol, QueryMatch, Redirect, Respond, Retry, Route, Rule,
-    Share, Substitution, Target, TextMatch, TlsSpec, UpstreamKey,
+    PathRewrite, Pattern, Policy, Protocol, ProxyProtocol, QueryMatch, Redirect, Respond, Retry,
+    Route, Rule, Share, Substitution, Target, TextMatch, TlsSpec, UpstreamKey,
 };
 
 fn host() -> impl Strategy<Value = Host> {
@@ -229,8 +229,11 @@ fn upstream() -> impl Strategy<Value = UpstreamSpec> {
         &[Protocol::Negotiate, Protocol::Http1, Protocol::Http2, Protocol::Client][..],
     );
     let variant = prop_oneof![3 => Just(String::new()), 1 => "[a-z]{1,3}"];
-    (target(), variant, security(), protocol, policy(), addressing()).prop_map(
-        |(target, variant, security, protocol, policy, addressing)| {
+    let proxy_protocol =
+        prop::sample::select(&[None, None, Some(ProxyProtocol::V1), Some(ProxyProtocol::V2)][..]);
+    let spoken = (protocol, proxy_protocol);
+    (target(), variant, security(), spoken, policy(), addressing()).prop_map(
+        |(target, variant, security, (protocol, proxy_protocol), policy, addressing)| {
             let own = match target.host.ip() {
                 Some(ip) => Addressing::Static(vec![SocketAddr::new(ip, target.port)]),
                 None => Addressing::Dns(vec![target.clone()]),
@@ -242,8 +245,14 @@ fn upstream() -> impl Strategy<Value = UpstreamSpec> {
             let wildcard =
                 if matches!(addressing, Some(Addressing::Dynamic(_))) { "*." } else { "" };
             let name = format!("outbound|{}|{variant}|{wildcard}{}", target.port, target.host);
-            let key =
-                UpstreamKey { name, host: target.host, port: target.port, security, protocol };
+            let key = UpstreamKey {
+                name,
+                host: target.host,
+                port: target.port,
+                security,
+                protocol,
+                proxy_protocol,
+            };
             UpstreamSpec { key, policy, addressing: addressing.unwrap_or(own) }
         },
     )
