@@ -198,6 +198,7 @@ fn plan(origin: &Origin, hosts: &[String]) -> Plan {
     };
     let rule = Rule {
         name: String::new(),
+        stat_prefix: String::new(),
         condition: Condition::default(),
         fault: None,
         action: Action::Forward(Forward::new(Destination::Upstream(0))),

@@ -57,6 +57,39 @@ impl Default for RetryBudget {
     }
 }
 
+/// How an endpoint that is new gets its part of the requests by and by (Envoy's slow start).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Warmup {
+    /// How long it is new.
+    pub duration: Duration,
+    /// How steep its part grows at first, in thousandths; `None`: as time does.
+    pub aggression_thousandths: Option<u32>,
+    /// The least part, in thousandths of a percent; `None`: 10 %.
+    pub minimum_percent_thousandths: Option<u32>,
+}
+
+impl Warmup {
+    /// A number as it is kept here.
+    pub fn thousandths(number: f64) -> Option<u32> {
+        Some((number * 1000.0).round() as u32)
+    }
+
+    /// The exponent is one divided by this.
+    pub fn aggression(&self) -> f64 {
+        self.aggression_thousandths.map_or(1.0, |number| f64::from(number) / 1000.0)
+    }
+
+    /// The least part of what it will have.
+    pub fn minimum(&self) -> f64 {
+        self.minimum_percent() / 100.0
+    }
+
+    /// The same in percent.
+    pub fn minimum_percent(&self) -> f64 {
+        self.minimum_percent_thousandths.map_or(10.0, |number| f64::from(number) / 1000.0)
+    }
+}
+
 /// When an endpoint is left out for a while (Envoy's outlier detection).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outliers {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::host::Host;
-use super::resilience::{Hashed, Keepalive, Outliers, Pings, RetryBudget, UpstreamLimits};
+use super::resilience::{Hashed, Keepalive, Outliers, Pings, RetryBudget, UpstreamLimits, Warmup};
 
 /// Everything that is known of one upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,6 +136,8 @@ pub struct ClientIdentity {
 pub struct Policy {
     /// Which endpoint is next.
     pub balance: Balance,
+    /// How an endpoint begins that is new; `None`: as the others go on.
+    pub warmup: Option<Warmup>,
     /// Of targets that count for more, or less, than one of the others: those that are not listed count 1.
     pub weights: Vec<(Target, u32)>,
     /// Time for one connection, TCP and TLS together.
@@ -163,6 +165,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             balance: Balance::LeastRequest,
+            warmup: None,
             weights: Vec::new(),
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(50),

@@ -29,8 +29,9 @@ pub fn known(upstream: &Upstream, lane: &Lane) -> Result<Option<Arc<Endpoints>>,
         Known::Failed(failure) => return Err(failure.clone()),
         Known::Pending => return Ok(None),
     };
-    let left = upstream.without_ejected(&all, lane.deadlines.now())?;
-    Ok(Some(left.unwrap_or(all)))
+    let now = lane.deadlines.now();
+    let left = upstream.without_ejected(&all, now)?.unwrap_or(all);
+    Ok(Some(upstream.warmed(&left, now).unwrap_or(left)))
 }
 
 /// Waits for the name server's first answer, of the request's own host where that is the destination: the

@@ -42,6 +42,28 @@ fn endpoints_get_what_they_count() {
 }
 
 #[test]
+fn endpoints_that_are_equally_new_have_equal_parts() {
+    let origins = Origin::plain_group(2);
+    let config = |count: usize| {
+        let endpoint = |origin: &Origin| format!("- {{address: {}}}\n", origin.address.ip());
+        let endpoints: String = origins.iter().take(count).map(endpoint).collect();
+        Egress { port: origins[0].port(), ..Egress::plain(HOST) }
+            .service(&format!("resolution: STATIC\nendpoints:\n{endpoints}"))
+            .policy(
+                "loadBalancer: {simple: ROUND_ROBIN, warmup: {duration: 1h, minimumPercent: 50}}",
+            )
+            .yaml()
+    };
+    let gateway = Setup::new(&config(1)).start();
+    let mut client = gateway.client();
+    ask(&mut client, "/one", "");
+    gateway.reconfigure(&config(2));
+    (0..40).for_each(|_| assert_eq!(ask(&mut client, "/w", "").status, 200));
+    let counts = [origins[0].count("/w"), origins[1].count("/w")];
+    assert!(counts[0].abs_diff(20) <= 2, "{counts:?}");
+}
+
+#[test]
 fn a_hashed_request_always_goes_to_the_same_endpoint() {
     for (balancer, target, field) in [
         ("consistentHash: {httpHeaderName: X-User}", "", "x-user: "),

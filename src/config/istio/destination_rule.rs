@@ -75,8 +75,18 @@ pub struct LoadBalancer {
     pub locality_lb_setting: Option<Value>,
     #[serde(alias = "zoneAwareLb")]
     pub zone_aware_lb_setting: Option<Value>,
-    pub warmup_duration_secs: Option<Value>,
-    pub warmup: Option<Value>,
+    /// `warmup` has taken its place.
+    pub warmup_duration_secs: Option<String>,
+    pub warmup: Option<Warmup>,
+}
+
+/// How a new endpoint begins.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Warmup {
+    pub duration: Option<String>,
+    pub minimum_percent: Option<f64>,
+    pub aggression: Option<f64>,
 }
 
 /// Limits of connections.

@@ -12,7 +12,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-pub(super) use resilience::{Cookie, Hash, Outliers, Pool, Weights};
+pub(super) use resilience::{Cookie, Hash, Outliers, Pool, Warmup, Weights};
 
 /// One document.
 #[derive(Debug, Default, Deserialize)]
@@ -65,6 +65,7 @@ pub(super) struct Route {
     pub protocol: Option<Protocol>,
     pub proxy_protocol: Option<ProxyProtocol>,
     pub balance: Option<Balance>,
+    pub warmup: Option<Warmup>,
     pub connect_timeout: Option<String>,
     pub idle_timeout: Option<String>,
     pub requests_per_connection: Option<u32>,
@@ -110,6 +111,7 @@ pub(super) struct Rule {
     pub protocol: Option<Protocol>,
     pub proxy_protocol: Option<ProxyProtocol>,
     pub balance: Option<Balance>,
+    pub warmup: Option<Warmup>,
     pub connect_timeout: Option<String>,
     pub idle_timeout: Option<String>,
     pub requests_per_connection: Option<u32>,
@@ -132,6 +134,7 @@ pub(super) struct Upstream {
     pub protocol: Option<Protocol>,
     pub proxy_protocol: Option<ProxyProtocol>,
     pub balance: Option<Balance>,
+    pub warmup: Option<Warmup>,
     pub connect_timeout: Option<String>,
     pub idle_timeout: Option<String>,
     pub requests_per_connection: Option<u32>,
@@ -424,6 +427,7 @@ impl Route {
             protocol: self.protocol,
             proxy_protocol: self.proxy_protocol,
             balance: self.balance,
+            warmup: self.warmup.clone(),
             connect_timeout: self.connect_timeout.clone(),
             idle_timeout: self.idle_timeout.clone(),
             requests_per_connection: self.requests_per_connection,
@@ -463,6 +467,7 @@ impl Rule {
             protocol: self.protocol.or(rest.protocol),
             proxy_protocol: self.proxy_protocol.or(rest.proxy_protocol),
             balance: self.balance.or(rest.balance),
+            warmup: self.warmup.or_else(|| rest.warmup.clone()),
             connect_timeout: self.connect_timeout.or_else(|| rest.connect_timeout.clone()),
             idle_timeout: self.idle_timeout.or_else(|| rest.idle_timeout.clone()),
             requests_per_connection: self.requests_per_connection.or(rest.requests_per_connection),
@@ -490,6 +495,7 @@ impl Rule {
             || self.protocol.is_some()
             || self.proxy_protocol.is_some()
             || self.balance.is_some()
+            || self.warmup.is_some()
             || self.connect_timeout.is_some()
             || self.idle_timeout.is_some()
             || self.requests_per_connection.is_some()
@@ -512,6 +518,7 @@ impl Upstream {
             protocol: self.protocol,
             proxy_protocol: self.proxy_protocol,
             balance: self.balance,
+            warmup: self.warmup,
             connect_timeout: self.connect_timeout,
             idle_timeout: self.idle_timeout,
             requests_per_connection: self.requests_per_connection,

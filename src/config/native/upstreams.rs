@@ -307,10 +307,6 @@ fn build(
         (Some(shapes::Protocol::Http2), _) => Protocol::Http2,
         (Some(shapes::Protocol::Client), _) => Protocol::Client,
     };
-    let proxy_protocol = rule.proxy_protocol.map(|version| match version {
-        shapes::ProxyProtocol::V1 => ProxyProtocol::V1,
-        shapes::ProxyProtocol::V2 => ProxyProtocol::V2,
-    });
     let defaults = Policy::default();
     let mut time = |field: &str, text: &Option<String>, default: Duration| {
         let field = report.field(*parts, field);
@@ -351,11 +347,6 @@ fn build(
         let message = format!("{}:443 will be contacted WITHOUT TLS", url.target.host);
         report.warning("EG003", &field, message, format!("write https://{}", url.target.host));
     }
-    if proxy_protocol.is_some() {
-        let field = report.field(*parts, "proxyProtocol");
-        let fix = "remove it if the origin is not yours";
-        report.warning("EG061", &field, ProxyProtocol::GIVES_AWAY, fix);
-    }
     UpstreamSpec {
         key: UpstreamKey {
             name: String::new(),
@@ -363,7 +354,7 @@ fn build(
             port: url.target.port,
             security,
             protocol,
-            proxy_protocol,
+            proxy_protocol: proxy_protocol(written, report),
         },
         policy,
         addressing: match url.reach {
@@ -371,6 +362,18 @@ fn build(
             Reach::Under => dynamic(url, written, report),
         },
     }
+}
+
+/// Which version of the PROXY protocol is asked for. What it gives away is told.
+fn proxy_protocol(written: &Written<'_>, report: &mut Report<'_>) -> Option<ProxyProtocol> {
+    let version = match written.rule.proxy_protocol? {
+        shapes::ProxyProtocol::V1 => ProxyProtocol::V1,
+        shapes::ProxyProtocol::V2 => ProxyProtocol::V2,
+    };
+    let (field, fix) =
+        (report.field(written.parts, "proxyProtocol"), "remove it if the origin is not yours");
+    report.warning("EG061", &field, ProxyProtocol::GIVES_AWAY, fix);
+    Some(version)
 }
 
 fn addressing(target: &Target, written: &Written<'_>, report: &mut Report<'_>) -> Addressing {

@@ -60,6 +60,13 @@ pub fn lines(policy: &Policy) -> Vec<String> {
         };
         lines.push(policy.weights.iter().map(weight).collect::<Vec<_>>().join(", "));
     }
+    if let Some(warmup) = &policy.warmup {
+        lines.push(format!(
+            "a new endpoint has its full part after {}, and {} % of it at first",
+            duration::format(warmup.duration),
+            warmup.minimum_percent()
+        ));
+    }
     lines.extend(policy.outliers.as_deref().map(outliers));
     lines
 }

@@ -106,11 +106,14 @@ impl Filling<'_> {
                 Piece::Text(text) => out.extend_from_slice(text.as_bytes()),
                 Piece::Command(Command::Fact(fact)) => self.fact(*fact, &mut out),
                 Piece::Command(Command::Request(line)) => {
-                    let edited = matches!(self.source.answer, Answer::NotYet);
-                    self.line(line, Some(self.source.request), edited, &mut out);
+                    let removed = match self.source.answer {
+                        Answer::NotYet => &self.removed[..],
+                        Answer::Ours(_) | Answer::Origins(_) => &[],
+                    };
+                    self.line(line, Some(self.source.request), removed, &mut out);
                 }
                 Piece::Command(Command::Response(line)) => {
-                    self.line(line, self.source.response(), true, &mut out);
+                    self.line(line, self.source.response(), &self.removed, &mut out);
                 }
                 Piece::Command(Command::StartTime(parts)) => self.time(parts, &mut out),
             }
@@ -119,12 +122,11 @@ impl Filling<'_> {
         (!value.is_empty()).then(|| value.to_vec())
     }
 
-    /// Appends the first line that is there; `edited`: in the head whose lines are removed.
-    fn line(self, line: &Line, head: Option<&Head>, edited: bool, out: &mut Vec<u8>) {
+    /// Appends the first line that is there in a head without the lines that are removed.
+    fn line(self, line: &Line, head: Option<&Head>, removed: &[&[String]], out: &mut Vec<u8>) {
         let Some(head) = head else { return };
         let is_gone = |name: &str| {
-            let mut removed = self.removed.into_iter().flatten();
-            edited && removed.any(|removed| removed.eq_ignore_ascii_case(name))
+            removed.iter().copied().flatten().any(|removed| removed.eq_ignore_ascii_case(name))
         };
         let mut status = itoa::Buffer::new();
         let mut find = |name: &str| -> Option<Vec<u8>> {

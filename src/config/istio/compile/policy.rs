@@ -6,6 +6,7 @@
 pub mod balance;
 mod outliers;
 mod pool;
+mod warmup;
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::config::istio::destination_rule::{
     self, ClientTls, ConnectionPool, LoadBalancer, OutlierDetection,
 };
 use crate::config::{Severity, nearest};
-use crate::model::resilience::{Outliers, RetryBudget};
+use crate::model::resilience::{Outliers, RetryBudget, Warmup};
 use crate::model::{Balance, Policy, ProxyProtocol, Security, duration};
 use pool::Pool;
 pub use pool::Version;
@@ -35,7 +36,7 @@ pub struct Blocks<'a> {
 #[derive(Default, Clone)]
 pub struct Level {
     pub path: String,
-    balance: Option<Block<Balance>>,
+    balance: Option<Block<(Balance, Option<Warmup>)>>,
     pool: Option<Block<Pool>>,
     outliers: Option<Block<Outliers>>,
     tls: Option<Block<Security>>,
@@ -84,8 +85,9 @@ pub fn level(blocks: Blocks<'_>, path: &str, store: &Store<'_>, report: &mut Rep
     let written = "as written".to_owned();
     let balance = blocks.load_balancer.map(|block| {
         let field = field("loadBalancer");
-        let value = balance::read(block, &field, report);
-        Block { text: balance::text(&value).to_owned(), value, field }
+        let balance = balance::read(block, &field, report);
+        let warmup = warmup::read(block, &balance, &field, report);
+        Block { text: balance::text(&balance).to_owned(), value: (balance, warmup), field }
     });
     let pool = blocks.connection_pool.map(|block| {
         let field = field("connectionPool");
@@ -141,7 +143,7 @@ pub fn effective(traffic: Option<&Traffic>, subset: Option<&Traffic>, port: u16)
         lines.push(format!("connection pool: {} ({})", block.text, block.field));
     }
     if let Some(block) = level.balance {
-        policy.balance = block.value;
+        (policy.balance, policy.warmup) = block.value;
         lines.insert(0, format!("load balancer: {} ({})", block.text, block.field));
     }
     if let Some(block) = level.outliers {

@@ -5,7 +5,9 @@
 use serde_json::{Map, Value, json};
 
 use super::seconds;
-use crate::model::resilience::{HashBy, HashTable, Hashed, Keepalive, Outliers, UpstreamLimits};
+use crate::model::resilience::{
+    HashBy, HashTable, Hashed, Keepalive, Outliers, UpstreamLimits, Warmup,
+};
 use crate::model::{Balance, Destination, Forward, Plan, Policy, Protocol, UpstreamSpec};
 
 /// Adds what every cluster has and what its policy asks for.
@@ -13,6 +15,13 @@ pub fn add(printed: &mut Value, policy: &Policy) {
     printed["circuitBreakers"] = circuit_breakers(policy);
     if let Balance::Hashed(hash) = &policy.balance {
         table(printed, hash);
+    }
+    if let Some(warmup) = &policy.warmup {
+        let name = match policy.balance {
+            Balance::RoundRobin => "roundRobinLbConfig",
+            _ => "leastRequestLbConfig",
+        };
+        printed[name] = json!({ "slowStartConfig": slow_start(warmup) });
     }
     if let Some(rule) = &policy.outliers {
         printed["outlierDetection"] = outliers(rule);
@@ -58,6 +67,25 @@ fn table(printed: &mut Value, hash: &Hashed) {
             printed["maglevLbConfig"] = json!({ "tableSize": size.to_string() });
         }
     }
+}
+
+/// Both numbers where one was asked for, as istiod makes it of `warmup`; its predecessor had none.
+fn slow_start(warmup: &Warmup) -> Value {
+    let mut printed = json!({ "slowStartWindow": seconds(warmup.duration) });
+    if warmup.aggression_thousandths.or(warmup.minimum_percent_thousandths).is_some() {
+        printed["aggression"] =
+            json!({ "defaultValue": number(warmup.aggression()), "runtimeKey": "(" });
+        printed["minWeightPercent"] = match warmup.minimum_percent() {
+            0.0 => json!({}), // as protobuf's JSON form prints a zero
+            percent => json!({ "value": number(percent) }),
+        };
+    }
+    printed
+}
+
+/// A number as protobuf's JSON form prints it: without a point where it is whole.
+fn number(number: f64) -> Value {
+    if number.fract() == 0.0 { json!(number as u64) } else { json!(number) }
 }
 
 fn outliers(rule: &Outliers) -> Value {

@@ -7,7 +7,7 @@ use crate::model::resilience::{
 };
 use crate::model::{Balance, Policy};
 
-/// `pool`, `hash`, `weights` and `outliers`, where they say something.
+/// `pool`, `hash`, `weights`, `warmup` and `outliers`, where they say something.
 pub(super) fn fields(policy: &Policy) -> Fields {
     let mut fields = Fields::new();
     let pool = pool(policy);
@@ -24,6 +24,17 @@ pub(super) fn fields(policy: &Policy) -> Fields {
         };
         let weights = policy.weights.iter().map(weight).collect();
         fields.push(("weights".to_owned(), Node::Map(weights)));
+    }
+    if let Some(warmup) = &policy.warmup {
+        let mut written = vec![time("duration", warmup.duration)];
+        for (name, thousandths) in [
+            ("minimumPercent", warmup.minimum_percent_thousandths),
+            ("aggression", warmup.aggression_thousandths),
+        ] {
+            let decimal = |number: u32| Node::Decimal((f64::from(number) / 1000.0).to_string());
+            written.extend(thousandths.map(|number| (name.to_owned(), decimal(number))));
+        }
+        fields.push(("warmup".to_owned(), Node::Map(written)));
     }
     if let Some(rule) = &policy.outliers {
         fields.push(("outliers".to_owned(), Node::Map(outliers(rule))));

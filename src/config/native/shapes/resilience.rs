@@ -78,6 +78,18 @@ pub(in crate::config::native) struct Cookie {
     pub attributes: Vec<String>,
 }
 
+/// How an endpoint that is new gets its part of the requests by and by.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub(in crate::config::native) struct Warmup {
+    /// How long it is new.
+    pub duration: Option<String>,
+    /// The least part of what it will have. Default: 10.
+    pub minimum_percent: Option<f64>,
+    /// From 1: how steep its part grows at first. Default: 1.
+    pub aggression: Option<f64>,
+}
+
 /// When an endpoint is left out for a while.
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::resilience::{
     HashBy, HashCookie, HashTable, Hashed, Keepalive, Outliers, Pings, RetryBudget, UpstreamLimits,
+    Warmup,
 };
 use crate::model::retry::{Resend, RetryHosts, RetryOn, RetryOnSet};
 use crate::model::{
@@ -200,12 +201,28 @@ fn policy() -> impl Strategy<Value = Policy> {
     let times = (duration(), duration(), option::of(duration()), option::of(1u32..));
     let probes = (keepalive, option::of(pings), option::of(budget));
     let weights = vec((target(), 1u32..), 0..3);
-    let policy = (balance(), weights, times, limits(), probes, option::of(outliers())).prop_map(
-        |(balance, weights, times, limits, (keepalive, pings, retry_budget), outliers)| {
+    let warmup = (duration(), option::of(1_000u32..9_999), option::of(0u32..=100_000)).prop_map(
+        |(duration, aggression_thousandths, minimum_percent_thousandths)| Warmup {
+            duration,
+            aggression_thousandths,
+            minimum_percent_thousandths,
+        },
+    );
+    let balance = (balance(), option::of(warmup));
+    let policy = (balance, weights, times, limits(), probes, option::of(outliers())).prop_map(
+        |(
+            (balance, warmup),
+            weights,
+            times,
+            limits,
+            (keepalive, pings, retry_budget),
+            outliers,
+        )| {
             let (connect_timeout, idle_timeout, connection_age_max, requests_per_connection_max) =
                 times;
             let mut policy = Policy {
                 balance,
+                warmup,
                 weights,
                 connect_timeout,
                 idle_timeout,

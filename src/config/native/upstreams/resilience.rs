@@ -7,6 +7,7 @@ use super::super::shapes::{self, Rule};
 use super::parse_endpoint;
 use crate::model::resilience::{
     HashBy, HashCookie, HashTable, Hashed, Keepalive, Outliers, Pings, RetryBudget, UpstreamLimits,
+    Warmup,
 };
 use crate::model::{Balance, Policy, Target, duration};
 
@@ -45,6 +46,7 @@ impl Reader<'_, '_> {
             }
         }
         policy.sort_weights();
+        policy.warmup = rule.warmup.as_ref().and_then(|warmup| self.warmup(warmup));
         policy.outliers = rule.outliers.as_ref().map(|outliers| Box::new(self.outliers(outliers)));
     }
 
@@ -127,6 +129,26 @@ impl Reader<'_, '_> {
             }
         }
         Some(HashBy::Cookie(HashCookie { name, path, ttl, attributes }))
+    }
+
+    fn warmup(&mut self, warmup: &shapes::Warmup) -> Option<Warmup> {
+        let mut number = |written: Option<f64>, name: &str, least: f64, most: f64| {
+            let written = written?;
+            if (least..=most).contains(&written) {
+                return Warmup::thousandths(written);
+            }
+            let message = format!("it is from {least} to {most}; the default is used");
+            self.error(&format!("warmup.{name}"), &message, "");
+            None
+        };
+        let aggression_thousandths = number(warmup.aggression, "aggression", 1.0, 1_000.0);
+        let minimum_percent_thousandths =
+            number(warmup.minimum_percent, "minimumPercent", 0.0, 100.0);
+        if warmup.duration.is_none() {
+            self.error("warmup.duration", "it is missing", "write e.g. duration: 60s");
+        }
+        let duration = self.time("warmup.duration", &warmup.duration)?;
+        Some(Warmup { duration, aggression_thousandths, minimum_percent_thousandths })
     }
 
     fn outliers(&mut self, outliers: &shapes::Outliers) -> Outliers {

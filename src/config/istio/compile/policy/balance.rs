@@ -30,8 +30,6 @@ pub fn read(block: &LoadBalancer, path: &str, report: &mut Report<'_>) -> Balanc
     for (name, present) in [
         ("localityLbSetting", block.locality_lb_setting.is_some()),
         ("zoneAwareLbSetting", block.zone_aware_lb_setting.is_some()),
-        ("warmup", block.warmup.is_some()),
-        ("warmupDurationSecs", block.warmup_duration_secs.is_some()),
     ] {
         if present {
             report.unsupported(Severity::Warning, &format!("{path}.{name}"), "it is not in force");
