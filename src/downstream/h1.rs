@@ -17,8 +17,8 @@ pub struct Connection {
     pub ends: Ends,
     /// What is read and written.
     pub messages: Messages<TcpStream>,
-    /// When its first bytes came.
-    pub opened: Instant,
+    /// When its age ends it; `None`: never.
+    pub expires: Option<Instant>,
     /// How many requests it has brought.
     pub requests: u32,
     /// Whether the request that is being answered said `TE: trailers`.
@@ -31,13 +31,13 @@ impl Connection {
         stream: TcpStream,
         already: &[u8],
         ends: Ends,
-        opened: Instant,
+        expires: Option<Instant>,
         buffers: &Buffers,
     ) -> Self {
         Self {
             ends,
             messages: Messages::new(stream, already, buffers),
-            opened,
+            expires,
             requests: 0,
             takes_trailers: false,
         }

@@ -84,6 +84,13 @@ pub enum Security {
     Broken(String),
 }
 
+impl Security {
+    /// Whether plain text is spoken.
+    pub fn is_plain(&self) -> bool {
+        matches!(self, Self::Plain)
+    }
+}
+
 /// TLS origination, with certificates by content.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TlsSpec {

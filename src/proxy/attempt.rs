@@ -19,7 +19,7 @@ use crate::observe::{Handshake, Record, Reuse, UpstreamEvent};
 use crate::transport::{Broken, Buffers, HeadError, Peer};
 use crate::upstream::connect::{self, Connected, Want};
 use crate::upstream::endpoints::{Endpoint, Endpoints};
-use crate::upstream::pool::{Checkout, Home, Key};
+use crate::upstream::pool::{Checkout, Key};
 use crate::upstream::tls::{self, Alpn};
 use crate::upstream::{h1, h2};
 use crate::wire::parse::HeadLimits;
@@ -190,9 +190,9 @@ async fn open<'s>(
     }
     let address = endpoints.pool_address(&connected.endpoint);
     let key = Key { address, ..key(order, endpoints, first) };
+    let home = lane.pools.borrow_mut().home(key);
     match connected.alpn {
         Alpn::Http1 => {
-            let home = Home::of(key);
             let connection = Box::new(h1::Connection::new(connected, home, &lane.buffers));
             Ok(send_h1(connection, order, record, lane))
         }
@@ -201,15 +201,13 @@ async fn open<'s>(
                 Security::Plain => "http",
                 _ => "https",
             };
-            let home = Home::of(key);
             let head_bytes = u32::try_from(lane.limits.response_head_bytes).unwrap_or(u32::MAX);
             let policy = order.upstream.policy.load_full();
             let begun = h2::Shared::begin(connected, scheme, head_bytes, &policy).await;
             let shared = begun.map_err(|broken| {
                 Failure::Handshake(format!("HTTP/2 could not begin: {broken:?}"))
             })?;
-            let idle_timeout = policy.idle_timeout;
-            lane.pools.borrow_mut().share(home.key(), shared.clone(), idle_timeout);
+            home.share(shared.clone(), policy.idle_timeout);
             send_h2(shared, order, record, lane).await
         }
     }

@@ -11,7 +11,7 @@ pub mod values;
 use std::net::IpAddr;
 
 use crate::model::headers::{ForwardedProto, RequestId, Xff};
-use crate::model::{Forward, HeaderEdits, HeaderPolicy, Security, Share, UpstreamKey};
+use crate::model::{Forward, HeaderEdits, HeaderPolicy, Share, UpstreamKey};
 use crate::snapshot::rewrite;
 use crate::wire::upgrade::Upgrade;
 use crate::wire::{Head, Name, Names, Refusal, Version, fields};
@@ -40,7 +40,7 @@ pub fn outbound(
 ) -> Result<(), Refusal> {
     fields::strip_hop_by_hop(head)?;
     remove_internal(head, policy.xff);
-    let tls = upstream.security != Security::Plain;
+    let tls = !upstream.security.is_plain();
     rewrite::host(head, forward, share, upstream);
     match policy.forwarded_proto {
         ForwardedProto::Https if tls => head.set(b"x-forwarded-proto", b"https"),

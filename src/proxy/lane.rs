@@ -163,19 +163,18 @@ impl Lane {
         Instant::now()
     }
 
-    /// Milliseconds since then.
+    /// The time for the access log; as of the last tick when there is none to read it.
+    pub fn time_told(&self) -> Instant {
+        if self.log.is_some() { self.clock() } else { self.deadlines.now() }
+    }
+
+    /// Milliseconds since then, for the access log.
     pub fn millis_since(&self, then: Instant) -> u32 {
         // `as_millis` would divide 128 bits.
-        let passed = self.clock().duration_since(then);
+        let passed = self.time_told().duration_since(then);
         u32::try_from(passed.as_secs() * 1000)
             .unwrap_or(u32::MAX)
             .saturating_add(passed.subsec_millis())
-    }
-
-    /// Counts a request for as long as the answer lives.
-    pub fn begin_request(self: &Rc<Self>) -> UnderWay {
-        self.stats.borrow_mut().request_began();
-        UnderWay(Rc::clone(self))
     }
 
     /// Leave to try a request again; none when a fifth of all requests, or three, are being tried
@@ -291,6 +290,7 @@ impl Lane {
         if let Some(token) = record.token {
             stats.failure(token);
         }
+        stats.request_ended();
         stats.bytes_in += record.bytes_in;
         stats.bytes_out += record.bytes_out;
         drop(stats);
@@ -347,16 +347,6 @@ fn head_limits(bytes: u64, lines: u32) -> HeadLimits {
     // Settings allow neither more than a MiB nor more than 256 lines.
     let fits = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     HeadLimits { bytes: fits(bytes), lines: fits(lines.into()) }
-}
-
-/// Counts a request while it lives.
-#[derive(Debug)]
-pub struct UnderWay(Rc<Lane>);
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.stats.borrow_mut().request_ended();
-    }
 }
 
 /// Counts a request that is being tried again while it lives.

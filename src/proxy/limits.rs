@@ -105,7 +105,7 @@ pub fn persistence(client: &Client<'_>, lane: &Lane) -> Persistence {
     let Client::H1(connection) = client else { return Persistence::Keep };
     let limit = if connection.requests >= lane.limits.connection_requests {
         Limit::ConnectionRequests
-    } else if time_left(connection.opened, lane).is_zero() {
+    } else if has_expired(connection.expires, lane) {
         Limit::ConnectionDuration
     } else {
         return Persistence::Keep;
@@ -114,8 +114,18 @@ pub fn persistence(client: &Client<'_>, lane: &Lane) -> Persistence {
     Persistence::Close
 }
 
-/// How long a client's connection has left before its age ends it; none when that has come.
-pub fn time_left(opened: Instant, lane: &Lane) -> Duration {
-    let age = lane.deadlines.now().duration_since(opened);
-    lane.limits.connection_duration.saturating_sub(age)
+/// When the age of a client's connection that begins now ends it; `None`: never.
+pub fn expiry(lane: &Lane) -> Option<Instant> {
+    lane.deadlines.now().checked_add(lane.limits.connection_duration)
+}
+
+/// Whether the age of a client's connection ends it.
+pub fn has_expired(expires: Option<Instant>, lane: &Lane) -> bool {
+    expires.is_some_and(|expires| expires <= lane.deadlines.now())
+}
+
+/// How long a client's connection is waited for without a request, its age considered.
+pub fn patience(expires: Option<Instant>, lane: &Lane) -> Duration {
+    let left = expires.map(|expires| expires.saturating_duration_since(lane.deadlines.now()));
+    left.map_or(lane.limits.client_idle, |left| left.min(lane.limits.client_idle))
 }

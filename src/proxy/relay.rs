@@ -25,6 +25,7 @@ use crate::observe::Record;
 use crate::transport::Broken;
 use crate::upstream::Upstream;
 use crate::upstream::connect::Want;
+use crate::upstream::pool;
 use crate::wire::{Framing, Head};
 
 /// Relays a response, and what is left of the upload.
@@ -194,8 +195,7 @@ pub fn check_in(carrier: Carrier, upstream: &Upstream, lane: &Lane) {
         // Whoever has waited for longest is on another lane, and needs its place.
         Carrier::H1(_) if limits.is_some_and(|limits| limits.is_wanted_elsewhere()) => {}
         Carrier::H1(connection) if connection.is_reusable() && !worn(connection.served) => {
-            let now = lane.deadlines.now();
-            lane.pools.borrow_mut().checkin(connection, policy.idle_timeout, now);
+            pool::give_back(connection, policy.idle_timeout, lane.deadlines.now());
         }
         Carrier::H1(_) | Carrier::H2(_) => {}
     }

@@ -97,7 +97,8 @@ fn is_grpc(content_type: &[u8]) -> bool {
 }
 
 fn wants_json(accept: &[u8]) -> bool {
-    fields::tokens(accept).any(|token| token.starts_with(b"application/json"))
+    const JSON: &[u8] = b"application/json";
+    accept.len() >= JSON.len() && fields::tokens(accept).any(|token| token.starts_with(JSON))
 }
 
 /// Frames a response for this client: how its body is written, and what becomes of the connection.

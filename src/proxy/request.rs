@@ -38,7 +38,6 @@ pub enum Next {
 
 /// Answers one request: routes it, carries it out and relays what comes back, or replies itself.
 pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) -> Next {
-    let _under_way = lane.begin_request();
     let snapshot = lane.snapshot();
     if lane.headers.request_id == RequestId::Make {
         headers::make_request_id(&mut head, &mut lane.random.borrow_mut());
@@ -225,7 +224,6 @@ fn observed(version: Version) -> observe::Version {
 
 /// A request that could not even be read: what to answer is all there is.
 pub async fn refuse(client: &mut Client<'_>, refusal: Refusal, lane: &Rc<Lane>) -> Next {
-    let _under_way = lane.begin_request();
     let mut account = Account::open(client, RequestFacts::default, lane);
     let failure = Failure::from(refusal);
     limits::client_refused(refusal, lane);

@@ -17,14 +17,17 @@ use tokio::time::{Instant, timeout};
 
 use super::admission::Admitted;
 use super::deadlines::{Deadline, Over, Waits};
-use super::lane::{Lane, Phase};
+use super::lane::{Lane, Phase, TICK};
 use super::limits;
 use super::request::{self, Next};
 use crate::downstream::sniff::{Speaks, sniff};
 use crate::downstream::{Client, Ends, h1};
 use crate::model::Limit;
 use crate::transport::HeadError;
+use crate::wire::{Head, Refusal};
 
+/// For how long what a request needs is kept for the next one.
+const PAUSE: Duration = TICK;
 /// How long a connection that ends is read after our last byte, so that the client gets to read it.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -39,8 +42,8 @@ pub async fn connection(mut stream: TcpStream, ends: Ends, _admitted: Admitted, 
                 refuse_tls(ends, server_name, &lane);
             }
             Speaks::Http1 | Speaks::Unknown => {
-                let connection =
-                    h1::Connection::new(stream, &first, ends, lane.deadlines.now(), &lane.buffers);
+                let expires = limits::expiry(&lane);
+                let connection = h1::Connection::new(stream, &first, ends, expires, &lane.buffers);
                 lane.buffers.give_back(first);
                 serve_h1(connection, &lane).await;
             }
@@ -119,16 +122,15 @@ fn refuse_tls(ends: Ends, server_name: Option<String>, lane: &Lane) {
 async fn serve_h1(mut connection: h1::Connection, lane: &Rc<Lane>) {
     let deadline = lane.deadlines.enter();
     loop {
-        let patience = lane.limits.client_idle.min(limits::time_left(connection.opened, lane));
-        deadline.arm(patience, Waits::Idle);
+        deadline.arm(limits::patience(connection.expires, lane), Waits::Idle);
         if lane.phase() == Phase::Closing {
             return;
         }
         if wait(&deadline, |cx| connection.poll_arrival(cx)).await.is_none() {
-            return count_silence(&deadline, connection.opened, lane);
+            return count_silence(&deadline, connection.expires, lane);
         }
-        deadline.arm(lane.limits.head_time, Waits::Busy);
-        match Box::pin(one_request(&mut connection, &deadline, lane)).await {
+        match Box::pin(requests(&mut connection, &deadline, lane)).await {
+            Next::Keep if deadline.over() == Over::Told => return,
             Next::Keep => {}
             Next::Close => return Box::pin(linger(connection, lane)).await,
             Next::Abort => return abort(&connection),
@@ -137,36 +139,64 @@ async fn serve_h1(mut connection: h1::Connection, lane: &Rc<Lane>) {
 }
 
 /// Counts why a connection without a request under way is closed.
-fn count_silence(deadline: &Deadline, opened: Instant, lane: &Lane) {
+fn count_silence(deadline: &Deadline, expires: Option<Instant>, lane: &Lane) {
     let limit = match deadline.over() {
         Over::Told => return, // to make room, or because the lane is closing
-        _ if limits::time_left(opened, lane).is_zero() => Limit::ConnectionDuration,
+        _ if limits::has_expired(expires, lane) => Limit::ConnectionDuration,
         _ => Limit::ClientIdle,
     };
     lane.stats.borrow_mut().limit_reached(limit);
 }
 
-/// Reads one request off an HTTP/1.1 connection and answers it.
-async fn one_request(
+/// Answers one request after the other, for as long as they follow each other closely: what a request needs
+/// is kept for the next one, and not until a client makes up its mind.
+async fn requests(connection: &mut h1::Connection, deadline: &Deadline, lane: &Rc<Lane>) -> Next {
+    loop {
+        let next = match head(connection, deadline, lane).await {
+            Some(Ok(head)) => {
+                let mut client = Client::H1(&mut *connection);
+                let next = request::handle(head, &mut client, lane).await;
+                flush(&mut client, next, deadline, lane).await
+            }
+            Some(Err(HeadError::Refused(refusal))) => refuse(connection, refusal, lane).await,
+            Some(Err(HeadError::Closed | HeadError::Truncated(_))) => Next::Close,
+            None if connection.messages.unread().is_empty() => return Next::Keep,
+            None => refuse(connection, Refusal::HeadTimeout, lane).await,
+        };
+        if next != Next::Keep {
+            return next;
+        }
+        deadline.arm(PAUSE, Waits::Idle);
+        if lane.phase() == Phase::Closing {
+            return Next::Keep;
+        }
+    }
+}
+
+/// The next request's head; `None` when it does not come in time.
+async fn head(
     connection: &mut h1::Connection,
     deadline: &Deadline,
-    lane: &Rc<Lane>,
-) -> Next {
-    let head =
-        wait(deadline, |cx| connection.poll_request(cx, &lane.request_head, &lane.buffers)).await;
-    if head.is_none() && connection.messages.unread().is_empty() {
-        return Next::Close; // nobody has begun to ask for anything
-    }
-    let mut client = Client::H1(connection);
-    match head {
-        Some(Ok(head)) => {
-            let next = request::handle(head, &mut client, lane).await;
-            flush(&mut client, next, deadline, lane).await
+    lane: &Lane,
+) -> Option<Result<Head, HeadError>> {
+    let mut begun = false;
+    let head = wait(deadline, |cx| {
+        let polled = connection.poll_request(cx, &lane.request_head, &lane.buffers);
+        if polled.is_pending() && !begun && !connection.messages.unread().is_empty() {
+            begun = true;
+            deadline.arm(lane.limits.head_time, Waits::Busy);
         }
-        Some(Err(HeadError::Refused(refusal))) => request::refuse(&mut client, refusal, lane).await,
-        Some(Err(HeadError::Closed | HeadError::Truncated(_))) => Next::Close,
-        None => request::refuse(&mut client, crate::wire::Refusal::HeadTimeout, lane).await,
+        polled
+    })
+    .await;
+    if head.is_some() {
+        deadline.disarm();
     }
+    head
+}
+
+async fn refuse(connection: &mut h1::Connection, refusal: Refusal, lane: &Rc<Lane>) -> Next {
+    Box::pin(request::refuse(&mut Client::H1(connection), refusal, lane)).await
 }
 
 /// Whatever still waits goes out before the connection is closed.
@@ -174,8 +204,16 @@ async fn flush(client: &mut Client<'_>, next: Next, deadline: &Deadline, lane: &
     if next == Next::Abort {
         return Next::Abort;
     }
-    deadline.arm(lane.limits.stream_idle, Waits::Busy);
-    match wait(deadline, |cx| client.peer().poll_drain(cx, &lane.buffers)).await {
+    let mut armed = false;
+    let drained = wait(deadline, |cx| {
+        let polled = client.peer().poll_drain(cx, &lane.buffers);
+        if polled.is_pending() && !armed {
+            armed = true;
+            deadline.arm(lane.limits.stream_idle, Waits::Busy);
+        }
+        polled
+    });
+    match drained.await {
         Some(Ok(())) => next,
         Some(Err(_)) => Next::Abort,
         None => {

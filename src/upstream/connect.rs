@@ -18,7 +18,7 @@ use super::guard::{Chosen, Guard};
 use super::health::Event;
 use super::limits::ConnectionPlace;
 use super::proxy_protocol::{self, ClientEnds};
-use super::tls::{Alpn, Handshake, Stream};
+use super::tls::{Alpn, Handshake, Records, Stream};
 use super::{Tls, Upstream, dial};
 use crate::model::{Failure, Protocol};
 use crate::quota::{Place, Quota};
@@ -52,6 +52,8 @@ pub struct Connector {
     pub connections: Arc<Quota>,
     /// How many there may be.
     pub connections_max: u32,
+    /// Memory for TLS records.
+    pub records: Rc<Records>,
 }
 
 impl Default for Connector {
@@ -62,6 +64,7 @@ impl Default for Connector {
             ejections: Rc::default(),
             connections: Arc::default(),
             connections_max: u32::MAX,
+            records: Rc::default(),
         }
     }
 }
@@ -176,7 +179,8 @@ pub async fn open(
 
     let (stream, alpn, handshake) = match &upstream.tls {
         Tls::Originate(clients) => {
-            let handshake = clients.handshake(tcp, address, request_host, want);
+            let records = &connector.records;
+            let handshake = clients.handshake(tcp, address, request_host, want, records);
             let secured = timeout_at(deadline, handshake).await;
             if !matches!(secured, Ok(Ok(_))) {
                 connector.note(upstream, &endpoint, Event::Lost);

@@ -218,7 +218,7 @@ impl Upstream {
 
     /// Whether plain text is spoken to a port that is meant for TLS.
     pub fn is_plain_on_tls_port(&self) -> bool {
-        self.key.security == Security::Plain && self.key.port == TLS_PORT
+        self.key.security.is_plain() && self.key.port == TLS_PORT
     }
 
     /// Says once that an origin does not take the plain text that it is spoken to in; `answer` is what it

@@ -15,8 +15,8 @@ use crate::config::provenance::{Origin, UpstreamOrigin};
 use crate::config::typed::Typed;
 use crate::config::{Compiled, Materials};
 use crate::model::{
-    Addressing, Authority, Balance, Destination, Host, Policy, Protocol, ProxyProtocol, Security,
-    Target, UpstreamKey, UpstreamSpec, duration,
+    Addressing, Authority, Balance, Destination, Host, Policy, Protocol, ProxyProtocol, Target,
+    UpstreamKey, UpstreamSpec, duration,
 };
 
 /// Every upstream of all documents.
@@ -342,7 +342,7 @@ fn build(
     };
     resilience::Reader { report, parts: *parts }.apply(rule, &url.target, &mut policy);
     let security = tls::security(url, written, materials, report);
-    if security == Security::Plain && url.target.port == 443 {
+    if security.is_plain() && url.target.port == 443 {
         let field = report.field(*parts, "to");
         let message = format!("{}:443 will be contacted WITHOUT TLS", url.target.host);
         report.warning("EG003", &field, message, format!("write https://{}", url.target.host));

@@ -13,7 +13,7 @@ use super::upstreams::{Expectation, Facts, Known};
 use super::virtual_service::Virtual;
 use crate::config::problem::Severity;
 use crate::config::{Compiled, Identity};
-use crate::model::{Addressing, Security, UpstreamSpec};
+use crate::model::{Addressing, UpstreamSpec};
 
 mod remarks;
 mod unused;
@@ -79,7 +79,7 @@ fn unfindable(report: &mut Report<'_>, at: &Use, world: &World<'_, '_>) {
 fn plain_text(report: &mut Report<'_>, at: &Use, rules: &mut Rules<'_>, world: &World<'_, '_>) {
     let (spec, facts) =
         (&world.compiled.plan.upstreams[at.upstream], &world.known.facts[at.upstream]);
-    if spec.key.security != Security::Plain || facts.expectation != Expectation::Tls {
+    if !spec.key.security.is_plain() || facts.expectation != Expectation::Tls {
         return;
     }
     let (host, port) = (&facts.host, spec.key.port);
@@ -202,7 +202,7 @@ fn ports_missed(routed: &BTreeSet<usize>, rules: &mut Rules<'_>, world: &World<'
         let (Some(traffic), Some(mine)) = (&rule.traffic, by_rule.get(&index)) else {
             continue;
         };
-        let Some(plain) = mine.iter().find(|spec| spec.key.security == Security::Plain) else {
+        let Some(plain) = mine.iter().find(|spec| spec.key.security.is_plain()) else {
             continue;
         };
         let missed: Vec<(u16, String)> = traffic
