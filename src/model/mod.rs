@@ -4,6 +4,7 @@
 //! where something stood in a file is kept beside the plan (`config::provenance`), never inside it.
 
 pub mod condition;
+pub mod cors;
 pub mod duration;
 pub mod failure;
 pub mod fault;
@@ -21,6 +22,7 @@ pub mod spelling;
 pub mod upstream;
 
 pub use condition::{Condition, Field, FieldMatch, PathMatch, QueryMatch, TextMatch};
+pub use cors::Cors;
 pub use failure::{Failure, Flag, Refused};
 pub use fault::{Abort, Aborted, Delay, Fault, Fraction};
 pub use header_value::HeaderValue;

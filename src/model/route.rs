@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::condition::Condition;
+use super::cors::Cors;
 use super::fault::{Fault, Fraction};
 use super::header_value::HeaderValue;
 use super::host::HostPattern;
@@ -106,6 +107,8 @@ pub struct Forward {
     pub response: HeaderEdits,
     /// Who gets a copy of the request; nobody waits for what they answer.
     pub mirrors: Vec<Mirror>,
+    /// Which pages of other sites may read the answers.
+    pub cors: Option<Box<Cors>>,
 }
 
 /// Where copies of requests are sent.
@@ -208,6 +211,7 @@ impl Forward {
             request: HeaderEdits::default(),
             response: HeaderEdits::default(),
             mirrors: Vec::new(),
+            cors: None,
         }
     }
 

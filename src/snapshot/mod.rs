@@ -4,6 +4,7 @@
 //! sessions, health and counters carry on. Nothing here knows where the plan came from.
 
 pub mod condition;
+pub mod cors;
 pub mod materials;
 pub mod publish;
 pub mod rewrite;

@@ -86,6 +86,45 @@ fn a_condition_on_a_token_takes_its_rule_out() {
 }
 
 #[test]
+fn a_policy_for_browsers_is_told_where_it_is_wrong() {
+    let spec = |policy: &str, rest: &str| {
+        let rule = format!("{{corsPolicy: {{{policy}}}, {rest}}}");
+        format!("{{hosts: [a.example], gateways: [egress], http: [{rule}]}}")
+    };
+    let field = "spec.http[0].corsPolicy";
+    for (policy, code, severity, part) in [
+        ("allowOrigins: [{prefix: 'https://a.'}], maxAge: 24h", "", Info, ""),
+        ("allowOrigin: [https://a.example]", "EG074", Warning, ".allowOrigin"),
+        ("allowOrigins: [{exact: a}], allowOrigin: [b]", "EG074", Warning, ".allowOrigin"),
+        ("allowMethods: [GET]", "EG082", Warning, ""),
+        ("allowOrigins: [{exact: a}, {}]", "EG081", Error, ".allowOrigins[1]"),
+        ("allowOrigins: [{exact: a}, {regex: '('}]", "EG081", Error, ".allowOrigins[1]"),
+        (
+            "allowOrigins: [{exact: a}], allowMethods: [GET, ALL]",
+            "EG089",
+            Warning,
+            ".allowMethods[1]",
+        ),
+        ("allowOrigins: [{exact: a}], exposeHeaders: ['a b']", "EG081", Error, ".exposeHeaders[0]"),
+        ("allowOrigins: [{exact: a}], maxAge: 1.5s", "EG089", Warning, ".maxAge"),
+        ("allowOrigins: [{exact: a}], maxAge: 60", "EG081", Error, ".maxAge"),
+        (
+            "allowOrigins: [{exact: a}], unmatchedPreflights: DROP",
+            "EG081",
+            Error,
+            ".unmatchedPreflights",
+        ),
+    ] {
+        let (lines, _) = told("VirtualService", &spec(policy, "route: [{destination: {host: a}}]"));
+        let expected =
+            Some((code, severity, format!("{field}{part}"))).filter(|_| !code.is_empty());
+        assert_eq!(lines, expected.into_iter().collect::<Vec<_>>(), "{policy}");
+    }
+    let beside = spec("allowOrigins: [{exact: a}]", "directResponse: {status: 204}");
+    is_told("VirtualService", &beside, &[("EG073", Warning, field)], "PartlyApplied");
+}
+
+#[test]
 fn endpoints_that_nobody_asks_for_are_told() {
     let kind = "ServiceEntry";
     let spec = |rest: &str| {

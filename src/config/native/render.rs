@@ -4,7 +4,7 @@
 //! `upstreams`, with their names. Their order is the only thing that may differ afterwards.
 
 mod resilience;
-mod rules;
+pub(super) mod rules;
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};

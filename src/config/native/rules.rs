@@ -9,7 +9,7 @@ use super::report::{Parts, Report};
 use super::retries;
 use super::shapes::{self, File};
 use super::upstreams::{Faults, Upstreams, Written};
-use super::{answers, condition, faults, mirrors};
+use super::{answers, condition, cors, faults, mirrors};
 use crate::config::Materials;
 use crate::config::provenance::Origin;
 use crate::config::typed::Typed;
@@ -99,6 +99,8 @@ fn action(written: &Written<'_>, context: &mut Context<'_, '_>) -> Action {
     let retry = rule.retries.as_ref();
     let rewrite = rule.rewrite.clone();
     let rewrite_field = report.field(written.parts, "rewrite");
+    let cors_field = report.field(written.parts, "cors");
+    let cors = rule.cors.clone().map(|cors| cors::read(cors, &cors_field, report));
     Action::Forward(Forward {
         to,
         timeout: rule.timeout.as_deref().and_then(|text| read_timeout(text, written, report)),
@@ -109,6 +111,7 @@ fn action(written: &Written<'_>, context: &mut Context<'_, '_>) -> Action {
         request: edits(headers.request, "headers.request", written, report),
         response: edits(headers.response, "headers.response", written, report),
         mirrors,
+        cors: cors.map(Box::new),
     })
 }
 

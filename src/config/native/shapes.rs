@@ -58,6 +58,7 @@ pub(super) struct Route {
     pub timeout: Option<String>,
     pub retries: Option<Retries>,
     pub mirrors: Option<Vec<Mirror>>,
+    pub cors: Option<Cors>,
     pub fault: Option<Fault>,
     pub host: Option<String>,
     pub headers: Option<Headers>,
@@ -102,6 +103,8 @@ pub(super) struct Rule {
     pub retries: Option<Retries>,
     /// Who gets copies of the requests.
     pub mirrors: Option<Vec<Mirror>>,
+    /// Which pages of other sites a browser lets read the answers.
+    pub cors: Option<Cors>,
     /// What is put in the way of the requests, to see what comes of it.
     pub fault: Option<Fault>,
     /// The Host to send in place of the client's.
@@ -377,6 +380,31 @@ pub(super) enum Protocol {
     Client,
 }
 
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Cors {
+    pub origins: Option<Vec<Origin>>,
+    /// Whether the browser may send cookies and the like.
+    pub credentials: Option<bool>,
+    pub methods: Option<Vec<String>>,
+    /// The header lines that such pages may send.
+    pub headers: Option<Vec<String>>,
+    /// The header lines of the answer that such pages may read.
+    pub exposed: Option<Vec<String>>,
+    pub max_age: Option<String>,
+    /// Whether a browser's question for another origin is answered here, instead of by the upstream.
+    pub answers_all: Option<bool>,
+}
+
+/// Pages whose origin is, begins with or matches a text.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Origin {
+    pub exact: Option<String>,
+    pub prefix: Option<String>,
+    pub regex: Option<String>,
+}
+
 /// What each connection tells of its client first.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -420,6 +448,7 @@ impl Route {
             timeout: self.timeout.clone(),
             retries: self.retries.clone(),
             mirrors: self.mirrors.clone(),
+            cors: self.cors.clone(),
             fault: self.fault.clone(),
             host: self.host.clone(),
             headers: self.headers.clone(),
@@ -460,6 +489,7 @@ impl Rule {
             timeout: self.timeout.or_else(|| rest.timeout.clone()),
             retries: self.retries.or_else(|| rest.retries.clone()),
             mirrors: self.mirrors.or_else(|| rest.mirrors.clone()),
+            cors: self.cors.or_else(|| rest.cors.clone()),
             fault: self.fault.or_else(|| rest.fault.clone()),
             host: self.host.or_else(|| rest.host.clone()),
             headers: self.headers.or_else(|| rest.headers.clone()),

@@ -118,9 +118,15 @@ fn rule(rule: &Rule, origin: Option<&Origin>, listener: &Listener, plan: &Plan) 
             headers(&mut printed, "response", [Some(&respond.response), None]);
         }
     }
+    let mut filters = Map::new();
     if let Some(fault) = &rule.fault {
-        let filter = json!({ "envoy.filters.http.fault": extras::injected(fault) });
-        printed.insert("typedPerFilterConfig".to_owned(), filter);
+        filters.insert("envoy.filters.http.fault".to_owned(), extras::injected(fault));
+    }
+    if let Some(cors) = rule.action.forward().and_then(|forward| forward.cors.as_ref()) {
+        filters.insert("envoy.filters.http.cors".to_owned(), extras::shared(cors));
+    }
+    if !filters.is_empty() {
+        printed.insert("typedPerFilterConfig".to_owned(), Value::Object(filters));
     }
     if let Some(origin) = origin.filter(|origin| !origin.resource.is_empty()) {
         printed.insert(
@@ -193,7 +199,7 @@ fn field(field: &FieldMatch) -> Value {
     printed
 }
 
-fn string_match(text: &TextMatch) -> Option<Value> {
+pub fn string_match(text: &TextMatch) -> Option<Value> {
     match text {
         TextMatch::Present => None,
         TextMatch::Exact(text) => Some(json!({ "exact": text })),

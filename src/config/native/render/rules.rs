@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::{Fields, Inline, number, options, text, texts, time, url};
 use crate::config::native::yaml::Node;
-use crate::config::native::{faults, mirrors, retries};
+use crate::config::native::{cors, faults, mirrors, retries};
 use crate::model::{
     Action, Condition, Destination, FieldMatch, Forward, HeaderEdit, HeaderEdits, HeaderValue,
     PathMatch, PathRewrite, Plan, QueryMatch, Redirect, Respond, Rule, Share, TextMatch,
@@ -77,7 +77,7 @@ fn header(wanted: &FieldMatch) -> Node {
     Node::Map(fields)
 }
 
-fn text_match(wanted: &TextMatch) -> Option<(String, Node)> {
+pub(in crate::config::native) fn text_match(wanted: &TextMatch) -> Option<(String, Node)> {
     match wanted {
         TextMatch::Present => None,
         TextMatch::Exact(wanted) => Some(text("exact", wanted)),
@@ -122,8 +122,7 @@ pub(super) fn is_alone(to: &[Share]) -> bool {
 }
 
 fn forwarding(forward: &Forward, plan: &Plan, inline: &Inline) -> Fields {
-    let Forward { to, timeout, retry, rewrite_host, rewrite_path, request, response, mirrors } =
-        forward;
+    let Forward { to, timeout, retry, rewrite_host, rewrite_path, request, response, .. } = forward;
     let mut fields = Fields::new();
     match to.as_slice() {
         [Share { to: Destination::Upstream(index), .. }] if inline.0.contains(index) => {
@@ -154,9 +153,12 @@ fn forwarding(forward: &Forward, plan: &Plan, inline: &Inline) -> Fields {
         fields.push(("rewrite".to_owned(), Node::Map(rewrite)));
     }
     fields.extend(headers(request, response));
-    if !mirrors.is_empty() {
-        let mirrors = mirrors.iter().map(|mirror| mirrors::render(mirror, plan)).collect();
+    if !forward.mirrors.is_empty() {
+        let mirrors = forward.mirrors.iter().map(|mirror| mirrors::render(mirror, plan)).collect();
         fields.push(("mirrors".to_owned(), Node::List(mirrors)));
+    }
+    if let Some(cors) = &forward.cors {
+        fields.push(("cors".to_owned(), Node::Map(cors::render(cors))));
     }
     fields
 }

@@ -15,8 +15,8 @@ use crate::model::resilience::{
 };
 use crate::model::retry::{Resend, RetryHosts, RetryOn, RetryOnSet};
 use crate::model::{
-    Abort, Aborted, Action, Balance, Condition, Delay, Fault, Field, FieldMatch, Forward, Fraction,
-    HeaderEdit, HeaderEdits, HeaderValue, Host, HostPattern, Listener, Mirror, PathMatch,
+    Abort, Aborted, Action, Balance, Condition, Cors, Delay, Fault, Field, FieldMatch, Forward,
+    Fraction, HeaderEdit, HeaderEdits, HeaderValue, Host, HostPattern, Listener, Mirror, PathMatch,
     PathRewrite, Pattern, Policy, Protocol, ProxyProtocol, QueryMatch, Redirect, Respond, Retry,
     Route, Rule, Share, Substitution, Target, TextMatch, TlsSpec, UpstreamKey,
 };
@@ -362,8 +362,9 @@ fn forward(upstreams: usize) -> impl Strategy<Value = Action> {
     ];
     let mirror = (mirrored, fraction()).prop_map(|(to, fraction)| Mirror { to, fraction });
     let edits = (edits(), edits());
-    (to, option::of(duration()), retry(), host_sent(), rewrite, edits, vec(mirror, 0..2)).prop_map(
-        |(to, timeout, retry, rewrite_host, rewrite_path, (request, response), mirrors)| {
+    let others = (vec(mirror, 0..2), option::of(cors().prop_map(Box::new)));
+    (to, option::of(duration()), retry(), host_sent(), rewrite, edits, others).prop_map(
+        |(to, timeout, retry, rewrite_host, rewrite_path, (request, response), (mirrors, cors))| {
             Action::Forward(Forward {
                 to,
                 timeout,
@@ -373,9 +374,31 @@ fn forward(upstreams: usize) -> impl Strategy<Value = Action> {
                 request,
                 response,
                 mirrors,
+                cors,
             })
         },
     )
+}
+
+fn cors() -> impl Strategy<Value = Cors> {
+    let origin = prop_oneof![
+        awkward().prop_map(TextMatch::Exact),
+        awkward().prop_map(TextMatch::Prefix),
+        Just(TextMatch::Regex(Pattern::parse("https://[a-z]+").expect("valid"))),
+    ];
+    let names = || vec("[a-zA-Z*-]{1,5}", 0..3);
+    (
+        vec(origin, 1..3),
+        any::<bool>(),
+        names(),
+        names(),
+        names(),
+        option::of(0u64..1_000_000),
+        any::<bool>(),
+    )
+        .prop_map(|(origins, credentials, methods, headers, exposed, max_age, answers_all)| {
+            Cors { origins, credentials, methods, headers, exposed, max_age, answers_all }
+        })
 }
 
 fn answer() -> impl Strategy<Value = Action> {
