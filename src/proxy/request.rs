@@ -12,11 +12,12 @@ use super::lane::Lane;
 use super::limits;
 use super::mirror;
 use super::relay;
-use super::reply;
+use super::reply::{self, Configured};
 use crate::downstream::Client;
 use crate::model::headers::{Location, RequestId};
 use crate::model::{Action, Failure, Host, Protocol};
 use crate::observe::{self, Record, RequestFacts};
+use crate::snapshot::cors::{Allowed, Crossing};
 use crate::snapshot::{Asked, Destination, Snapshot, rewrite};
 use crate::upstream::Upstream;
 use crate::upstream::connect::Want;
@@ -47,9 +48,10 @@ pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) ->
     record.version = Some(observed(head.version()));
     let asked = reply::Asked::of(&head);
 
-    let mut target = None;
-    let mut started = start(&mut head, &mut target, client, &snapshot, record, lane).await;
-    if let (Ok(Started::Exchange((response, exchange))), Some(target)) = (&mut started, &target) {
+    let mut noted = Noted::default();
+    let mut started = start(&mut head, &mut noted, client, &snapshot, record, lane).await;
+    let Noted { target, allowed } = &noted;
+    if let (Ok(Started::Exchange((response, exchange))), Some(target)) = (&mut started, target) {
         if matches!(response.status(), 301 | 302 | 307 | 308) {
             location::tell_of_loop(response, &head, exchange.upstream);
         }
@@ -64,7 +66,8 @@ pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) ->
     let asked = match limits::persistence(client, lane) {
         Persistence::Keep => asked,
         Persistence::Close => asked.closing(),
-    };
+    }
+    .read_by(allowed.as_deref());
     let next = match started {
         Ok(Started::Exchange(exchange)) => relay::both(exchange, client, asked, record, lane).await,
         Ok(Started::Configured(answer)) => {
@@ -82,19 +85,28 @@ pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) ->
     next
 }
 
+/// What is still to be known of a request when it is answered.
+#[derive(Default)]
+struct Noted<'s> {
+    /// Where it was to go.
+    target: Option<Target>,
+    /// The page of another site that may read the answer.
+    allowed: Option<Box<Allowed<'s>>>,
+}
+
 /// What answers a request.
 #[expect(clippy::large_enum_variant, reason = "nearly every request has an exchange")]
 enum Started<'s> {
     /// An origin, whose response head is here.
     Exchange((Head, exchange::Exchange<'s>)),
     /// The configuration itself.
-    Configured(reply::Configured<'s>),
+    Configured(Configured<'s>),
 }
 
 /// Everything until a response head is here.
 async fn start<'s>(
     head: &mut Head,
-    target: &mut Option<Target>,
+    noted: &mut Noted<'s>,
     client: &mut Client<'_>,
     snapshot: &'s Arc<Snapshot>,
     record: &mut Record<'s>,
@@ -102,7 +114,7 @@ async fn start<'s>(
 ) -> Result<Started<'s>, Failure> {
     let framing = body_of(head, client)?;
     limits::admit(head, framing, lane)?;
-    let target = target.insert(Target::take(head)?);
+    let target = noted.target.insert(Target::take(head)?);
     let host = target.authority.host();
     let asked = Asked { head, scheme: target.scheme.as_str() };
     let ends = client.ends();
@@ -124,12 +136,17 @@ async fn start<'s>(
         Action::Forward(forward) => forward,
         Action::Redirect(redirect) => {
             let location = rewrite::location(redirect, head, target.scheme.as_str());
-            return Ok(Started::Configured(reply::Configured::Redirect(redirect, location)));
+            return Ok(Started::Configured(Configured::Redirect(redirect, location)));
         }
-        Action::Respond(respond) => {
-            return Ok(Started::Configured(reply::Configured::Respond(respond)));
-        }
+        Action::Respond(respond) => return Ok(Started::Configured(Configured::Respond(respond))),
     };
+    if let Some(cors) = &forward.cors {
+        let Crossing { allowed, question } = Crossing::of(head, cors);
+        noted.allowed = allowed;
+        if let Some(cors) = question {
+            return Ok(Started::Configured(Configured::Preflight(cors)));
+        }
+    }
     let picked = rule.pick(&mut lane.random.borrow_mut()).ok_or(Failure::NoCluster)?;
     let (onward, share) = (&rule.onward[picked], &forward.to[picked]);
     let Destination::Upstream(upstream) = &onward.to else { return Err(Failure::NoCluster) };
@@ -157,18 +174,23 @@ async fn start<'s>(
         share,
         upstream,
         server_name,
-        want: match (upgrade, upstream.key.protocol, &*client) {
-            (Upgrade::None, Protocol::Client, Client::H1(_)) => Want::ClientsHttp1,
-            (Upgrade::None, Protocol::Client, Client::H2(_)) => Want::ClientsHttp2,
-            (Upgrade::None, ..) => Want::Any,
-            _ => Want::Http1,
-        },
+        want: want(upgrade, upstream, client),
         client: peer,
         told: upstream.key.proxy_protocol.map(|_| told(client, upstream, server_name)),
         given_key: None,
         copy,
     };
     exchange::start(order, client, record, lane).await.map(Started::Exchange)
+}
+
+/// Which version a request's connection may have.
+fn want(upgrade: Upgrade, upstream: &Upstream, client: &Client<'_>) -> Want {
+    match (upgrade, upstream.key.protocol, client) {
+        (Upgrade::None, Protocol::Client, Client::H1(_)) => Want::ClientsHttp1,
+        (Upgrade::None, Protocol::Client, Client::H2(_)) => Want::ClientsHttp2,
+        (Upgrade::None, ..) => Want::Any,
+        _ => Want::Http1,
+    }
 }
 
 /// What an upstream's connections tell of the client.

@@ -11,6 +11,7 @@ mod harness;
 mod article;
 mod balance;
 mod commands;
+mod cors;
 mod credentials;
 mod delegate;
 mod dns;
