@@ -56,7 +56,7 @@ pub struct Line {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TimePart {
     Text(String),
-    /// One of [`TIME_FIELDS`], as in C's `strftime`; `s` is the seconds since 1970, `f` a tenth of one.
+    /// One of `TIME_FIELDS`, as in C's `strftime`; `s` is the seconds since 1970, `f` a tenth of one.
     Field(u8),
     /// So many digits of the fraction of a second.
     Fraction(u8),

@@ -67,7 +67,8 @@ impl Session {
         let mut tls = UnbufferedClientConnection::new(config, name).map_err(invalid)?;
         let mut coming = Vec::with_capacity(HANDSHAKE_BYTES);
         let (mut ahead, mut going) = (Vec::new(), Vec::new());
-        loop {
+        let mut is_done = false;
+        while !is_done {
             let mut wants_more = false;
             let UnbufferedStatus { mut discard, state } = tls.process_tls_records(&mut coming);
             match state {
@@ -86,7 +87,7 @@ impl Session {
                         discard += record.discard;
                     }
                 }
-                Ok(ConnectionState::WriteTraffic(_)) => break,
+                Ok(ConnectionState::WriteTraffic(_)) => is_done = true,
                 Ok(_) => return Err(io::ErrorKind::UnexpectedEof.into()), // it has closed
                 Err(error) => {
                     say_goodbye(&mut tls, &tcp);
@@ -315,3 +316,7 @@ impl std::fmt::Debug for Session {
         write!(f, "Session({:?}, {:?})", self.tcp, self.peer)
     }
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;
