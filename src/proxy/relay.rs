@@ -39,7 +39,7 @@ pub async fn both(
     record.status = head.status();
     record.first_byte_ms = Some(lane.millis_since(record.started));
     if exchange.framing == Framing::Tunnel {
-        return Box::pin(tunnel::run(head, exchange, client, record, lane)).await;
+        return Box::pin(tunnel::run(head, exchange, client, asked, record, lane)).await;
     }
     // After a refused upgrade, what the client sent ahead in the new protocol is no request.
     let asked = if exchange.want == Want::Http1 { asked.closing() } else { asked };

@@ -91,6 +91,13 @@ impl<'r> Asked<'r> {
         Self { allowed, ..self }
     }
 
+    /// Tells the browser that a page may read the answer.
+    pub fn tell_page(&self, head: &mut Head) {
+        if let Some(allowed) = self.allowed {
+            allowed.tell(head);
+        }
+    }
+
     /// The same, with what a reply in JSON names the request by.
     pub fn naming(self, host: Option<&'r str>, request_id: Option<&'r [u8]>) -> Self {
         Self { host, request_id, ..self }
@@ -113,9 +120,7 @@ fn wants_json(accept: &[u8]) -> bool {
 
 /// Frames a response for this client: how its body is written, and what becomes of the connection.
 pub fn frame(head: &mut Head, framing: Framing, asked: Asked<'_>, lane: &Lane) -> (Framing, Next) {
-    if let Some(allowed) = asked.allowed {
-        allowed.tell(head);
-    }
+    asked.tell_page(head);
     if asked.version == Version::Http2 {
         return (framing, Next::Keep);
     }

@@ -121,6 +121,22 @@ fn an_asterisk_is_every_origin_and_nothing_is_said_that_is_not_written() {
 }
 
 #[test]
+fn a_web_socket_says_so_too() {
+    let (gateway, origin) = gateway(POLICY);
+    origin.raw(
+        "/ws",
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+    );
+    let mut client = gateway.client();
+    client.send(format!(
+        "GET /ws HTTP/1.1\r\nHost: {HOST}\r\nOrigin: https://a.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    ));
+    let answer = client.head();
+    assert_eq!(answer.status, 101);
+    assert_eq!(answer.field("access-control-allow-origin"), Some("https://a.example"));
+}
+
+#[test]
 fn a_failure_can_be_read_by_the_page_too() {
     let missing = "routes:\n- hosts: [api.example.com]\n  to: nowhere\n  cors: { origins: [{ exact: https://a.example }], credentials: true, exposed: [x-e] }\n";
     let gateway = Setup::new(missing).start();
