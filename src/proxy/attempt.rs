@@ -131,7 +131,10 @@ fn look(
 fn key<'k>(order: &'k Order<'_, '_>, endpoints: &Endpoints, first: usize) -> Key<'k> {
     Key {
         upstream: order.upstream.id,
-        name: order.upstream.server_name(order.server_name).unwrap_or_default(),
+        name: match &order.told {
+            Some(told) => &told.name,
+            None => order.upstream.server_name(order.server_name).unwrap_or_default(),
+        },
         address: endpoints.pool_address(&endpoints.list[first]),
     }
 }
@@ -159,6 +162,7 @@ async fn open<'s>(
         first,
         order.server_name,
         order.want,
+        order.told.as_ref().map(|told| told.ends),
         &lane.connector,
     )
     .await;

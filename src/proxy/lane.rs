@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::deadlines::Deadlines;
 use crate::model::{HeaderPolicy, Limit};
-use crate::observe::{self, ClientEnd, LogBuffer, Noted, Record, RequestFacts, Stats};
+use crate::observe::{self, ClientEnd, LogBuffer, Noted, Record, RequestFacts, Stats, process};
 use crate::settings::Limits;
 use crate::snapshot::{Current, Snapshot};
 use crate::transport::Buffers;
@@ -78,6 +78,8 @@ pub struct Lane {
     pub response_head: HeadLimits,
     /// What heads tell of clients and of this gateway.
     pub headers: HeaderPolicy,
+    /// The name of this machine; empty: not known.
+    pub hostname: String,
     /// Chance, for balancing and jitter.
     pub random: RefCell<fastrand::Rng>,
     /// Told when the phase changes.
@@ -128,6 +130,7 @@ impl Lane {
             request_head,
             response_head,
             headers,
+            hostname: process::hostname().unwrap_or_default(),
             random: RefCell::new(fastrand::Rng::new()),
             phase_changed: Notify::new(),
             phase: Cell::new(Phase::Serving),
@@ -282,6 +285,9 @@ impl Lane {
         match record.route {
             Some(host) => stats.request(host, record.status, record.flag),
             None => stats.request_unrouted(record.status, record.flag),
+        }
+        if let Some(slot) = record.stat_prefix {
+            stats.by_prefix.count(slot, record.status, record.flag);
         }
         if let Some(token) = record.token {
             stats.failure(token);

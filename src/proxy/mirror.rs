@@ -191,6 +191,7 @@ impl Job {
             server_name: upstream.key.host.as_str(),
             want: Want::Any,
             client: self.client,
+            told: None,
             given_key: None,
             copy: None,
         };

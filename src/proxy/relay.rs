@@ -40,12 +40,13 @@ pub async fn both(
     record.status = head.status();
     record.first_byte_ms = Some(lane.millis_since(record.started));
     if exchange.framing == Framing::Tunnel {
-        return apart(tunnel::run(head, exchange, client, record, lane)).await;
+        return apart(tunnel::run(head, exchange, client, asked, record, lane)).await;
     }
     // After a refused upgrade, what the client sent ahead in the new protocol is no request.
     let asked = if exchange.want == Want::Http1 { asked.closing() } else { asked };
     let edits = [&exchange.share.response, &exchange.forward.response];
-    headers::inbound(&mut head, &lane.headers, edits, &lane.date());
+    let values = exchange.values.as_deref();
+    headers::inbound(&mut head, &lane.headers, edits, values, &lane.date());
     let (framing, next) = reply::frame(&mut head, exchange.framing, asked, lane);
     let begun = client.reply(&head, framing, &lane.buffers);
     lane.buffers.give_back_head(head.into_memory());

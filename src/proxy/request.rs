@@ -7,18 +7,22 @@ use super::account::Account;
 use super::apart::apart;
 use super::exchange::{self, Order};
 use super::fault;
+use super::headers::values::{Answer, Source, Values};
 use super::headers::{self, location, loops};
 use super::lane::Lane;
 use super::limits;
 use super::mirror;
 use super::relay;
-use super::reply;
+use super::reply::{self, Configured};
 use crate::downstream::Client;
 use crate::model::headers::{Location, RequestId};
 use crate::model::{Action, Failure, Host, Protocol};
 use crate::observe::{self, Record, RequestFacts};
+use crate::snapshot::cors::{Allowed, Crossing};
 use crate::snapshot::{Asked, Destination, Snapshot, rewrite};
+use crate::upstream::Upstream;
 use crate::upstream::connect::Want;
+use crate::upstream::proxy_protocol::{ClientEnds, Told};
 use crate::wire::target::Target;
 use crate::wire::upgrade::{self, Upgrade};
 use crate::wire::{Framing, Head, Name, Persistence, Refusal, Version, fields, framing};
@@ -45,9 +49,10 @@ pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) ->
     record.version = Some(observed(head.version()));
     let asked = reply::Asked::of(&head);
 
-    let mut target = None;
-    let mut started = start(&mut head, &mut target, client, &snapshot, record, lane).await;
-    if let (Ok(Started::Exchange((response, exchange))), Some(target)) = (&mut started, &target) {
+    let mut noted = Noted::default();
+    let mut started = start(&mut head, &mut noted, client, &snapshot, record, lane).await;
+    let Noted { target, allowed } = &noted;
+    if let (Ok(Started::Exchange((response, exchange))), Some(target)) = (&mut started, target) {
         if matches!(response.status(), 301 | 302 | 307 | 308) {
             location::tell_of_loop(response, &head, exchange.upstream);
         }
@@ -55,16 +60,20 @@ pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) ->
             let port = target.authority.port;
             location::rewrite(response, port, &mut head, client.ends(), &snapshot);
         }
+        let edits = [&exchange.share.response, &exchange.forward.response];
+        let source = Source { request: &head, answer: Answer::Origins(response), record };
+        exchange.values = Values::of(edits, source, lane);
     }
     let asked = match limits::persistence(client, lane) {
         Persistence::Keep => asked,
         Persistence::Close => asked.closing(),
-    };
+    }
+    .read_by(allowed.as_deref());
     let next = match started {
         Ok(Started::Exchange(exchange)) => relay::both(exchange, client, asked, record, lane).await,
         Ok(Started::Configured(answer)) => {
             let asked = turned_down(asked, &head);
-            apart(reply::configured(client, asked, answer, record, lane)).await
+            apart(reply::configured(client, asked, answer, &head, record, lane)).await
         }
         Err(failure) => {
             let host = target.as_ref().map(|target| target.authority.host());
@@ -77,19 +86,28 @@ pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) ->
     next
 }
 
+/// What is still to be known of a request when it is answered.
+#[derive(Default)]
+struct Noted<'s> {
+    /// Where it was to go.
+    target: Option<Target>,
+    /// The page of another site that may read the answer.
+    allowed: Option<Box<Allowed<'s>>>,
+}
+
 /// What answers a request.
 #[expect(clippy::large_enum_variant, reason = "nearly every request has an exchange")]
 enum Started<'s> {
     /// An origin, whose response head is here.
     Exchange((Head, exchange::Exchange<'s>)),
     /// The configuration itself.
-    Configured(reply::Configured<'s>),
+    Configured(Configured<'s>),
 }
 
 /// Everything until a response head is here.
 async fn start<'s>(
     head: &mut Head,
-    target: &mut Option<Target>,
+    noted: &mut Noted<'s>,
     client: &mut Client<'_>,
     snapshot: &'s Arc<Snapshot>,
     record: &mut Record<'s>,
@@ -97,7 +115,7 @@ async fn start<'s>(
 ) -> Result<Started<'s>, Failure> {
     let framing = body_of(head, client)?;
     limits::admit(head, framing, lane)?;
-    let target = target.insert(Target::take(head)?);
+    let target = noted.target.insert(Target::take(head)?);
     let host = target.authority.host();
     let asked = Asked { head, scheme: target.scheme.as_str() };
     let ends = client.ends();
@@ -110,6 +128,7 @@ async fn start<'s>(
     }
     let rule = found.rule.ok_or(Failure::NoRoute)?;
     record.rule = Some(rule.plan.name.as_str()).filter(|name| !name.is_empty());
+    record.stat_prefix = rule.stat_prefix;
     if let Some(fault) = &rule.plan.fault {
         apart(fault::inject(fault, client, record, lane)).await?;
     }
@@ -118,45 +137,68 @@ async fn start<'s>(
         Action::Forward(forward) => forward,
         Action::Redirect(redirect) => {
             let location = rewrite::location(redirect, head, target.scheme.as_str());
-            return Ok(Started::Configured(reply::Configured::Redirect(redirect, location)));
+            return Ok(Started::Configured(Configured::Redirect(redirect, location)));
         }
-        Action::Respond(respond) => {
-            return Ok(Started::Configured(reply::Configured::Respond(respond)));
-        }
+        Action::Respond(respond) => return Ok(Started::Configured(Configured::Respond(respond))),
     };
+    if let Some(cors) = &forward.cors {
+        let Crossing { allowed, question } = Crossing::of(head, cors);
+        noted.allowed = allowed;
+        if let Some(cors) = question {
+            return Ok(Started::Configured(Configured::Preflight(cors)));
+        }
+    }
     let picked = rule.pick(&mut lane.random.borrow_mut()).ok_or(Failure::NoCluster)?;
     let (onward, share) = (&rule.onward[picked], &forward.to[picked]);
     let Destination::Upstream(upstream) = &onward.to else { return Err(Failure::NoCluster) };
     record.upstream = Some(&upstream.key.name);
     target.may_be_sent_to(&upstream.key)?;
+    let edits = [&share.request, &forward.request];
+    let values = Values::of(edits, Source { request: head, answer: Answer::NotYet, record }, lane);
     if let Some(path) = &forward.rewrite_path {
         rewrite::path(head, &rule.plan.condition.path, path);
     }
     let peer = ends.peer.ip();
     headers::outbound(head, &lane.headers, peer, forward, share, &upstream.key, upgrade)?;
+    headers::edit(head, edits, values.as_deref());
+    drop(values); // not held while the request is carried out
     // What becomes of an upgraded connection is no request that could be copied.
     let copy = match forward.mirrors.is_empty() || upgrade != Upgrade::None {
         true => None,
         false => mirror::begin(head, framing, rule, peer, lane),
     };
+    let server_name = onward.rewritten_host.as_ref().map_or(host, Host::as_str);
     let order = Order {
         head,
         framing,
         forward,
         share,
         upstream,
-        server_name: onward.rewritten_host.as_ref().map_or(host, Host::as_str),
-        want: match (upgrade, upstream.key.protocol, &*client) {
-            (Upgrade::None, Protocol::Client, Client::H1(_)) => Want::ClientsHttp1,
-            (Upgrade::None, Protocol::Client, Client::H2(_)) => Want::ClientsHttp2,
-            (Upgrade::None, ..) => Want::Any,
-            _ => Want::Http1,
-        },
+        server_name,
+        want: want(upgrade, upstream, client),
         client: peer,
+        told: upstream.key.proxy_protocol.map(|_| told(client, upstream, server_name)),
         given_key: None,
         copy,
     };
     exchange::start(order, client, record, lane).await.map(Started::Exchange)
+}
+
+/// Which version a request's connection may have.
+fn want(upgrade: Upgrade, upstream: &Upstream, client: &Client<'_>) -> Want {
+    match (upgrade, upstream.key.protocol, client) {
+        (Upgrade::None, Protocol::Client, Client::H1(_)) => Want::ClientsHttp1,
+        (Upgrade::None, Protocol::Client, Client::H2(_)) => Want::ClientsHttp2,
+        (Upgrade::None, ..) => Want::Any,
+        _ => Want::Http1,
+    }
+}
+
+/// What an upstream's connections tell of the client.
+fn told(client: &Client<'_>, upstream: &Upstream, server_name: &str) -> Box<Told> {
+    let ends = client.ends();
+    let ends = ClientEnds { client: ends.peer, local: ends.local };
+    Box::new(Told::new(ends, upstream.server_name(server_name).unwrap_or_default()))
 }
 
 /// The body that a request's head announces; an HTTP/1.1 connection reads it so from here on.

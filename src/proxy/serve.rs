@@ -31,10 +31,8 @@ const PAUSE: Duration = TICK;
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Serves one accepted connection to its end.
-#[expect(
-    clippy::manual_async_fn,
-    reason = "an async fn holds what it is given twice, and thousands of connections are idle"
-)]
+///
+/// No `async fn`, which would hold what it is given twice: thousands of connections are idle.
 pub fn connection(
     stream: TcpStream,
     ends: Ends,

@@ -18,7 +18,9 @@ pub mod health;
 pub mod limits;
 pub mod overrides;
 pub mod pool;
+pub mod proxy_protocol;
 pub mod tls;
+pub mod warmup;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -146,6 +148,7 @@ impl Upstream {
             self.policy.store(Arc::new(spec.policy.clone()));
             self.watch.adopt(spec.policy.outliers.as_deref());
             self.count_what_is_limited();
+            self.endpoints.some_new.store(true, Ordering::Relaxed); // a warm-up may be new
         }
         if **self.addressing.load() != spec.addressing || before.weights != spec.policy.weights {
             self.addressing.store(Arc::new(spec.addressing.clone()));

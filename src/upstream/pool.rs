@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::connect::Want;
 use super::tls::Alpn;
-use super::{h1, h2};
+use super::{h1, h2, proxy_protocol};
 
 /// Idle HTTP/1.1 connections kept to one endpoint by one lane; a further one is closed.
 const IDLE_MAX: usize = 1024;
@@ -26,7 +26,8 @@ const IDLE_MAX: usize = 1024;
 pub struct Key<'k> {
     /// `Upstream::id`.
     pub upstream: u32,
-    /// The name that SNI and verification depend on; empty when they depend on none.
+    /// The name that SNI and verification depend on, and whom the origin is told that it is for; empty when
+    /// that is nobody in particular.
     pub name: &'k str,
     /// The endpoint.
     pub address: SocketAddr,
@@ -106,8 +107,12 @@ impl Drop for Permit {
 /// All pools of one lane.
 #[derive(Debug, Default)]
 pub struct Pools {
-    upstreams: HashMap<u32, HashMap<Box<str>, Vec<Rc<RefCell<Pool>>>, RandomState>, RandomState>,
+    upstreams: HashMap<u32, Names, RandomState>,
 }
+
+/// The pools of one upstream: by the name that its connections depend on, one for each endpoint.
+#[derive(Debug, Default)]
+struct Names(HashMap<Box<str>, Vec<Rc<RefCell<Pool>>>, RandomState>);
 
 /// The connections to one endpoint under one name.
 #[derive(Debug)]
@@ -139,26 +144,26 @@ impl Pools {
     /// Closes what has expired or died, and forgets what is empty.
     pub fn sweep(&mut self, now: Instant, mut alive: impl FnMut(&mut Box<h1::Connection>) -> bool) {
         for names in self.upstreams.values_mut() {
-            for pools in names.values_mut() {
+            for pools in names.0.values_mut() {
                 pools.iter().for_each(|pool| pool.borrow_mut().sweep(now, &mut alive));
                 // Connections in a request's hand want to come home.
                 pools.retain(|pool| !pool.borrow().is_empty() || Rc::weak_count(pool) > 0);
             }
-            names.retain(|_, pools| !pools.is_empty());
+            names.0.retain(|_, pools| !pools.is_empty());
         }
-        self.upstreams.retain(|_, names| !names.is_empty());
+        self.upstreams.retain(|_, names| !names.0.is_empty());
     }
 
     /// Drops the pools of those names of an upstream that are not known any more.
     pub fn retain_names(&mut self, upstream: u32, mut knows: impl FnMut(&str) -> bool) {
         if let Some(names) = self.upstreams.get_mut(&upstream) {
-            names.retain(|name, _| knows(name));
+            names.0.retain(|name, _| knows(proxy_protocol::server_name(name)));
         }
     }
 
     /// Closes the longer unused half of all idle connections, to make room.
     pub fn relieve(&mut self) {
-        for pool in self.upstreams.values().flat_map(HashMap::values).flatten() {
+        for pool in self.upstreams.values().flat_map(|names| names.0.values()).flatten() {
             let connections = &mut pool.borrow_mut().idle.connections;
             let half = connections.len().div_ceil(2);
             connections.drain(..half);
@@ -188,7 +193,8 @@ impl Pools {
     }
 
     fn pools_of(&self, upstream: u32) -> impl Iterator<Item = RefMut<'_, Pool>> {
-        let pools = self.upstreams.get(&upstream).into_iter().flat_map(HashMap::values).flatten();
+        let names = self.upstreams.get(&upstream).into_iter();
+        let pools = names.flat_map(|names| names.0.values()).flatten();
         pools.map(|pool| pool.borrow_mut())
     }
 
@@ -201,14 +207,14 @@ impl Pools {
     pub fn idle(&self) -> usize {
         self.upstreams
             .values()
-            .flat_map(HashMap::values)
+            .flat_map(|names| names.0.values())
             .flatten()
             .map(|pool| pool.borrow().idle.connections.len() + pool.borrow().shared.len())
             .sum()
     }
 
     fn pool(&mut self, key: Key<'_>) -> &Rc<RefCell<Pool>> {
-        let names = self.upstreams.entry(key.upstream).or_default();
+        let Names(names) = self.upstreams.entry(key.upstream).or_default();
         if !names.contains_key(key.name) {
             names.insert(key.name.into(), Vec::new());
         }

@@ -15,8 +15,8 @@ use crate::config::provenance::{Origin, UpstreamOrigin};
 use crate::config::typed::Typed;
 use crate::config::{Compiled, Materials};
 use crate::model::{
-    Addressing, Authority, Balance, Destination, Host, Policy, Protocol, Target, UpstreamKey,
-    UpstreamSpec, duration,
+    Addressing, Authority, Balance, Destination, Host, Policy, Protocol, ProxyProtocol, Target,
+    UpstreamKey, UpstreamSpec, duration,
 };
 
 /// Every upstream of all documents.
@@ -354,6 +354,7 @@ fn build(
             port: url.target.port,
             security,
             protocol,
+            proxy_protocol: proxy_protocol(written, report),
         },
         policy,
         addressing: match url.reach {
@@ -361,6 +362,18 @@ fn build(
             Reach::Under => dynamic(url, written, report),
         },
     }
+}
+
+/// Which version of the PROXY protocol is asked for. What it gives away is told.
+fn proxy_protocol(written: &Written<'_>, report: &mut Report<'_>) -> Option<ProxyProtocol> {
+    let version = match written.rule.proxy_protocol? {
+        shapes::ProxyProtocol::V1 => ProxyProtocol::V1,
+        shapes::ProxyProtocol::V2 => ProxyProtocol::V2,
+    };
+    let (field, fix) =
+        (report.field(written.parts, "proxyProtocol"), "remove it if the origin is not yours");
+    report.warning("EG061", &field, ProxyProtocol::GIVES_AWAY, fix);
+    Some(version)
 }
 
 fn addressing(target: &Target, written: &Written<'_>, report: &mut Report<'_>) -> Addressing {

@@ -51,6 +51,7 @@ fn followed(told: &Arc<Told>) -> Arc<Upstream> {
             port: 443,
             security: Security::Plain,
             protocol: Protocol::Http1,
+            proxy_protocol: None,
         },
         policy: Policy::default(),
         addressing: Addressing::Dynamic(8443),

@@ -147,6 +147,7 @@ pub fn outbound(head: &mut Head, policy: &HeaderPolicy, upgrade: Upgrade) -> Res
         port: 8443,
         security: Security::Plain,
         protocol: Protocol::Negotiate,
+        proxy_protocol: None,
     };
     headers::outbound(head, policy, CLIENT, &forward, &forward.to[0], &upstream, upgrade)
 }

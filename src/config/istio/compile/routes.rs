@@ -123,6 +123,7 @@ impl Table {
         };
         let rule = Rule {
             name: String::new(),
+            stat_prefix: String::new(),
             condition: Condition::default(),
             fault: None,
             action: Action::Redirect(redirect),

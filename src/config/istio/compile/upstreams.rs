@@ -256,6 +256,7 @@ impl Member<'_, '_> {
                 port: port.number,
                 security,
                 protocol,
+                proxy_protocol: effective.proxy_protocol,
             },
             policy,
             addressing,
