@@ -58,7 +58,8 @@ pub fn connection(
             }
             if !known {
                 match Box::pin(find_out(&mut connection, &deadline, lane)).await {
-                    Some(Speaks::Http1 | Speaks::Unknown) => known = true,
+                    Some(Speaks::Unknown) => continue, // nothing has come
+                    Some(Speaks::Http1) => known = true,
                     Some(Speaks::Http2) => {
                         let h1::Connection { messages, ends, .. } = connection;
                         let (stream, first) = messages.into_parts();
@@ -99,7 +100,8 @@ impl Drop for Present {
     }
 }
 
-/// Reads until it is clear what the client speaks; `None` when it leaves, or takes too long.
+/// Reads until it is clear what the client speaks, if it has said anything; `None` when it leaves, or takes too
+/// long. A socket is taken to be readable until it was tried, so that there may be nothing.
 async fn find_out(
     connection: &mut h1::Connection,
     deadline: &Deadline,
@@ -107,7 +109,12 @@ async fn find_out(
 ) -> Option<Speaks> {
     deadline.arm(lane.limits.head_time, Waits::Busy);
     loop {
-        match wait(deadline, |cx| connection.messages.poll_look(cx, &lane.buffers)).await {
+        let looked = wait(deadline, |cx| {
+            let polled = connection.messages.poll_look(cx, &lane.buffers);
+            let is_silent = polled.is_pending() && connection.messages.unread().is_empty();
+            if is_silent { Poll::Ready(Ok(())) } else { polled }
+        });
+        match looked.await {
             Some(Ok(())) => {}
             Some(Err(_)) => return None,
             None => {
@@ -116,7 +123,7 @@ async fn find_out(
             }
         }
         match sniff(connection.messages.unread()) {
-            Speaks::Unknown => {}
+            Speaks::Unknown if !connection.messages.unread().is_empty() => {}
             speaks => return Some(speaks),
         }
     }
