@@ -95,6 +95,8 @@ pub struct Lane {
     pub gives_up: RefCell<HashMap<u32, Arc<upstream::limits::Limits>>>,
     /// Copies of requests on their way.
     mirroring: Cell<u32>,
+    /// Connections that keep what a request needs for their next one.
+    pub pauses: Cell<usize>,
     /// The generation whose upstreams the pools were last held against.
     swept: Cell<u64>,
     warned_of_loop: Cell<bool>,
@@ -139,6 +141,7 @@ impl Lane {
             retrying: Cell::new(0),
             gives_up: RefCell::default(),
             mirroring: Cell::new(0),
+            pauses: Cell::new(0),
             swept: Cell::new(0),
             warned_of_loop: Cell::new(false),
             current: RefCell::new((current, snapshot)),

@@ -5,6 +5,7 @@
 
 mod h2;
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
@@ -25,8 +26,10 @@ use crate::model::Limit;
 use crate::transport::HeadError;
 use crate::wire::{Head, Refusal};
 
-/// For how long what a request needs is kept for the next one.
+/// For how long what a request needs is kept for the next one, and of how many connections of a lane: more of them
+/// are not busy with one request after the other.
 const PAUSE: Duration = TICK;
+const PAUSES_MAX: usize = 256;
 /// How long a connection that ends is read after our last byte, so that the client gets to read it.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -158,8 +161,11 @@ fn count_silence(deadline: &Deadline, expires: Option<Instant>, lane: &Lane) {
 /// Answers one request after the other, for as long as they follow each other closely: what a request needs
 /// is kept for the next one, and not until a client makes up its mind.
 async fn requests(connection: &mut h1::Connection, deadline: &Deadline, lane: &Rc<Lane>) -> Next {
+    let mut pause = None;
     loop {
-        let next = match head(connection, deadline, lane).await {
+        let arrived = head(connection, deadline, lane).await;
+        drop(pause.take());
+        let next = match arrived {
             Some(Ok(head)) => {
                 let mut client = Client::H1(&mut *connection);
                 let next = request::handle(head, &mut client, lane).await;
@@ -174,9 +180,28 @@ async fn requests(connection: &mut h1::Connection, deadline: &Deadline, lane: &R
             return next;
         }
         deadline.arm(PAUSE, Waits::Idle);
-        if lane.phase() == Phase::Closing {
+        pause = Pause::begin(&lane.pauses);
+        if pause.is_none() || lane.phase() == Phase::Closing {
             return Next::Keep;
         }
+    }
+}
+
+/// A connection that keeps what a request needs while it waits for the next.
+struct Pause<'l>(&'l Cell<usize>);
+
+impl<'l> Pause<'l> {
+    /// One more, unless there are enough.
+    fn begin(pauses: &'l Cell<usize>) -> Option<Self> {
+        let room = pauses.get() < PAUSES_MAX;
+        pauses.set(pauses.get() + usize::from(room));
+        room.then(|| Self(pauses))
+    }
+}
+
+impl Drop for Pause<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
     }
 }
 

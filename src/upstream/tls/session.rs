@@ -16,12 +16,12 @@ use rustls::pki_types::ServerName;
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, InsufficientSizeError, UnbufferedStatus,
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::records::{PAYLOAD_BYTES_MAX, Records};
 
-/// Room for what an origin says during the handshake; grows with a longer chain of certificates.
+/// What is read of the socket at once during the handshake: mostly all that the origin says.
 const HANDSHAKE_BYTES: usize = 8 * 1024;
 /// A record, or TLS's own message in several, whose end has not come may be so long; as in rustls's own buffer.
 const UNFINISHED_BYTES_MAX: usize = 64 * 1024;
@@ -65,8 +65,7 @@ impl Session {
         records: Rc<Records>,
     ) -> io::Result<Self> {
         let mut tls = UnbufferedClientConnection::new(config, name).map_err(invalid)?;
-        let mut coming = Vec::with_capacity(HANDSHAKE_BYTES);
-        let (mut ahead, mut going) = (Vec::new(), Vec::new());
+        let (mut coming, mut ahead, mut going) = (Vec::new(), Vec::new(), Vec::new());
         let mut is_done = false;
         while !is_done {
             let mut wants_more = false;
@@ -75,7 +74,7 @@ impl Session {
                 Ok(ConnectionState::EncodeTlsData(mut message)) => encode(&mut message, &mut going),
                 Ok(ConnectionState::TransmitTlsData(sent)) => {
                     tcp.write_all(&going).await?;
-                    going.clear();
+                    going = Vec::new();
                     sent.done();
                 }
                 Ok(ConnectionState::BlockedHandshake) => wants_more = true,
@@ -94,17 +93,16 @@ impl Session {
                     return Err(invalid(error));
                 }
             }
-            coming.drain(..discard);
+            drop_front(&mut coming, discard);
             if coming.len() > UNFINISHED_BYTES_MAX {
                 return Err(invalid(too_long()));
             }
-            if wants_more && tcp.read_buf(&mut coming).await? == 0 {
+            if wants_more && read(&tcp, &mut coming).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
-        let unfinished = if coming.is_empty() { Vec::new() } else { coming };
         let (unsent, peer) = (Vec::new(), Peer::Open);
-        Ok(Self { tcp, tls, records, unfinished, ahead, unsent, peer })
+        Ok(Self { tcp, tls, records, unfinished: coming, ahead, unsent, peer })
     }
 
     /// The socket beneath.
@@ -266,6 +264,19 @@ impl Session {
         }
         ready!(self.poll_flush(cx))?;
         Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
+
+/// Appends what the socket has, nothing at its end. Memory is taken when there is something: many handshakes may
+/// wait at once.
+async fn read(tcp: &TcpStream, into: &mut Vec<u8>) -> io::Result<usize> {
+    loop {
+        tcp.readable().await?;
+        into.reserve(HANDSHAKE_BYTES);
+        match tcp.try_read_buf(into) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            read => return read,
+        }
     }
 }
 
