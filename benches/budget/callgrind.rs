@@ -9,10 +9,13 @@ use std::process::Command;
 const ALLOCATING: [&str; 6] =
     ["malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc", "memalign"];
 
+/// AWS-LC makes its first random numbers out of jitter, for as long as chance will have it.
+const BY_CHANCE: &str = "jent_";
+
 /// What one thread did.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
-    /// User instructions.
+    /// User instructions, but for those that gather entropy.
     pub instructions: f64,
     /// Calls of what allocates.
     pub allocations: f64,
@@ -38,39 +41,38 @@ pub fn read(directory: &Path, function: &str) -> Counts {
     for entry in fs::read_dir(directory).expect("it was made here") {
         let text = fs::read_to_string(entry.expect("a file").path()).expect("text");
         if text.contains(function) {
-            counts.instructions += instructions(&text);
-            counts.allocations += allocations(&text);
+            add(&mut counts, &text);
         }
     }
     counts
 }
 
-fn instructions(text: &str) -> f64 {
-    let total = text
-        .lines()
-        .find_map(|line| line.strip_prefix("totals: ").or_else(|| line.strip_prefix("summary: ")));
-    total.and_then(|total| total.trim().parse().ok()).expect("callgrind sums up")
-}
-
-/// Adds up `calls=N ...` where the function named before it (`cfn=(7) malloc`, later only `cfn=(7)`)
-/// allocates, and is not called by another of them.
-fn allocations(text: &str) -> f64 {
-    let mut names: HashMap<&str, &str> = HashMap::new();
-    let (mut caller, mut called, mut sum) = ("", "", 0.0);
-    for line in text.lines() {
+/// Adds what stands behind each function (`fn=(7) name`, later only `fn=(7)`): lines of its own cost, and
+/// `calls=N ...` of one that it calls (`cfn=`), whose cost in all is told in the next line.
+fn add(counts: &mut Counts, text: &str) {
+    let mut names = HashMap::new();
+    let (mut caller, mut called) = ("", "");
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
         if let Some(function) = line.strip_prefix("fn=") {
             caller = resolve(function, &mut names);
         } else if let Some(function) = line.strip_prefix("cfn=") {
             called = resolve(function, &mut names);
-        } else if let Some(calls) = line.strip_prefix("calls=")
-            && ALLOCATING.contains(&called)
-            && !ALLOCATING.contains(&caller)
+        } else if let Some(calls) = line.strip_prefix("calls=") {
+            lines.next();
+            if ALLOCATING.contains(&called) && !ALLOCATING.contains(&caller) {
+                counts.allocations += number(calls.split(' ').next());
+            }
+        } else if line.starts_with(|first: char| "+-*".contains(first) || first.is_ascii_digit())
+            && !caller.contains(BY_CHANCE)
         {
-            let count = calls.split(' ').next().and_then(|count| count.parse::<f64>().ok());
-            sum += count.expect("callgrind counts");
+            counts.instructions += number(line.split(' ').next_back());
         }
     }
-    sum
+}
+
+fn number(word: Option<&str>) -> f64 {
+    word.and_then(|word| word.parse().ok()).expect("callgrind counts")
 }
 
 fn resolve<'t>(function: &'t str, names: &mut HashMap<&'t str, &'t str>) -> &'t str {

@@ -93,10 +93,16 @@ impl Drop for Gateway {
     }
 }
 
+/// What `EGRET_BINARY` names; else what cargo built with the bench, by the bench's own profile.
+#[expect(clippy::disallowed_methods, reason = "a bench has no settings that could gather it")]
+fn binary() -> String {
+    std::env::var("EGRET_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_egret").to_owned())
+}
+
 fn command(setup: &Setup<'_>, directory: &Path) -> Command {
     let ca = directory.join("ca.pem");
     fs::write(&ca, &setup.origin.ca).expect("a file");
-    let binary = env!("CARGO_BIN_EXE_egret").to_owned();
+    let binary = binary();
     let words: Vec<&String> = setup.tool.iter().chain([&binary]).collect();
     let mut command = Command::new(words[0]);
     command.args(&words[1..]).arg("run").arg("-c").arg(&setup.config);

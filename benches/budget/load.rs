@@ -24,6 +24,8 @@ pub struct Ask {
 
 /// One kilobyte from the origin.
 pub const KILOBYTE: Ask = Ask { host: HOST, path: "/1024", status: 200 };
+/// Nothing, on a connection that the origin closes.
+pub const CLOSE: Ask = Ask { host: HOST, path: "/close", status: 200 };
 /// An answer that waits until it is let go.
 pub const HELD: Ask = Ask { host: HOST, path: "/held", status: 200 };
 

@@ -9,7 +9,7 @@ use std::process::Command;
 use super::gateway::{Gateway, Setup};
 use super::load::{Clients, KILOBYTE};
 use super::support::{HOST, Origin};
-use super::table::Row;
+use super::table::{Budget, Row};
 
 /// Idle clients: what the usual limit of 20,000 open files has room for.
 const IDLE: usize = 8_000;
@@ -32,12 +32,14 @@ pub fn measure(origin: &Origin) -> Vec<Row> {
     let mut rows = vec![empty(origin)];
     rows.extend(idle(origin));
     rows.push(under_way(origin));
-    for (form, config) in
-        [("own form", file("own.yaml", own_form())), ("Istio's", file("istio.yaml", istio()))]
-    {
+    let hosts = Budget { must: 60.0, aim: 40.0 };
+    for (form, config, limit) in [
+        ("own form", file("own.yaml", own_form()), 35.0),
+        ("Istio's", file("istio.yaml", istio()), 44.0),
+    ] {
         let gateway = Gateway::start(&Setup { config, ..Setup::article(origin) });
         let what = format!("MB resident, 100,000 hosts onto one upstream, {form}");
-        rows.push(Row::judged(what, gateway.resident() / MB, 60.0, 40.0));
+        rows.push(Row::judged(what, gateway.resident() / MB, limit, hosts));
     }
     rows
 }
@@ -45,7 +47,12 @@ pub fn measure(origin: &Origin) -> Vec<Row> {
 fn empty(origin: &Origin) -> Row {
     let gateway = Gateway::start(&Setup::article(origin));
     Clients::connect(gateway.address, 1).each_once(KILOBYTE);
-    Row::judged("MB resident, empty, after one request", gateway.resident() / MB, 12.0, 8.0)
+    Row::judged(
+        "MB resident, empty, after one request",
+        gateway.resident() / MB,
+        14.0,
+        Budget { must: 12.0, aim: 8.0 },
+    )
 }
 
 fn idle(origin: &Origin) -> Vec<Row> {
@@ -63,9 +70,10 @@ fn idle(origin: &Origin) -> Vec<Row> {
     let silent = each(gateway.resident());
     clients.each_once(KILOBYTE);
     let served = each(gateway.resident());
+    let each_idle = Budget { must: 2.0, aim: 1.0 };
     vec![
-        Row::judged(format!("{WHAT} that said nothing yet"), silent, 2.0, 1.0),
-        Row::judged(format!("{WHAT} after a request"), served, 2.0, 1.0),
+        Row::judged(format!("{WHAT} that said nothing yet"), silent, 1.3, each_idle),
+        Row::judged(format!("{WHAT} after a request"), served, 2.4, each_idle),
     ]
 }
 
@@ -79,7 +87,12 @@ fn under_way(origin: &Origin) -> Row {
     let before = gateway.resident();
     let mut clients = Clients::connect(gateway.address, UNDER_WAY);
     let during = clients.hold(&origin.held, || gateway.resident());
-    Row::judged(WHAT, (during - before) / KB / UNDER_WAY as f64, 25.0, 12.0)
+    Row::judged(
+        WHAT,
+        (during - before) / KB / UNDER_WAY as f64,
+        30.0, // as many as 4 KB more or less from run to run
+        Budget { must: 25.0, aim: 12.0 },
+    )
 }
 
 /// Lets this process open as many files as it may: it is client and origin at once.

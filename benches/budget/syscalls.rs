@@ -9,7 +9,7 @@ use std::process::Command;
 use super::gateway::{Gateway, Setup};
 use super::load::{Clients, KILOBYTE};
 use super::support::Origin;
-use super::table::Row;
+use super::table::{Budget, Row};
 
 /// Requests of the two runs.
 const REQUESTS: [usize; 2] = [1_000, 5_000];
@@ -24,17 +24,22 @@ pub fn measure(origin: &Origin) -> Vec<Row> {
     if Command::new("strace").arg("--version").output().is_err() {
         return vec![Row::unmeasured("system calls per request", "install strace")];
     }
+    let no_futex = Budget { must: RARE, aim: 0.0 };
     let (busy, single) = (per_request(origin, 64), per_request(origin, 1));
     vec![
         Row::judged(
             format!("system calls per request, 64 connections{}", said(&busy)),
             io(&busy),
-            4.5,
-            4.2,
+            4.1,
+            Budget { must: 4.5, aim: 4.2 },
         ),
-        Row::judged("futex calls per request, 64 connections", futexes(&busy), RARE, 0.0),
-        Row::told(format!("system calls per request, 1 connection{}", said(&single)), io(&single)),
-        Row::judged("futex calls per request, 1 connection", futexes(&single), RARE, 0.0),
+        Row::judged("futex calls per request, 64 connections", futexes(&busy), RARE, no_futex),
+        Row::held(
+            format!("system calls per request, 1 connection{}", said(&single)),
+            io(&single),
+            6.1,
+        ),
+        Row::judged("futex calls per request, 1 connection", futexes(&single), RARE, no_futex),
     ]
 }
 

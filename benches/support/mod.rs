@@ -22,13 +22,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::rustls::{HandshakeKind, ServerConfig};
 
 /// The host that every bench asks for.
 pub const HOST: &str = "edition.cnn.com";
 
-/// A TLS origin on a thread of its own: `/N` is answered with N bytes, `/held` once it is let go.
+/// A TLS origin on a thread of its own: `/N` is answered with N bytes, `/held` once it is let
+/// go, and after the empty answer to `/close` the connection is closed.
 pub struct Origin {
     /// Where it listens.
     pub address: SocketAddr,
@@ -36,6 +37,35 @@ pub struct Origin {
     pub ca: Vec<u8>,
     /// The requests it keeps waiting.
     pub held: Arc<Held>,
+    /// How its connections began.
+    pub handshakes: Arc<Handshakes>,
+}
+
+/// TLS handshakes by kind.
+#[derive(Default)]
+pub struct Handshakes {
+    full: AtomicUsize,
+    resumed: AtomicUsize,
+}
+
+impl Handshakes {
+    /// Those that made a new session.
+    pub fn full(&self) -> usize {
+        self.full.load(Ordering::Acquire)
+    }
+
+    /// All of them.
+    pub fn all(&self) -> usize {
+        self.full() + self.resumed.load(Ordering::Acquire)
+    }
+
+    fn count(&self, kind: Option<HandshakeKind>) {
+        let count = match kind {
+            Some(HandshakeKind::Resumed) => &self.resumed,
+            _ => &self.full,
+        };
+        count.fetch_add(1, Ordering::AcqRel);
+    }
 }
 
 /// Requests for `/held`.
@@ -85,14 +115,18 @@ impl Origin {
             .expect("a pair");
         let listener = StdListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
-        let held = Arc::new(Held::default());
-        let holds = Arc::clone(&held);
-        std::thread::spawn(move || serve(listener, TlsAcceptor::from(Arc::new(config)), &holds));
-        Self { address, ca, held }
+        let (held, handshakes) = (Arc::<Held>::default(), Arc::<Handshakes>::default());
+        let shared = (Arc::clone(&held), Arc::clone(&handshakes));
+        std::thread::spawn(move || serve(listener, TlsAcceptor::from(Arc::new(config)), &shared));
+        Self { address, ca, held, handshakes }
     }
 }
 
-fn serve(listener: StdListener, acceptor: TlsAcceptor, held: &Arc<Held>) {
+fn serve(
+    listener: StdListener,
+    acceptor: TlsAcceptor,
+    (held, handshakes): &(Arc<Held>, Arc<Handshakes>),
+) {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
@@ -102,8 +136,10 @@ fn serve(listener: StdListener, acceptor: TlsAcceptor, held: &Arc<Held>) {
             let Ok((stream, _)) = listener.accept().await else { continue };
             let _ = stream.set_nodelay(true);
             let (acceptor, held) = (acceptor.clone(), Arc::clone(held));
+            let handshakes = Arc::clone(handshakes);
             tokio::spawn(async move {
                 let Ok(stream) = acceptor.accept(stream).await else { return };
+                handshakes.count(stream.get_ref().1.handshake_kind());
                 answer(stream, &held).await;
             });
         }
@@ -127,12 +163,15 @@ async fn answer(mut stream: tokio_rustls::server::TlsStream<tokio::net::TcpStrea
             }
             let size: usize =
                 std::str::from_utf8(path).ok().and_then(|path| path[1..].parse().ok()).unwrap_or(0);
+            let closes = path == b"/close";
+            let connection = if closes { "connection: close\r\n" } else { "" };
             let mut response = format!(
-                "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {size}\r\n\r\n"
+                "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n{connection}content-length: {size}\r\n\r\n"
             )
             .into_bytes();
             response.resize(response.len() + size, b'x');
-            if stream.write_all(&response).await.is_err() {
+            if stream.write_all(&response).await.is_err() || closes {
+                let _ = stream.shutdown().await; // also of what is broken already
                 return;
             }
             buffer.copy_within(end..filled, 0);
@@ -160,9 +199,7 @@ impl Gateway {
         socket.set_nonblocking(true).expect("a socket");
         let address = socket.local_addr().expect("an address");
         let publisher = Publisher::default();
-        let tls = TlsContext::new(&[]).expect("no files");
-        let plan = plan(origin, hosts);
-        publisher.publish(Snapshot::build(&plan, &Snapshot::default(), &tls).0);
+        publisher.publish(snapshot(origin, hosts));
         let common = Common {
             publisher,
             guard: Arc::new(Guard::default()),
@@ -177,6 +214,12 @@ impl Gateway {
         worker.commands.blocking_send(listen).expect("a lane");
         Self { address, _worker: worker }
     }
+}
+
+/// What routes [`HOST`], and `hosts` besides, to an origin.
+pub fn snapshot(origin: &Origin, hosts: &[String]) -> Snapshot {
+    let tls = TlsContext::new(&[]).expect("no files");
+    Snapshot::build(&plan(origin, hosts), &Snapshot::default(), &tls).0
 }
 
 fn plan(origin: &Origin, hosts: &[String]) -> Plan {

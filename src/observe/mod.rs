@@ -19,7 +19,7 @@ pub mod stats;
 pub use access_log::{Format, LogBuffer, LogWriter, escape_json};
 pub use noted::{Noted, RequestFacts};
 pub use readiness::Readiness;
-pub use record::{Record, Reuse, TlsFacts, Version};
+pub use record::{Record, Reuse, Version, millis};
 pub use scraper::Scraper;
 pub use stat_prefixes::StatPrefixes;
 pub use stats::{ClientEnd, Handshake, Mirrored, Retried, Stats, UpstreamEvent};

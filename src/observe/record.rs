@@ -3,7 +3,7 @@
 //! It owns no part of the message: what the log wants of the head is in [`super::Noted`].
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -33,8 +33,6 @@ pub struct Record<'s> {
     pub upstream_address: Option<SocketAddr>,
     /// Our own end of the last attempt's connection.
     pub upstream_local: Option<SocketAddr>,
-    /// What TLS agreed on with the upstream.
-    pub tls: Option<Arc<TlsFacts>>,
     /// Attempts made to get an answer from the upstream; 0 when it was never asked.
     pub attempts: u32,
     /// Whether every retry was used up (`URX`).
@@ -57,15 +55,17 @@ pub struct Record<'s> {
     pub bytes_in: u64,
     /// Body bytes sent to the client.
     pub bytes_out: u64,
-    /// Resolving the upstream's name.
+    /// Waiting for the upstream's name to be resolved; `None`: its addresses were known already.
     pub dns_ms: Option<u32>,
-    /// Connecting, TCP alone.
+    /// Connecting, TCP alone; like the next for the connection opened last.
     pub connect_ms: Option<u32>,
     /// The TLS handshake.
     pub tls_ms: Option<u32>,
     /// From `started` to the upstream's response head.
     pub first_byte_ms: Option<u32>,
-    /// From the request being sent to the upstream's response head: `x-envoy-upstream-service-time`.
+    /// When the head of the last attempt had been put on its connection.
+    pub sent: Option<Instant>,
+    /// From `sent` to the upstream's response head: what Envoy calls `x-envoy-upstream-service-time`.
     pub service_ms: Option<u32>,
 }
 
@@ -83,7 +83,6 @@ impl Record<'_> {
             upstream: None,
             upstream_address: None,
             upstream_local: None,
-            tls: None,
             attempts: 0,
             retries_exhausted: false,
             delayed: false,
@@ -99,8 +98,16 @@ impl Record<'_> {
             connect_ms: None,
             tls_ms: None,
             first_byte_ms: None,
+            sent: None,
             service_ms: None,
         }
+    }
+
+    /// The upstream's response head is here.
+    pub fn answered(&mut self, status: u16, now: Instant) {
+        self.status = status;
+        self.first_byte_ms = Some(millis(now.duration_since(self.started)));
+        self.service_ms = self.sent.map(|sent| millis(now.duration_since(sent)));
     }
 
     /// Takes flag, details, token and reason from a failure. The status stays: a failure that comes
@@ -113,6 +120,13 @@ impl Record<'_> {
         let reason = failure.reason();
         self.reason = (!reason.is_empty()).then(|| reason.into());
     }
+}
+
+/// Whole milliseconds, as the access log has them.
+pub fn millis(passed: Duration) -> u32 {
+    // `as_millis` would divide 128 bits.
+    let whole = u32::try_from(passed.as_secs().saturating_mul(1000)).unwrap_or(u32::MAX);
+    whole.saturating_add(passed.subsec_millis())
 }
 
 /// The HTTP version a client spoke.
@@ -146,21 +160,4 @@ pub enum Reuse {
     Opened,
     /// It was taken from the pool.
     Reused,
-}
-
-/// What a TLS connection to an upstream agreed on: made once a connection, shared by its requests.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TlsFacts {
-    /// Protocol version, e.g. `TLSv1.3`.
-    pub version: &'static str,
-    /// Cipher suite, e.g. `TLS13_AES_256_GCM_SHA384`.
-    pub cipher: &'static str,
-    /// Application protocol agreed on (`h2`, `http/1.1`); empty: none.
-    pub alpn: &'static str,
-    /// Server name that was sent; empty: none.
-    pub sni: String,
-    /// Subject of the upstream's certificate; empty: not known.
-    pub peer_subject: String,
-    /// When the upstream's certificate ends, RFC 3339; empty: not known.
-    pub peer_expiry: String,
 }

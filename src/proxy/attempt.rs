@@ -16,7 +16,7 @@ use super::pick;
 use super::places::{Leave, Queue};
 use super::retry::Tried;
 use crate::model::{Failure, Limit, Security};
-use crate::observe::{Handshake, Record, Reuse, UpstreamEvent};
+use crate::observe::{Handshake, Record, Reuse, UpstreamEvent, millis};
 use crate::transport::{Broken, Buffers, HeadError, Peer};
 use crate::upstream::connect::{self, Connected, Want};
 use crate::upstream::endpoints::{Endpoint, Endpoints};
@@ -47,7 +47,7 @@ pub async fn send<'s>(
     }
     let endpoints = match pick::known(order.upstream, lane)? {
         Some(endpoints) => endpoints,
-        None => apart(pick::first(order, lane)).await?,
+        None => apart(resolved(order, record, lane)).await?,
     };
     let first = pick::pick(order, &endpoints, tried, lane);
     let ready = checkout(order, &endpoints, first, tried, lane).await?;
@@ -64,6 +64,18 @@ pub async fn send<'s>(
         }
         Ready::Open(leave) => apart(open(order, &endpoints, first, leave, record, lane)).await,
     }
+}
+
+/// Waits until the upstream's name is resolved.
+async fn resolved(
+    order: &Order<'_, '_>,
+    record: &mut Record<'_>,
+    lane: &Lane,
+) -> Result<Arc<Endpoints>, Failure> {
+    let asked = lane.time_told();
+    let first = pick::first(order, lane).await;
+    record.dns_ms = Some(millis(lane.time_told().duration_since(asked)));
+    first
 }
 
 /// What the pool had.
@@ -182,7 +194,8 @@ async fn open<'s>(
     };
     count(&connected, lane);
     record.reused = Reuse::Opened;
-    record.connect_ms = Some(u32::try_from(connected.took.as_millis()).unwrap_or(u32::MAX));
+    record.connect_ms = Some(millis(connected.tcp_took));
+    record.tls_ms = connected.tls_took.map(millis);
     // A connection for an upgrade had no choice, and says nothing about what the origin would choose.
     if let Some(permit) = &permit
         && order.want == Want::Any

@@ -162,6 +162,7 @@ async fn attempts<'s>(
         };
         let outcome = match sent {
             Ok(carrier) => {
+                record.sent = Some(lane.time_told());
                 if retry::needs_tape(&carrier, &order) {
                     upload.keep(&lane.buffers);
                 }

@@ -171,15 +171,6 @@ impl Lane {
         if self.log.is_some() { self.clock() } else { self.deadlines.now() }
     }
 
-    /// Milliseconds since then, for the access log.
-    pub fn millis_since(&self, then: Instant) -> u32 {
-        // `as_millis` would divide 128 bits.
-        let passed = self.time_told().duration_since(then);
-        u32::try_from(passed.as_secs() * 1000)
-            .unwrap_or(u32::MAX)
-            .saturating_add(passed.subsec_millis())
-    }
-
     /// Leave to try a request again; none when a fifth of all requests, or three, are being tried
     /// again already (Envoy's retry budget).
     pub fn begin_retry(self: &Rc<Self>) -> Option<Retrying> {

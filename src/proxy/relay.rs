@@ -37,8 +37,7 @@ pub async fn both(
     record: &mut Record<'_>,
     lane: &Rc<Lane>,
 ) -> Next {
-    record.status = head.status();
-    record.first_byte_ms = Some(lane.millis_since(record.started));
+    record.answered(head.status(), lane.time_told());
     if exchange.framing == Framing::Tunnel {
         return apart(tunnel::run(head, exchange, client, asked, record, lane)).await;
     }

@@ -114,8 +114,10 @@ pub struct Connected {
     pub local: SocketAddr,
     /// How TLS began; `None` in plain text.
     pub handshake: Option<Handshake>,
-    /// Time for TCP and TLS together.
-    pub took: Duration,
+    /// Time for TCP.
+    pub tcp_took: Duration,
+    /// Time for the TLS handshake; `None` in plain text.
+    pub tls_took: Option<Duration>,
     /// When it takes no further request; `None`: its age does not matter.
     pub expires: Option<Instant>,
     /// To be kept as long as the stream is.
@@ -163,6 +165,7 @@ pub async fn open(
         Ok(None) => return Err(unreachable(&errors)),
         Err(_) => return Err(silent(&order, &errors, limit)),
     };
+    let connected = Instant::now();
     let address = endpoint.address;
     let local = tcp.local_addr().map_err(|error| Failure::Connect(refusal(&error, address)))?;
 
@@ -200,10 +203,11 @@ pub async fn open(
         Tls::Plain => (Stream::Tcp(tcp), plain_alpn(upstream.key.protocol, want), None),
         Tls::Broken(reason) => return Err(Failure::Misconfigured(reason.clone())),
     };
-    let took = started.elapsed();
+    let tls_took = handshake.map(|_| connected.elapsed());
     let expires = policy.connection_age_max.map(|age| Instant::now() + age);
     let open = Open { closed: Rc::clone(&connector.closed), _place: place, limited: None };
-    Ok(Connected { stream, alpn, endpoint, local, handshake, took, expires, open })
+    let tcp_took = connected - started;
+    Ok(Connected { stream, alpn, endpoint, local, handshake, tcp_took, tls_took, expires, open })
 }
 
 /// Leaves out the addresses that may not be dialled; fails when none is left.

@@ -142,6 +142,18 @@ fn a_silent_name_does_not_hold_up_the_others() {
 }
 
 #[test]
+fn the_access_log_tells_how_long_a_request_waited_for_the_name() {
+    let origin = Origin::plain();
+    let dns = dns_with(Answer::Silence);
+    let egress = on_port_of(&origin).policy("connectionPool: {tcp: {connectTimeout: 0.2s}}");
+    let gateway = Setup::new(&egress.yaml()).dns(&dns).start_unready();
+    assert_eq!(gateway.get(HOST, "/waits").status, 503);
+    let line = gateway.access("/waits");
+    assert!(line["dns_ms"].as_u64().is_some_and(|waited| waited >= 200), "{line}");
+    assert!(line.get("connect_ms").is_none(), "{line}");
+}
+
+#[test]
 fn a_name_that_comes_to_exist_is_found() {
     let origin = Origin::plain();
     let dns = dns_with(Answer::NoSuchName);

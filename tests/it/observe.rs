@@ -96,6 +96,37 @@ fn a_json_line_has_istios_keys() {
 }
 
 #[test]
+fn a_line_tells_how_long_each_step_took_that_the_request_waited_for() {
+    let origin = Origin::tls(&[HOST]);
+    let egress = Egress::tls(HOST);
+    let gateway = Setup::new(&egress.yaml()).origin(HOST, egress.port, &origin).start();
+    let mut client = gateway.client();
+    let mut line = |path| {
+        assert_eq!(client.get(HOST, path).status, 200);
+        gateway.access(path)
+    };
+    let (opened, reused) = (line("/opened"), line("/reused"));
+    for key in ["connect_ms", "tls_ms"] {
+        assert!(opened[key].is_u64(), "{key}: {opened}");
+        assert!(reused.get(key).is_none(), "{key}: {reused}");
+    }
+    for line in [&opened, &reused] {
+        let service = line["upstream_service_time"].as_str().and_then(|ms| ms.parse().ok());
+        let first_byte = line["ttfb_ms"].as_u64();
+        assert!(service.is_some() && service <= first_byte, "{line}");
+        assert!(line.get("dns_ms").is_none(), "its address is known: {line}");
+    }
+}
+
+#[test]
+fn the_times_of_plain_text_are_without_a_handshake() {
+    let (gateway, _origin) = serving(plain());
+    assert_eq!(gateway.get(HOST, "/plain").status, 200);
+    let line = gateway.access("/plain");
+    assert!(line["connect_ms"].is_u64() && line.get("tls_ms").is_none(), "{line}");
+}
+
+#[test]
 fn a_client_cannot_forge_a_line() {
     let (gateway, _origin) = serving(plain().log_format("text"));
     let mut client = gateway.client();

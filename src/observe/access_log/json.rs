@@ -95,14 +95,6 @@ fn additions(out: &mut Vec<u8>, record: &Record<'_>) {
         Reuse::Opened => literal(out, "pool_reused", "false"),
         Reuse::Reused => literal(out, "pool_reused", "true"),
     }
-    if let Some(tls) = &record.tls {
-        string(out, "upstream_tls_version", tls.version);
-        string(out, "upstream_tls_cipher", tls.cipher);
-        string(out, "upstream_alpn", tls.alpn);
-        string(out, "sni", &tls.sni);
-        string(out, "upstream_peer_subject", &tls.peer_subject);
-        string(out, "upstream_peer_cert_expiry", &tls.peer_expiry);
-    }
 }
 
 /// One of our own strings; left out when empty.
