@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
 
+use super::document::Node;
 use super::{Compiled, Document, Identity, Materials, Outcome, Problem, Severity, Verdict};
 use crate::model::upstream::Roots;
 use crate::model::{Plan, Security};
@@ -137,8 +137,8 @@ fn namespace(document: &Document, identity: &Identity) -> String {
 /// Every entry: the field it stands under, its key and its text. What is no text is left out.
 fn entries(document: &Document) -> impl Iterator<Item = (&'static str, &str, &str)> {
     ["data", "binaryData", "stringData"].into_iter().flat_map(move |list| {
-        let fields = document.body.get(list).and_then(Value::as_object).into_iter().flatten();
-        fields.filter_map(move |(key, value)| Some((list, key.as_str(), value.as_str()?)))
+        let fields = document.body().get(list).map(Node::fields).into_iter().flatten();
+        fields.filter_map(move |(key, value)| Some((list, key, value.as_str()?)))
     })
 }
 

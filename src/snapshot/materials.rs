@@ -3,8 +3,7 @@
 //! Compiling knows that a file is PEM; that a key belongs to its certificate, or that a certificate has
 //! expired, is known below. No plan is changed by it.
 
-use serde_json::Value;
-
+use crate::config::document::Node;
 use crate::config::{Compiled, Document, Outcome, Problem, Severity};
 use crate::model::{Security, TlsSpec};
 use crate::upstream::tls::TlsContext;
@@ -87,40 +86,35 @@ fn field(document: &Document, file: &str) -> Option<String> {
             }
             let lists = ["data", "binaryData", "stringData"];
             let holds =
-                |list: &&str| document.body.get(*list).is_some_and(|list| list.get(key).is_some());
+                |list: &&str| document.body().get(list).is_some_and(|list| list.get(key).is_some());
             return lists.into_iter().find(holds).map(|list| format!("{list}.{key}"));
         }
     }
-    naming(&document.body, file, &mut String::new())
+    naming(document.body(), file, &mut String::new())
 }
 
 /// The path of the first text that is the name of the file.
-fn naming(value: &Value, file: &str, path: &mut String) -> Option<String> {
+fn naming(value: Node<'_>, file: &str, path: &mut String) -> Option<String> {
+    if value.as_str() == Some(file) {
+        return Some(path.clone());
+    }
     let length = path.len();
-    match value {
-        Value::String(text) if text == file => return Some(path.clone()),
-        Value::Object(fields) => {
-            for (name, field) in fields {
-                if length > 0 {
-                    path.push('.');
-                }
-                path.push_str(name);
-                if let Some(found) = naming(field, file, path) {
-                    return Some(found);
-                }
-                path.truncate(length);
-            }
+    for (name, field) in value.fields() {
+        if length > 0 {
+            path.push('.');
         }
-        Value::Array(entries) => {
-            for (index, entry) in entries.iter().enumerate() {
-                path.push_str(&format!("[{index}]"));
-                if let Some(found) = naming(entry, file, path) {
-                    return Some(found);
-                }
-                path.truncate(length);
-            }
+        path.push_str(name);
+        if let Some(found) = naming(field, file, path) {
+            return Some(found);
         }
-        _ => {}
+        path.truncate(length);
+    }
+    for (index, entry) in value.entries().enumerate() {
+        path.push_str(&format!("[{index}]"));
+        if let Some(found) = naming(entry, file, path) {
+            return Some(found);
+        }
+        path.truncate(length);
     }
     None
 }

@@ -1,9 +1,7 @@
 //! Where in a document something was written, and the problems found there.
 
-use std::collections::HashMap;
-
 use crate::config::provenance::{Condition, Origin};
-use crate::config::{Document, Place, Problem, Severity};
+use crate::config::{Document, Problem, Severity};
 
 /// Problems listed for one document; after so many, one more says that there are others.
 const PROBLEMS_MAX: usize = 200;
@@ -12,7 +10,6 @@ const PROBLEMS_MAX: usize = 200;
 pub(super) struct Report<'a> {
     pub document: &'a Document,
     pub problems: Vec<Problem>,
-    places: HashMap<String, Place>,
 }
 
 /// The parts of a document in which a field may be written, the nearest first: `routes[1].rules[0]`,
@@ -22,7 +19,7 @@ pub(super) struct Parts<'a>(pub &'a [String]);
 
 impl<'a> Report<'a> {
     pub fn new(document: &'a Document) -> Self {
-        Self { document, problems: Vec::new(), places: document.entries() }
+        Self { document, problems: Vec::new() }
     }
 
     pub fn error(
@@ -77,11 +74,10 @@ impl<'a> Report<'a> {
 
     /// The origin of what an entry of a list made.
     pub fn origin(&self, path: &str, condition: Condition) -> Origin {
-        let place = self.places.get(path).cloned().unwrap_or_else(|| self.document.place());
         Origin {
             object: self.document.object().into(),
             namespace: self.document.namespace.as_str().into(),
-            place,
+            place: self.document.locate(path),
             field: path.to_owned(),
             resource: "".into(),
             condition,

@@ -6,12 +6,11 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
-use serde_json::Value;
-
 use super::names::{self, Visibility};
 use super::object::{Object, Report};
 use super::policy::{self, Level};
 use super::tls::Store;
+use crate::config::document::Node;
 use crate::config::istio::destination_rule::{self, DestinationRule, TrafficPolicy};
 use crate::config::provenance::{Candidate, Origin};
 use crate::config::{Document, Identity, Materials, Severity};
@@ -200,15 +199,10 @@ fn hides_tls(document: &Document, fault: &str) -> bool {
     document.value(left_out).is_some_and(has_tls)
 }
 
-fn has_tls(value: &Value) -> bool {
-    match value {
-        // No other block has a mode: `tsl: {mode: SIMPLE}` is told by it.
-        Value::Object(fields) => {
-            fields.iter().any(|(name, field)| name == "tls" || name == "mode" || has_tls(field))
-        }
-        Value::Array(entries) => entries.iter().any(has_tls),
-        _ => false,
-    }
+fn has_tls(value: Node<'_>) -> bool {
+    // No other block has a mode: `tsl: {mode: SIMPLE}` is told by it.
+    let is_or_has = |(name, field): (&str, _)| name == "tls" || name == "mode" || has_tls(field);
+    value.fields().into_iter().any(is_or_has) || value.entries().any(has_tls)
 }
 
 fn read_traffic(
@@ -288,8 +282,7 @@ fn read_traffic(
 
 /// Whether a block is written without a single field.
 fn document_says_nothing(report: &Report<'_>, path: &str) -> bool {
-    let block = report.document.value(path).and_then(Value::as_object);
-    block.is_some_and(serde_json::Map::is_empty)
+    report.document.value(path).is_some_and(|block| block.is_map() && block.fields().is_empty())
 }
 
 impl<'a> Rules<'a> {

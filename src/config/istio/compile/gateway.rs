@@ -260,9 +260,9 @@ fn check_port(
 fn report_tls(effect: &str, field: &str, report: &mut Report<'_>) {
     let Some((_, index)) = field.split_once('[') else { return };
     let index = index.trim_end_matches(']').parse::<usize>().unwrap_or(0);
-    let spec = report.document.body.get("spec");
+    let spec = report.document.body().get("spec");
     let servers = spec.and_then(|spec| spec.get("servers"));
-    let Some(tls) = servers.and_then(|list| list.get(index)?.get("tls")) else { return };
+    let Some(tls) = servers.and_then(|list| list.entry(index)?.get("tls")) else { return };
     for path in l4::fields(tls, &format!("{field}.tls")) {
         if !path.ends_with(".httpsRedirect") && !path.ends_with(".https_redirect") {
             report.unsupported(Severity::Error, &path, effect);

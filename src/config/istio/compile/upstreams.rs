@@ -193,9 +193,11 @@ fn tell_of_addresses(service: &mut Service<'_>, upstreams: &[UpstreamSpec]) {
     };
     let Some(upstream) = upstreams.iter().find(nameless) else { return };
     let host = upstream.key.host.as_str();
-    let index = service.report.document.value("spec.hosts").and_then(|hosts| {
-        hosts.as_array()?.iter().position(|written| written.as_str() == Some(host))
-    });
+    let index = service
+        .report
+        .document
+        .value("spec.hosts")
+        .and_then(|hosts| hosts.entries().position(|written| written.as_str() == Some(host)));
     let field = index.map_or("spec.hosts".to_owned(), |index| format!("spec.hosts[{index}]"));
     let message = format!(
         "{host} is an address: no SNI is sent to it, and its certificate must bear the address itself"
