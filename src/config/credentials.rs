@@ -4,12 +4,14 @@
 //! `configmap:NAMESPACE/NAME/KEY`, so that everything which can name a file can name it too. Nothing
 //! here knows what a certificate says.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::document::Node;
+use super::provenance::Object;
 use super::{Compiled, Document, Identity, Materials, Outcome, Problem, Severity, Verdict};
 use crate::model::upstream::Roots;
 use crate::model::{Plan, Security};
@@ -78,7 +80,8 @@ pub fn report(
                 compiled.problems.push(problem(document, &field, why));
             }
         }
-        let is_used = used.iter().any(|name| name.starts_with(&prefix));
+        let first = used.range(prefix.as_str()..).next();
+        let is_used = first.is_some_and(|name| name.starts_with(&prefix));
         let outcome = match (is_used, reasons.is_empty()) {
             (true, true) => Outcome::Applied,
             (true, false) => Outcome::PartlyApplied,
@@ -87,9 +90,14 @@ pub fn report(
                 Outcome::Ignored
             }
         };
+        let object = Object {
+            name: document.object().into(),
+            namespace: namespace(document, identity).into(),
+            file: Arc::clone(&document.file),
+            resource: "".into(),
+        };
         compiled.provenance.verdicts.push(Verdict {
-            object: document.object(),
-            namespace: namespace(document, identity),
+            object: Arc::new(object),
             place: document.place(),
             outcome,
             reasons,
@@ -143,12 +151,12 @@ fn entries(document: &Document) -> impl Iterator<Item = (&'static str, &str, &st
 }
 
 /// The names of every file that a plan has in use.
-fn names_in(plan: &Plan) -> Vec<&str> {
-    let mut names = Vec::new();
+fn names_in(plan: &Plan) -> BTreeSet<&str> {
+    let mut names = BTreeSet::new();
     for spec in &plan.upstreams {
         let Security::Tls(tls) = &spec.key.security else { continue };
         if let Roots::Pem { path, .. } = &tls.roots {
-            names.push(path.as_str());
+            names.insert(path.as_str());
         }
         if let Some(identity) = &tls.identity {
             names.extend([identity.certificate_path.as_str(), identity.key_path.as_str()]);

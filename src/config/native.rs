@@ -23,6 +23,7 @@ mod upstreams;
 mod yaml;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 pub use render::render;
 pub use settings::settings;
@@ -202,8 +203,7 @@ impl Unit<'_> {
         };
         reasons.extend(default_note.map(str::to_owned));
         Verdict {
-            object: document.object(),
-            namespace: document.namespace.clone(),
+            object: Arc::clone(&self.report.object),
             place: document.place(),
             outcome,
             reasons,

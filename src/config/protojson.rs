@@ -130,7 +130,7 @@ impl<'de> Deserializer<'de> for ProtoJson<'de> {
 
 struct Entries<I>(I);
 
-impl<'de, I: Iterator<Item = Node<'de>>> SeqAccess<'de> for Entries<I> {
+impl<'de, I: ExactSizeIterator<Item = Node<'de>>> SeqAccess<'de> for Entries<I> {
     type Error = Error;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(
@@ -138,6 +138,11 @@ impl<'de, I: Iterator<Item = Node<'de>>> SeqAccess<'de> for Entries<I> {
         seed: T,
     ) -> Result<Option<T::Value>, Error> {
         self.0.next().map(|entry| seed.deserialize(ProtoJson(entry))).transpose()
+    }
+
+    /// How many are left, so that a list takes no more memory than it needs.
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.0.len())
     }
 }
 

@@ -3,6 +3,7 @@
 //! The key says which upstream it is: connections, TLS sessions and counters survive a reload as long
 //! as the key is equal. Policy and addressing may change under it.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +15,11 @@ use super::resilience::{Hashed, Keepalive, Outliers, Pings, RetryBudget, Upstrea
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamSpec {
     /// What makes it this upstream and no other.
-    pub key: UpstreamKey,
-    /// What may change while its connections live on.
-    pub policy: Policy,
+    pub key: Arc<UpstreamKey>,
+    /// What may change while its connections live on; upstreams with the same share it.
+    pub policy: Arc<Policy>,
     /// Where its endpoints come from.
-    pub addressing: Addressing,
+    pub addressing: Arc<Addressing>,
 }
 
 /// The identity of an upstream; equal keys may share connections.
@@ -77,6 +78,22 @@ pub struct TlsSpec {
     pub identity: Option<ClientIdentity>,
     /// No verification at all: neither chain nor name.
     pub skip_verify: bool,
+}
+
+/// TLS settings, each once: upstreams that say the same share what they say.
+#[derive(Debug, Default)]
+pub struct TlsSpecs(HashSet<Arc<TlsSpec>>);
+
+impl TlsSpecs {
+    /// The same, shared with those that were asked for before.
+    pub fn shared(&mut self, security: Security) -> Security {
+        let Security::Tls(spec) = security else { return security };
+        if let Some(known) = self.0.get(&spec) {
+            return Security::Tls(Arc::clone(known));
+        }
+        self.0.insert(Arc::clone(&spec));
+        Security::Tls(spec)
+    }
 }
 
 /// Who is trusted to sign an upstream's certificate.

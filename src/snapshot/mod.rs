@@ -32,7 +32,7 @@ pub struct Snapshot {
     /// Who gets what.
     pub routes: RouteTable,
     /// Every upstream by what makes it that one.
-    pub upstreams: HashMap<UpstreamKey, Arc<Upstream>, RandomState>,
+    pub upstreams: HashMap<Arc<UpstreamKey>, Arc<Upstream>, RandomState>,
     /// Those of them whose destination is the request's own host.
     pub dynamic: Vec<Arc<Upstream>>,
 }
@@ -69,7 +69,7 @@ impl Snapshot {
                 }
             };
             by_index.push(Arc::clone(&upstream));
-            upstreams.insert(spec.key.clone(), upstream);
+            upstreams.insert(Arc::clone(&upstream.key), upstream);
         }
         for (key, upstream) in &previous.upstreams {
             if !upstreams.get(key).is_some_and(|now| Arc::ptr_eq(now, upstream)) {
@@ -101,9 +101,10 @@ mod tests {
                 port: 80,
                 security: Security::Plain,
                 protocol: Protocol::Http1,
-            },
-            policy: Policy::default(),
-            addressing: Addressing::Static(vec![([127, 0, 0, 1], 80).into()]),
+            }
+            .into(),
+            policy: Policy::default().into(),
+            addressing: Addressing::Static(vec![([127, 0, 0, 1], 80).into()]).into(),
         };
         Plan { upstreams: names.iter().map(spec).collect(), ..Plan::default() }
     }

@@ -42,7 +42,7 @@ struct VirtualHost {
 #[derive(Debug)]
 pub struct Rule {
     /// The rule as it was planned.
-    pub plan: model::Rule,
+    pub plan: Arc<model::Rule>,
     /// Where it leads, in the plan's order; empty for a rule that answers itself.
     pub onward: Vec<Onward>,
     /// Who gets a copy, in the plan's order.
@@ -177,7 +177,7 @@ impl ListenerTable {
 }
 
 impl Rule {
-    fn new(plan: &model::Rule, upstreams: &[Arc<Upstream>]) -> Self {
+    fn new(plan: &Arc<model::Rule>, upstreams: &[Arc<Upstream>]) -> Self {
         let forward = plan.action.forward();
         let onward = forward.into_iter().flat_map(|forward| {
             forward.to.iter().map(|share| Onward::new(forward, share, upstreams))
@@ -187,7 +187,7 @@ impl Rule {
         let mirrors =
             mirrors.iter().map(|mirror| Destination::new(&mirror.to, upstreams)).collect();
         let weights = onward.iter().map(|onward| u64::from(onward.weight)).sum();
-        Self { plan: plan.clone(), onward, mirrors, weights }
+        Self { plan: Arc::clone(plan), onward, mirrors, weights }
     }
 
     /// One of its shares by weight, by its index in the plan; `None`: it leads nowhere.
@@ -252,7 +252,7 @@ mod tests {
             name: hosts[0].into(),
             listeners: vec![0],
             hosts: hosts.iter().map(|host| HostPattern::parse(host).expect("valid")).collect(),
-            rules: rules.collect(),
+            rules: rules.map(Arc::new).collect(),
         }
     }
 

@@ -292,9 +292,10 @@ mod tests {
                 port: 80,
                 security,
                 protocol,
-            },
-            policy: Policy::default(),
-            addressing: Addressing::Static(addresses.to_vec()),
+            }
+            .into(),
+            policy: Policy::default().into(),
+            addressing: Addressing::Static(addresses.to_vec()).into(),
         };
         Upstream::new(&spec, &TlsContext::new(&[]).expect("no files"))
     }

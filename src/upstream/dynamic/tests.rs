@@ -51,9 +51,10 @@ fn followed(told: &Arc<Told>) -> Arc<Upstream> {
             port: 443,
             security: Security::Plain,
             protocol: Protocol::Http1,
-        },
-        policy: Policy::default(),
-        addressing: Addressing::Dynamic(8443),
+        }
+        .into(),
+        policy: Policy::default().into(),
+        addressing: Addressing::Dynamic(8443).into(),
     };
     let upstream = Upstream::new(&spec, &TlsContext::new(&[]).expect("no files"));
     let allow = vec![Network::parse("127.0.0.7").expect("a range")];

@@ -69,9 +69,10 @@ fn spec(addressing: Addressing) -> UpstreamSpec {
             port: 443,
             security: Security::Plain,
             protocol: Protocol::Http1,
-        },
-        policy: Policy::default(),
-        addressing,
+        }
+        .into(),
+        policy: Policy::default().into(),
+        addressing: addressing.into(),
     }
 }
 

@@ -67,9 +67,10 @@ fn spec(count: u16, outliers: Option<Outliers>) -> UpstreamSpec {
             port: 80,
             security: Security::Plain,
             protocol: Protocol::Http1,
-        },
-        policy: Policy { outliers: outliers.map(Box::new), ..Policy::default() },
-        addressing: addressing(1, count),
+        }
+        .into(),
+        policy: Policy { outliers: outliers.map(Box::new), ..Policy::default() }.into(),
+        addressing: addressing(1, count).into(),
     }
 }
 
@@ -151,7 +152,7 @@ fn an_ejection_outlives_new_addresses_failed_lookups_and_reloads() {
     let upstream = upstream(3, strict(50));
     fail(&upstream, 2, now);
     let with = |first, count, rule| UpstreamSpec {
-        addressing: addressing(first, count),
+        addressing: addressing(first, count).into(),
         ..spec(count, rule)
     };
     upstream.adopt(&with(2, 3, Some(strict(50))));

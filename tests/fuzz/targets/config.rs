@@ -202,12 +202,19 @@ fn is_read_again(compiled: &Compiled, documents: &[Document], materials: &Materi
     assert_eq!(sorted(again.plan), sorted(compiled.plan.clone()), "{text}{:#?}", again.problems);
 }
 
-/// With the upstreams in the order of their names, the one thing that rendering may change.
+/// With upstreams and header lines in the order of their names, the two things that rendering may change.
 fn sorted(mut plan: Plan) -> Plan {
     let names: Vec<String> = plan.upstreams.iter().map(|spec| spec.key.name.clone()).collect();
     plan.upstreams.sort_by(|a, b| a.key.name.cmp(&b.key.name));
     for rule in plan.routes.iter_mut().flat_map(|route| &mut route.rules) {
-        let Action::Forward(forward) = &mut rule.action else { continue };
+        let Action::Forward(forward) = &mut Arc::make_mut(rule).action else { continue };
+        let own = [&mut forward.request, &mut forward.response];
+        let of_shares =
+            forward.to.iter_mut().flat_map(|share| [&mut share.request, &mut share.response]);
+        for edits in own.into_iter().chain(of_shares) {
+            edits.set.sort_by(|a, b| a.name.cmp(&b.name));
+            edits.add.sort_by(|a, b| a.name.cmp(&b.name));
+        }
         let shares = forward.to.iter_mut().map(|share| &mut share.to);
         for to in shares.chain(forward.mirrors.iter_mut().map(|mirror| &mut mirror.to)) {
             if let Destination::Upstream(index) = to {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use crate::config::provenance::{Condition, Origin};
-use crate::config::{Document, Identity, Outcome, Problem, Severity, Typed, Verdict};
+use crate::config::provenance::{self, Condition, Origin};
+use crate::config::{Document, Identity, Outcome, Place, Problem, Severity, Typed, Verdict};
 
 /// Problems of one object; the rest is counted.
 const PROBLEMS_MAX: usize = 100;
@@ -91,9 +91,7 @@ pub struct Report<'a> {
     pub document: &'a Document,
     pub problems: Vec<Problem>,
     reasons: Vec<String>,
-    object: Arc<str>,
-    namespace: Arc<str>,
-    resource: Arc<str>,
+    object: Arc<provenance::Object>,
     ignored: bool,
     partly: bool,
 }
@@ -104,9 +102,12 @@ impl<'a> Report<'a> {
             document,
             problems: Vec::new(),
             reasons: Vec::new(),
-            object: document.object().into(),
-            namespace: document.namespace.as_str().into(),
-            resource: resource(document).into(),
+            object: Arc::new(provenance::Object {
+                name: document.object().into(),
+                namespace: document.namespace.as_str().into(),
+                file: Arc::clone(&document.file),
+                resource: resource(document).into(),
+            }),
             ignored: false,
             partly: false,
         }
@@ -206,6 +207,11 @@ impl<'a> Report<'a> {
         self.ignored
     }
 
+    /// The object, as what comes of it knows it.
+    pub fn object(&self) -> &provenance::Object {
+        &self.object
+    }
+
     /// How messages name the object when they speak of another.
     pub fn title(&self) -> String {
         format!("{} {}/{}", self.document.kind, self.document.namespace, self.document.name)
@@ -213,12 +219,11 @@ impl<'a> Report<'a> {
 
     /// Where a part of the plan comes from.
     pub fn origin(&self, field: &str) -> Origin {
+        let Place { line, column, .. } = self.document.locate(field);
         Origin {
-            object: self.object.clone(),
-            namespace: self.namespace.clone(),
-            place: self.document.locate(field),
-            field: field.to_owned(),
-            resource: self.resource.clone(),
+            object: Arc::clone(&self.object),
+            position: (line, column),
+            field: field.into(),
             condition: Condition::Absent,
         }
     }
@@ -231,8 +236,7 @@ impl<'a> Report<'a> {
             (false, false) => Outcome::Applied,
         };
         let verdict = Verdict {
-            object: self.object.to_string(),
-            namespace: self.document.namespace.clone(),
+            object: self.object,
             place: self.document.place(),
             outcome,
             reasons: self.reasons,

@@ -49,14 +49,14 @@ pub(super) fn no_timeout(report: &mut Report<'_>, uses: &[Use]) {
 /// EG058: the only endpoint of a host can be ejected, and then nobody is left.
 pub(super) fn only_endpoint(upstream: usize, rules: &mut Rules<'_>, world: &World<'_, '_>) {
     let spec = &world.compiled.plan.upstreams[upstream];
-    let only = match &spec.addressing {
+    let only = match &*spec.addressing {
         Addressing::Static(addresses) if addresses.len() == 1 => "its only endpoint".to_owned(),
         Addressing::Dns(targets) if targets.len() == 1 => {
             format!("where {} has one address alone, it", targets[0].host)
         }
         _ => return,
     };
-    let Some(rule) = world.known.facts[upstream].choice.policy else { return };
+    let Some(rule) = world.known.facts[upstream].policy.choice.policy else { return };
     let rule = &mut rules.all[rule];
     let Some(traffic) = &rule.traffic else { return };
     let level = traffic.ports.get(&spec.key.port).unwrap_or(&traffic.all);
@@ -100,7 +100,7 @@ fn tell_of_second_tls(
     let text = |path: &str| share.at(path).and_then(Node::as_str).unwrap_or_default();
     let host = names::service(text("destination.host"), &report.document.namespace);
     let given = share.at("destination.port.number").and_then(Node::as_u64);
-    let port = match (given, world.known.ports(&host)) {
+    let port = match (given, world.known.ports(&host).as_deref()) {
         (Some(number), _) => u16::try_from(number).unwrap_or(0),
         (None, Some([only])) => *only,
         (None, _) => 443,
