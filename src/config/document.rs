@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use super::problem::{Place, Problem, Severity};
-use compose::{ReadError, compose};
-pub use tree::{Kind, Node, Step, Tree};
-use tree::{Position, Slot};
+use compose::{Composer, ReadError};
+pub use tree::{Kind, Node, Part, Step};
+use tree::{Position, Slot, Tree};
 
 mod compose;
 mod scalar;
@@ -51,18 +51,20 @@ pub fn parse(file: &str, text: &str) -> (Vec<Document>, Vec<Problem>) {
         problems.push(unreadable(&file, 1, 1, "EG085", message));
         return (documents, problems);
     }
+    let (mut composer, mut roots) = (Composer::default(), Vec::new());
     for (line, piece) in split(text.strip_prefix('\u{feff}').unwrap_or(text)) {
-        match compose(piece, line) {
+        match composer.add(piece, line) {
             Ok(None) => {} // nothing but comments
-            Ok(Some(tree)) => {
-                let root = tree.root().slot();
-                let whole = Document::new(&file, Arc::new(tree), root);
-                unfold(whole, line, &mut documents, &mut problems);
-            }
+            Ok(Some(root)) => roots.push((line, root)),
             Err(ReadError { line, column, message }) => {
                 problems.push(unreadable(&file, line, column, "EG080", message));
             }
         }
+    }
+    let tree = Arc::new(composer.finish());
+    for (line, root) in roots {
+        let whole = Document::new(&file, Arc::clone(&tree), root);
+        unfold(whole, line, &mut documents, &mut problems);
         if documents.len() > DOCUMENTS_MAX {
             documents.truncate(DOCUMENTS_MAX);
             let message =

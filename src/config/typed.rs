@@ -5,7 +5,7 @@
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 
-use super::document::{Document, Step, Tree};
+use super::document::{Document, Part, Step};
 use super::plain::Plain;
 use super::problem::{Problem, Severity};
 use super::protojson::ProtoJson;
@@ -44,7 +44,7 @@ impl Document {
     /// have `deny_unknown_fields`.
     pub fn typed<T: DeserializeOwned>(&self, field: &str) -> Typed<T> {
         let body = self.body();
-        let empty = Tree::empty();
+        let empty = Part::empty();
         let value = match field {
             "" => body,
             field => body.get(field).unwrap_or(empty.root()),
@@ -58,7 +58,7 @@ impl Document {
         if let Ok(value) = read {
             return Typed { value: Some(value), problems: Vec::new() };
         }
-        let (mut rest, mut problems) = (Tree::copy(value), Vec::new());
+        let (mut rest, mut problems) = (Part::copy(value), Vec::new());
         while problems.len() < FAULTS_MAX {
             let read = match is_native {
                 true => serde_path_to_error::deserialize::<_, T>(Plain(rest.root())),
@@ -186,7 +186,7 @@ fn display(field: &str, path: &[&Segment]) -> String {
 
 /// Removes the innermost field on the path, so that the rest can be understood. Entries of lists are
 /// not removed on their own: the places of those after them would shift.
-fn prune(value: &mut Tree, path: &[&Segment]) -> bool {
+fn prune(value: &mut Part, path: &[&Segment]) -> bool {
     let steps: Vec<Step<'_>> = path
         .iter()
         .filter_map(|segment| match segment {

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 
@@ -14,6 +15,8 @@ use super::tree::{Kind, Slot, Tree, Written, index};
 
 /// Nodes (mappings, lists and values) of one document: room for 100,000 hosts several times over.
 const NODES_MAX: usize = 1_000_000;
+/// Nodes that the documents of one file have in the tree: more than its text has room for, without merges.
+const FILE_NODES_MAX: usize = 32 * NODES_MAX;
 /// Anchors, and aliases, of one document.
 const ANCHORS_MAX: usize = 10_000;
 /// Collections inside each other: whoever walks a tree may do so by recursion.
@@ -28,22 +31,17 @@ pub struct ReadError {
     pub message: String,
 }
 
-/// Reads the one document of a text that begins on a line; `None`: it says nothing.
-pub fn compose(text: &str, first_line: u32) -> Result<Option<Tree>, ReadError> {
-    let mut composer = Composer { first_line, ..Composer::default() };
-    let mut parser = Parser::new_from_str(text);
-    while let Some(next) = parser.next_event() {
-        let (event, span) = next.map_err(|error| composer.unreadable(&error))?;
-        composer.take(event, span.start)?;
-    }
-    Ok(composer.finish())
+/// Puts the documents of a file into one tree.
+#[derive(Default)]
+pub struct Composer {
+    tree: Tree,
+    document: Unfinished,
 }
 
+/// What is known of a document that is not at its end.
 #[derive(Default)]
-struct Composer {
+struct Unfinished {
     first_line: u32,
-    slots: Vec<Slot>,
-    texts: String,
     /// Nodes of collections that have not ended.
     pending: Vec<Slot>,
     open: Vec<Open>,
@@ -52,6 +50,40 @@ struct Composer {
     aliases: usize,
     /// Nodes so far, those below aliases as often as they are met.
     nodes: usize,
+}
+
+impl Composer {
+    /// Adds the one document of a text that begins on a line, and gives its root; `None`: it says nothing.
+    ///
+    /// Errors: the first thing wrong with it. Nothing of it is added.
+    pub fn add(&mut self, text: &str, first_line: u32) -> Result<Option<Slot>, ReadError> {
+        let Tree { slots, texts } = &self.tree;
+        let before = (slots.len(), texts.len());
+        self.document = Unfinished { first_line, ..Unfinished::default() };
+        let read = self.read(text);
+        if !matches!(read, Ok(Some(_))) {
+            self.tree.slots.truncate(before.0);
+            self.tree.texts.truncate(before.1);
+        }
+        read
+    }
+
+    /// The tree of all documents that were added.
+    pub fn finish(self) -> Tree {
+        let Tree { mut slots, mut texts } = self.tree;
+        slots.shrink_to_fit();
+        texts.shrink_to_fit();
+        Tree { slots, texts }
+    }
+
+    fn read(&mut self, text: &str) -> Result<Option<Slot>, ReadError> {
+        let mut parser = Parser::new_from_str(text);
+        while let Some(next) = parser.next_event() {
+            let (event, span) = next.map_err(|error| self.unreadable(&error))?;
+            self.take(event, span.start)?;
+        }
+        Ok(self.document.root.filter(|root| root.kind != Kind::Null))
+    }
 }
 
 /// A collection that has not ended.
@@ -91,37 +123,29 @@ impl Composer {
             Event::MappingStart(_, anchor, _) => self.begin(Kind::Map, anchor, mark),
             Event::SequenceEnd | Event::MappingEnd => self.end(mark),
             Event::Alias(anchor) => self.alias(anchor, mark),
-            Event::DocumentStart(..) if self.root.is_some() => {
+            Event::DocumentStart(..) if self.document.root.is_some() => {
                 Err(self.wrong(mark, "a second document; begin it with a line ---"))
             }
             _ => Ok(()), // beginnings and ends, and comments
         }
     }
 
-    fn finish(self) -> Option<Tree> {
-        let root = self.root.filter(|root| root.kind != Kind::Null)?;
-        let Self { mut slots, mut texts, .. } = self;
-        slots.shrink_to_fit();
-        texts.shrink_to_fit();
-        Some(Tree { slots, texts, root })
-    }
-
     /// Whether the next node is a key.
     fn is_key(&self) -> bool {
-        let Some(open) = self.open.last() else { return false };
-        open.slot.kind == Kind::Map && (self.pending.len() - open.first).is_multiple_of(2)
+        let Some(open) = self.document.open.last() else { return false };
+        open.slot.kind == Kind::Map && (self.document.pending.len() - open.first).is_multiple_of(2)
     }
 
     fn slot(&self, kind: Kind, mark: Marker) -> Slot {
-        let line = self.first_line - 1 + mark.line() as u32;
+        let line = self.document.first_line - 1 + mark.line() as u32;
         let column = mark.col() as u32 + 1;
         Slot { line, column, start: 0, length: 0, kind, written: Written::Here }
     }
 
     fn text(&mut self, text: &str, mark: Marker) -> Slot {
         let slot = self.slot(Kind::Text, mark);
-        let start = index(self.texts.len());
-        self.texts.push_str(text);
+        let start = index(self.tree.texts.len());
+        self.tree.texts.push_str(text);
         Slot { start, length: index(text.len()), ..slot }
     }
 
@@ -151,12 +175,21 @@ impl Composer {
             return Err(self.wrong(mark, "a key is missing"));
         }
         let mut slot = self.text(text, mark);
-        let open = self.open.last_mut().expect("a key is inside a mapping");
         if text == "<<" && style == ScalarStyle::Plain && tag.is_none() {
-            open.merges = true; // there may be several
             slot.written = Written::ByMerge;
-        } else if !open.is_new(text, &self.pending[open.first..], &self.texts) {
-            let message = format!("the same key twice in one mapping: {text}");
+        }
+        self.place_key(slot, anchor, mark)
+    }
+
+    /// Puts a key where it belongs, unless it is there already.
+    fn place_key(&mut self, slot: Slot, anchor: usize, mark: Marker) -> Result<(), ReadError> {
+        let Unfinished { open, pending, .. } = &mut self.document;
+        let open = open.last_mut().expect("a key is inside a mapping");
+        if slot.written == Written::ByMerge {
+            open.merges = true; // there may be several
+        } else if !open.is_new(slot.range(), &pending[open.first..], &self.tree.texts) {
+            let name = &self.tree.texts[slot.range()];
+            let message = format!("the same key twice in one mapping: {name}");
             return Err(self.wrong(mark, message));
         }
         self.place(slot, anchor, mark)
@@ -171,9 +204,9 @@ impl Composer {
     }
 
     fn put(&mut self, slot: Slot) {
-        match self.open.is_empty() {
-            true => self.root = Some(slot),
-            false => self.pending.push(slot),
+        match self.document.open.is_empty() {
+            true => self.document.root = Some(slot),
+            false => self.document.pending.push(slot),
         }
     }
 
@@ -181,15 +214,15 @@ impl Composer {
         if self.is_key() {
             return Err(self.wrong(mark, "a key must be a text"));
         }
-        if self.open.len() == DEPTH_MAX {
+        if self.document.open.len() == DEPTH_MAX {
             return Err(self.too_deep(mark));
         }
-        let nodes_before = self.nodes;
+        let nodes_before = self.document.nodes;
         self.count(1, mark)?;
-        self.open.push(Open {
+        self.document.open.push(Open {
             slot: self.slot(kind, mark),
             anchor,
-            first: self.pending.len(),
+            first: self.document.pending.len(),
             nodes_before,
             height: 1,
             names: None,
@@ -199,39 +232,37 @@ impl Composer {
     }
 
     fn end(&mut self, mark: Marker) -> Result<(), ReadError> {
-        let Some(open) = self.open.pop() else { return Ok(()) };
+        let Some(open) = self.document.open.pop() else { return Ok(()) };
         let Open { mut slot, anchor, first, nodes_before, height, .. } = open;
         if open.merges {
             self.merge(first, mark)?;
         }
-        slot.start = index(self.slots.len());
-        slot.length = index(self.pending.len() - first);
-        self.slots.extend(self.pending.drain(first..));
+        slot.start = index(self.tree.slots.len());
+        slot.length = index(self.document.pending.len() - first);
+        self.tree.slots.extend(self.document.pending.drain(first..));
         self.grow(height + 1);
-        let nodes = self.nodes - nodes_before;
+        let nodes = self.document.nodes - nodes_before;
         self.remember(anchor, Anchored { slot, nodes, height }, mark)?;
         self.put(slot);
         Ok(())
     }
 
     fn alias(&mut self, anchor: usize, mark: Marker) -> Result<(), ReadError> {
-        let Some(Anchored { slot, nodes, height }) = self.anchors.get(&anchor) else {
+        let Some(Anchored { slot, nodes, height }) = self.document.anchors.get(&anchor) else {
             return Err(self.wrong(mark, "an alias inside of what it stands for"));
         };
         let (slot, nodes, height) = (*slot, *nodes, *height);
-        self.aliases += 1;
-        if self.aliases > ANCHORS_MAX {
+        self.document.aliases += 1;
+        if self.document.aliases > ANCHORS_MAX {
             return Err(self.wrong(mark, format!("more than {ANCHORS_MAX} aliases")));
         }
-        if self.open.len() + height > DEPTH_MAX {
+        if self.document.open.len() + height > DEPTH_MAX {
             return Err(self.too_deep(mark));
         }
         if self.is_key() {
+            let Slot { line, column, .. } = self.slot(slot.kind, mark);
             return match slot.kind {
-                Kind::Text => {
-                    let text = self.texts[slot.range()].to_owned();
-                    self.key(&text, ScalarStyle::DoubleQuoted, None, mark, 0)
-                }
+                Kind::Text => self.place_key(Slot { line, column, ..slot }, 0, mark),
                 _ => Err(self.wrong(mark, "a key must be a text")),
             };
         }
@@ -245,21 +276,23 @@ impl Composer {
     /// Puts the fields of other mappings in place of the merge keys of one that ends. Its own go first,
     /// and those of an earlier mapping before those of a later one.
     fn merge(&mut self, first: usize, mark: Marker) -> Result<(), ReadError> {
-        let written: Vec<Slot> = self.pending.drain(first..).collect();
+        let written: Vec<Slot> = self.document.pending.drain(first..).collect();
         let (mut names, mut merged) = (HashSet::new(), Vec::new());
         for [key, value] in written.as_chunks().0 {
             if key.written == Written::ByMerge {
                 merged.extend(self.mappings(value)?);
             } else {
-                names.insert(self.texts[key.range()].to_owned());
-                self.pending.extend([*key, *value]);
+                names.insert(self.tree.texts[key.range()].to_owned());
+                self.document.pending.extend([*key, *value]);
             }
         }
         for mapping in merged {
-            for [key, value] in self.slots[mapping.range()].to_vec().as_chunks().0 {
-                if names.insert(self.texts[key.range()].to_owned()) {
+            for [key, value] in self.tree.slots[mapping.range()].to_vec().as_chunks().0 {
+                if names.insert(self.tree.texts[key.range()].to_owned()) {
                     self.count(2, mark)?;
-                    self.pending.extend([Slot { written: Written::ByMerge, ..*key }, *value]);
+                    self.document
+                        .pending
+                        .extend([Slot { written: Written::ByMerge, ..*key }, *value]);
                 }
             }
         }
@@ -269,7 +302,7 @@ impl Composer {
     /// The mappings that a merge key's value names.
     fn mappings(&self, value: &Slot) -> Result<Vec<Slot>, ReadError> {
         let mappings = match value.kind {
-            Kind::List => self.slots[value.range()].to_vec(),
+            Kind::List => self.tree.slots[value.range()].to_vec(),
             Kind::Null => Vec::new(),
             _ => vec![*value],
         };
@@ -284,8 +317,8 @@ impl Composer {
         if anchor == 0 {
             return Ok(());
         }
-        self.anchors.insert(anchor, node);
-        if self.anchors.len() > ANCHORS_MAX {
+        self.document.anchors.insert(anchor, node);
+        if self.document.anchors.len() > ANCHORS_MAX {
             return Err(self.wrong(mark, format!("more than {ANCHORS_MAX} anchors")));
         }
         Ok(())
@@ -293,17 +326,20 @@ impl Composer {
 
     /// The collection under way has one in it of this height, itself included.
     fn grow(&mut self, height: usize) {
-        if let Some(open) = self.open.last_mut() {
+        if let Some(open) = self.document.open.last_mut() {
             open.height = open.height.max(height);
         }
     }
 
     fn count(&mut self, nodes: usize, mark: Marker) -> Result<(), ReadError> {
-        self.nodes += nodes;
-        match self.nodes > NODES_MAX {
-            true => Err(self.wrong(mark, format!("more than {NODES_MAX} values"))),
-            false => Ok(()),
+        self.document.nodes += nodes;
+        if self.document.nodes > NODES_MAX {
+            return Err(self.wrong(mark, format!("more than {NODES_MAX} values")));
         }
+        if self.tree.slots.len() + self.document.pending.len() > FILE_NODES_MAX {
+            return Err(self.wrong(mark, format!("more than {FILE_NODES_MAX} values in the file")));
+        }
+        Ok(())
     }
 
     fn too_deep(&self, mark: Marker) -> ReadError {
@@ -327,7 +363,8 @@ impl Composer {
 
 impl Open {
     /// Whether a name is the first of its kind among the nodes of a mapping so far.
-    fn is_new(&mut self, name: &str, nodes: &[Slot], texts: &str) -> bool {
+    fn is_new(&mut self, name: Range<usize>, nodes: &[Slot], texts: &str) -> bool {
+        let name = &texts[name];
         let keys = || nodes.iter().step_by(2).map(|key| &texts[key.range()]);
         match &mut self.names {
             Some(names) => names.insert(name.into()),

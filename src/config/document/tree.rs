@@ -1,7 +1,8 @@
-//! The values of a document and where each of them stands, without the text they came from.
+//! The values of documents and where each of them stands, without the text they came from.
 //!
 //! A tree is flat: the nodes of a collection follow each other, and all texts are one. Thirty thousand
-//! objects stay in memory while they are compiled, so a node is 20 bytes and knows its place.
+//! objects stay in memory while they are compiled, so a node is 20 bytes and knows its place, and those of
+//! all objects of a file are in two pieces of memory, which go back to the system as a whole.
 
 use std::ops::Range;
 
@@ -10,14 +11,20 @@ use smallvec::SmallVec;
 
 use crate::config::protojson::camel_case;
 
-/// Every value of a document, or of a list of objects that was one document.
-#[derive(Debug)]
+/// Every value of the documents of a file.
+#[derive(Debug, Default)]
 pub struct Tree {
     /// The nodes of each collection in their order; of a mapping each key, then its value.
     pub(super) slots: Vec<Slot>,
     /// Keys and texts, one after the other.
     pub(super) texts: String,
-    pub(super) root: Slot,
+}
+
+/// A value with a tree of its own, of which fields can be left out.
+#[derive(Debug)]
+pub struct Part {
+    tree: Tree,
+    root: Slot,
 }
 
 /// One node.
@@ -90,26 +97,29 @@ impl Slot {
 }
 
 impl Tree {
-    /// A mapping without fields, for a document that lacks the part asked for.
-    pub fn empty() -> Self {
-        let root = Slot {
-            line: 1,
-            column: 1,
-            start: 0,
-            length: 0,
-            kind: Kind::Map,
-            written: Written::Here,
-        };
-        Self { slots: Vec::new(), texts: String::new(), root }
-    }
-
     pub(super) fn node<'t>(&'t self, slot: &'t Slot) -> Node<'t> {
         Node { tree: self, slot }
+    }
+}
+
+impl Part {
+    /// A mapping without fields, for a document that lacks the part asked for.
+    pub fn empty() -> Self {
+        let (kind, written) = (Kind::Map, Written::Here);
+        let root = Slot { line: 1, column: 1, start: 0, length: 0, kind, written };
+        Self { tree: Tree::default(), root }
+    }
+
+    /// A copy in which no two nodes share what is below them, as aliases do.
+    pub fn copy(node: Node<'_>) -> Self {
+        let mut tree = Tree::default();
+        let root = tree.copied(node);
+        Self { tree, root }
     }
 
     /// The whole of it.
     pub fn root(&self) -> Node<'_> {
-        self.node(&self.root)
+        self.tree.node(&self.root)
     }
 
     /// Makes a field absent. Of several fields of that name it is the one that is read.
@@ -126,17 +136,12 @@ impl Tree {
         }
         let Some(map) = at else { return false };
         let Some(index) = map.field_index(name) else { return false };
-        self.slots[index].kind = Kind::Null;
+        self.tree.slots[index].kind = Kind::Null;
         true
     }
+}
 
-    /// A copy of a part of it in which no two nodes share what is below them, as aliases do.
-    pub fn copy(node: Node<'_>) -> Self {
-        let mut copy = Self { slots: Vec::new(), texts: String::new(), root: *node.slot };
-        copy.root = copy.copied(node);
-        copy
-    }
-
+impl Tree {
     fn copied(&mut self, node: Node<'_>) -> Slot {
         let mut slot = *node.slot;
         match slot.kind {
@@ -330,7 +335,7 @@ impl<'t> Node<'t> {
     }
 }
 
-/// A place in `slots` or `texts`: neither has room for more, since nodes are counted and files have a limit.
+/// A place in `slots` or `texts`: neither grows beyond that, since nodes are counted and files have a limit.
 pub(super) fn index(place: usize) -> u32 {
     u32::try_from(place).expect("counted")
 }
