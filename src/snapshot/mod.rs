@@ -49,6 +49,22 @@ pub struct Changes {
 }
 
 impl Snapshot {
+    /// Makes a plan share what it says of upstreams with those that are here and say the same, so that it
+    /// is kept once.
+    pub fn share_with(&self, plan: &mut Plan) {
+        for spec in &mut plan.upstreams {
+            let Some(upstream) = self.upstreams.get(&spec.key) else { continue };
+            spec.key = Arc::clone(&upstream.key);
+            let (policy, addressing) = (upstream.policy.load_full(), upstream.addressing());
+            if policy == spec.policy {
+                spec.policy = policy;
+            }
+            if addressing == spec.addressing {
+                spec.addressing = addressing;
+            }
+        }
+    }
+
     /// Makes a plan ready, reusing what the previous snapshot has of it.
     pub fn build(plan: &Plan, previous: &Self, tls: &TlsContext) -> (Self, Changes) {
         let mut upstreams =

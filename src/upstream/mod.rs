@@ -53,7 +53,7 @@ pub struct Upstream {
     pub endpoints: EndpointSet,
     /// Its names with the addresses of each, where the destination is the request's own host; it stays
     /// so as long as the upstream lives.
-    pub names: Option<Names>,
+    pub names: Option<Box<Names>>,
     /// Requests that wait for its first address or for a connection, over all lanes.
     pub pending: Arc<Quota>,
     addressing: ArcSwap<Addressing>,
@@ -63,6 +63,8 @@ pub struct Upstream {
     tls: Tls,
     /// Rung by `adopt` when the addressing changed and by `drop`; `endpoints::keep_fresh` waits on it.
     changed: Arc<Notify>,
+    /// Whether somebody keeps its endpoints fresh.
+    followed: AtomicBool,
     /// Set when no configuration names it any more: what is under way goes on, nothing is kept.
     retired: AtomicBool,
     /// What was warned of, once for each kind of network. Only who looks names up and who looks at it
@@ -99,7 +101,7 @@ impl Upstream {
         let changed = Arc::new(Notify::new());
         let names = match *spec.addressing {
             Addressing::Dynamic(port) => {
-                Some(Names::new(spec.key.host.clone(), port, Arc::clone(&changed)))
+                Some(Box::new(Names::new(spec.key.host.clone(), port, Arc::clone(&changed))))
             }
             _ => None,
         };
@@ -116,6 +118,7 @@ impl Upstream {
             limits: OnceLock::new(),
             tls,
             changed,
+            followed: AtomicBool::new(false),
             retired: AtomicBool::new(false),
             concerns: Mutex::default(),
             warned_of_plain_text: AtomicBool::new(false),

@@ -4,8 +4,9 @@ use std::sync::atomic::AtomicUsize;
 
 use tokio::time::sleep;
 
+use super::super::dns::Resolve;
 use super::super::dns::Resolving;
-use super::super::endpoints::keep_fresh;
+use super::super::endpoints::{Lookups, keep_fresh};
 use super::super::tls::TlsContext;
 use super::*;
 use crate::model::{
@@ -60,7 +61,8 @@ fn followed(told: &Arc<Told>) -> Arc<Upstream> {
     let allow = vec![Network::parse("127.0.0.7").expect("a range")];
     let guard = Guard::new(GuardPolicy { allow, ..GuardPolicy::default() });
     let resolver: Arc<dyn Resolve> = Arc::clone(told) as _;
-    tokio::spawn(keep_fresh(Arc::downgrade(&upstream), resolver, Arc::default(), Arc::new(guard)));
+    let lookups = Lookups::new(resolver, Arc::default(), Arc::new(guard));
+    tokio::spawn(keep_fresh(Arc::downgrade(&upstream), Arc::new(lookups)));
     upstream
 }
 
