@@ -346,6 +346,17 @@ fn what_keeps_origins_from_harm_is_dumped_as_istiod_makes_it() {
             serde_json::json!(3),
         ),
         (&named("outbound|80||api.example.com")["lbPolicy"], serde_json::json!("MAGLEV")),
+        (
+            &named("outbound|443|v1|api.example.com")["leastRequestLbConfig"],
+            serde_json::json!({ "slowStartConfig": {
+                "slowStartWindow": "120s", "minWeightPercent": {},
+                "aggression": { "defaultValue": 1.5, "runtimeKey": "(" },
+            } }),
+        ),
+        (
+            &named("outbound|443|v2|api.example.com")["leastRequestLbConfig"],
+            serde_json::json!({ "slowStartConfig": { "slowStartWindow": "30s" } }),
+        ),
     ] {
         assert_eq!(*printed, expected);
     }

@@ -8,6 +8,7 @@ use std::time::Instant;
 use egret::model::{
     Action, Condition, Destination, Forward, HostPattern, Listener, Plan, Route, Rule,
 };
+use egret::observe::StatPrefixes;
 use egret::snapshot::{Asked, RouteTable};
 use egret::wire::{Head, Version};
 
@@ -113,6 +114,7 @@ fn table(form: &str, hosts: usize) -> RouteTable {
     let hosts = (0..hosts).map(|at| HostPattern::parse(&pattern(at)).expect("valid"));
     let rule = Rule {
         name: String::new(),
+        stat_prefix: String::new(),
         condition: Condition::default(),
         fault: None,
         action: Action::Forward(Forward::new(Destination::Missing("nowhere".into()))),
@@ -123,8 +125,6 @@ fn table(form: &str, hosts: usize) -> RouteTable {
         hosts: hosts.collect(),
         rules: vec![rule.into()],
     };
-    RouteTable::build(
-        &Plan { listeners: vec![listener], routes: vec![route], upstreams: vec![] },
-        &[],
-    )
+    let plan = Plan { listeners: vec![listener], routes: vec![route], upstreams: vec![] };
+    RouteTable::build(&plan, &[], &mut StatPrefixes::default())
 }

@@ -194,9 +194,11 @@ fn plan(origin: &Origin, hosts: &[String]) -> Plan {
         port: 443,
         security: Security::Tls(Arc::new(tls)),
         protocol: Protocol::Negotiate,
+        proxy_protocol: None,
     };
     let rule = Rule {
         name: String::new(),
+        stat_prefix: String::new(),
         condition: Condition::default(),
         fault: None,
         action: Action::Forward(Forward::new(Destination::Upstream(0))),

@@ -103,6 +103,7 @@ fn facts(taken: &Compiled, snapshot: &Snapshot, started_unix_seconds: u64) -> Fa
     Facts {
         version: env!("CARGO_PKG_VERSION"),
         generation: snapshot.generation,
+        stat_prefixes: snapshot.stat_prefixes.names().to_vec(),
         endpoints_ejected: snapshot.upstreams.values().map(|one| one.ejected()).sum(),
         problems: problems.to_vec(),
         objects: objects.to_vec(),

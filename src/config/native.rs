@@ -6,6 +6,7 @@
 
 mod answers;
 mod condition;
+mod cors;
 mod faults;
 mod listeners;
 mod mirrors;

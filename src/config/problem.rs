@@ -152,6 +152,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("EG058", "the only endpoint can be ejected"),
     ("EG059", "a connect timeout too short for TCP and TLS"),
     ("EG060", "the same host and port is defined twice"),
+    ("EG061", "addresses of the inside are told to an origin"),
     ("EG070", "a rule that can never be reached"),
     ("EG071", "a host that is not in its normal form"),
     ("EG072", "a prefix that matches more than whole segments"),

@@ -17,8 +17,8 @@ pub struct Connection {
     pub ends: Ends,
     /// What is read and written.
     pub messages: Messages<TcpStream>,
-    /// When its first bytes came.
-    pub opened: Instant,
+    /// When its age ends it; `None`: never.
+    pub expires: Option<Instant>,
     /// How many requests it has brought.
     pub requests: u32,
     /// Whether the request that is being answered said `TE: trailers`.
@@ -26,21 +26,9 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Takes over an accepted stream, of which these bytes were read already.
-    pub fn new(
-        stream: TcpStream,
-        already: &[u8],
-        ends: Ends,
-        opened: Instant,
-        buffers: &Buffers,
-    ) -> Self {
-        Self {
-            ends,
-            messages: Messages::new(stream, already, buffers),
-            opened,
-            requests: 0,
-            takes_trailers: false,
-        }
+    /// Takes over an accepted stream.
+    pub fn new(stream: TcpStream, ends: Ends, expires: Option<Instant>) -> Self {
+        Self { ends, messages: Messages::new(stream), expires, requests: 0, takes_trailers: false }
     }
 
     /// Ready when there is something to read, be it the end. Costs neither memory nor a system call.

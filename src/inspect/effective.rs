@@ -10,7 +10,8 @@ use super::show;
 use crate::config::Compiled;
 use crate::model::upstream::Roots;
 use crate::model::{
-    Action, Forward, Plan, Policy, Protocol, Rule, Security, TlsSpec, UpstreamSpec, duration,
+    Action, Forward, Plan, Policy, Protocol, ProxyProtocol, Rule, Security, TlsSpec, UpstreamSpec,
+    duration,
 };
 
 pub(super) fn listeners(compiled: &Compiled) -> Value {
@@ -54,6 +55,9 @@ fn rule(rule: &Rule, plan: &Plan) -> Value {
     if !rule.name.is_empty() {
         value["name"] = json!(rule.name);
     }
+    if !rule.stat_prefix.is_empty() {
+        value["statPrefix"] = json!(rule.stat_prefix);
+    }
     value
 }
 
@@ -91,6 +95,7 @@ fn cluster(spec: &UpstreamSpec) -> Value {
             (Protocol::Client, _) => "what the client speaks",
             (Protocol::Http1 | Protocol::Negotiate, _) => "HTTP/1.1",
         },
+        "proxyProtocol": key.proxy_protocol.map_or("none", ProxyProtocol::as_str),
         "tls": match &key.security {
             Security::Plain => json!("none"),
             Security::Broken(why) => json!({ "broken": why }),

@@ -42,6 +42,7 @@ pub use story::Story;
 
 use super::View;
 use crate::model::{Action, Failure};
+use crate::snapshot::cors::Crossing;
 use crate::snapshot::{Asked, Snapshot, rewrite};
 use crate::wire::target::Target;
 use crate::wire::{Head, fields, framing, upgrade};
@@ -174,6 +175,13 @@ impl Walk<'_> {
                 return Ok(self.answered(story, respond.status));
             }
         };
+        let crossing = forward.cors.as_deref().map(|cors| Crossing::of(&head, cors));
+        if crossing.is_some_and(|crossing| crossing.question.is_some()) {
+            let line = "200 with no body: a browser asks what pages of other sites may do";
+            let lines = route::cors_line(forward);
+            story.step("answer").line(line).lines(lines).field("status", 200);
+            return Ok(self.answered(story, 200));
+        }
         fields::strip_hop_by_hop(&mut head)?;
         Ok(destinations::walk(self, (rule, forward), &head, &target, story))
     }

@@ -179,7 +179,8 @@ pub(super) fn query_match(wanted: &QueryMatch) -> String {
     format!("?{}{}", wanted.name, text_match(&wanted.text))
 }
 
-fn text_match(text: &TextMatch) -> String {
+/// What a text must be: `=a`, `=a*`, `=~a.*`.
+pub(super) fn text_match(text: &TextMatch) -> String {
     match text {
         TextMatch::Present => String::new(),
         TextMatch::Exact(text) => format!("={text}"),

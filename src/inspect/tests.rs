@@ -358,6 +358,38 @@ fn what_is_sent_and_answered_is_told_to_the_letter() {
 }
 
 #[test]
+fn what_browsers_are_told_of_other_sites_is_explained() {
+    let text = "listeners: [{port: 80}]
+routes:
+- hosts: [a.com]
+  to: https://b.com
+  statPrefix: shop
+  proxyProtocol: v2
+  warmup: {duration: 1m}
+  cors: {origins: [{exact: https://x.com}, {prefix: https://y.}], methods: [PUT], maxAge: 5m, answersAll: true}
+";
+    let line = "CORS: pages of origin=https://x.com or origin=https://y.* may read the answer, methods PUT, for 300 s; \
+                questions for others are answered here too";
+    let mut question = question("OPTIONS", "a.com", "/");
+    let forwarded = told(text, &question, Ending::Forwarded);
+    for word in [
+        line,
+        "counted as shop",
+        "first a PROXY header (V2) that tells the client's address",
+        "a new endpoint has its full part after 1m, and 10 % of it at first",
+    ] {
+        assert!(forwarded.contains(word), "{word} is not in {forwarded}");
+    }
+    for (name, value) in [("Origin", "https://z.com"), ("Access-Control-Request-Method", "PUT")] {
+        question.headers.push((name.to_owned(), value.to_owned()));
+    }
+    let answered = told(text, &question, Ending::Answered);
+    for word in ["200 with no body: a browser asks", line, "answered with 200"] {
+        assert!(answered.contains(word), "{word} is not in {answered}");
+    }
+}
+
+#[test]
 fn programs_are_told_the_same_as_people() {
     let question = question("GET", "a.com:443", "/api/x");
     let explanation = explained(KINDS, &question).expect("clear");

@@ -171,7 +171,8 @@ impl Authority {
 /// Splits `host:port`; `None` when the port is not a number from 1 to 65535.
 fn split_port(bytes: &[u8]) -> Option<(&[u8], Option<u16>)> {
     let after_literal = if bytes.first() == Some(&b'[') { memchr::memchr(b']', bytes)? } else { 0 };
-    let Some(colon) = memchr::memchr(b':', &bytes[after_literal..]) else {
+    // Names are too short for what `memchr` has to set up.
+    let Some(colon) = bytes[after_literal..].iter().position(|byte| *byte == b':') else {
         return Some((bytes, None));
     };
     let (name, digits) = (&bytes[..after_literal + colon], &bytes[after_literal + colon + 1..]);
@@ -193,24 +194,58 @@ fn check_name(name: &[u8]) -> Result<(), &'static str> {
     if name.len() > HOST_LENGTH_MAX {
         return Err("it is longer than 253 characters");
     }
-    let mut label = 0usize;
-    for byte in name {
-        match byte {
-            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => label += 1,
-            b'.' if label == 0 => return Err("it has an empty label"),
-            b'.' => label = 0,
-            b':' => return Err("it has a port or a scheme; write the name alone"),
-            b'*' => {
-                return Err("a wildcard may only be the whole first label, as in *.example.com");
+    let mut label = 0;
+    for &byte in name {
+        match KINDS[usize::from(byte)] {
+            Kind::Label => label += 1,
+            Kind::Dot => {
+                check_label(label)?;
+                label = 0;
             }
-            _ => return Err("it has a character that a host name cannot have"),
-        }
-        if label > 63 {
-            return Err("it has a label longer than 63 characters");
+            Kind::Other => return Err(misplaced(byte)),
         }
     }
-    if label == 0 { Err("it has an empty label") } else { Ok(()) }
+    check_label(label)
 }
+
+fn check_label(length: usize) -> Result<(), &'static str> {
+    match length {
+        0 => Err("it has an empty label"),
+        1..=63 => Ok(()),
+        _ => Err("it has a label longer than 63 characters"),
+    }
+}
+
+fn misplaced(byte: u8) -> &'static str {
+    match byte {
+        b':' => "it has a port or a scheme; write the name alone",
+        b'*' => "a wildcard may only be the whole first label, as in *.example.com",
+        _ => "it has a character that a host name cannot have",
+    }
+}
+
+/// What a byte is to a name in lower case.
+#[derive(Clone, Copy)]
+enum Kind {
+    Label,
+    Dot,
+    Other,
+}
+
+/// Looked up, since every request's Host is checked.
+static KINDS: [Kind; 256] = {
+    let mut kinds = [Kind::Other; 256];
+    let mut byte = 0;
+    while byte < kinds.len() {
+        kinds[byte] = match byte as u8 {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => Kind::Label,
+            b'.' => Kind::Dot,
+            _ => Kind::Other,
+        };
+        byte += 1;
+    }
+    kinds
+};
 
 #[cfg(test)]
 mod tests {

@@ -4,9 +4,11 @@
 //! where something stood in a file is kept beside the plan (`config::provenance`), never inside it.
 
 pub mod condition;
+pub mod cors;
 pub mod duration;
 pub mod failure;
 pub mod fault;
+pub mod header_value;
 pub mod headers;
 pub mod host;
 pub mod limit;
@@ -20,8 +22,10 @@ pub mod spelling;
 pub mod upstream;
 
 pub use condition::{Condition, Field, FieldMatch, PathMatch, QueryMatch, TextMatch};
+pub use cors::Cors;
 pub use failure::{Failure, Flag, Refused};
 pub use fault::{Abort, Aborted, Delay, Fault, Fraction};
+pub use header_value::HeaderValue;
 pub use headers::HeaderPolicy;
 pub use host::{Authority, Host, HostPattern};
 pub use limit::Limit;
@@ -34,7 +38,8 @@ pub use route::{
     Route, Rule, Share,
 };
 pub use upstream::{
-    Addressing, Balance, Policy, Protocol, Security, Target, TlsSpec, UpstreamKey, UpstreamSpec,
+    Addressing, Balance, Policy, Protocol, ProxyProtocol, Security, Target, TlsSpec, UpstreamKey,
+    UpstreamSpec,
 };
 
 /// Everything a set of documents asks for: where clients knock, what is routed, and to whom.

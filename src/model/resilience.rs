@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use super::condition::is_token;
+
 /// What there may be of at once, over all lanes; `None`: no limit of its own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct UpstreamLimits {
@@ -55,12 +57,47 @@ impl Default for RetryBudget {
     }
 }
 
-/// When an endpoint is left out for a while (Envoy's outlier detection).
+/// How an endpoint that is new gets its part of the requests by and by (Envoy's slow start).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Warmup {
+    /// How long it is new.
+    pub duration: Duration,
+    /// How steep its part grows at first, in thousandths; `None`: as time does.
+    pub aggression_thousandths: Option<u32>,
+    /// The least part, in thousandths of a percent; `None`: 10 %.
+    pub minimum_percent_thousandths: Option<u32>,
+}
+
+impl Warmup {
+    /// A number as it is kept here.
+    pub fn thousandths(number: f64) -> Option<u32> {
+        Some((number * 1000.0).round() as u32)
+    }
+
+    /// The exponent is one divided by this.
+    pub fn aggression(&self) -> f64 {
+        self.aggression_thousandths.map_or(1.0, |number| f64::from(number) / 1000.0)
+    }
+
+    /// The least part of what it will have.
+    pub fn minimum(&self) -> f64 {
+        self.minimum_percent() / 100.0
+    }
+
+    /// The same in percent.
+    pub fn minimum_percent(&self) -> f64 {
+        self.minimum_percent_thousandths.map_or(10.0, |number| f64::from(number) / 1000.0)
+    }
+}
+
+/// When an endpoint is left out for a while (Envoy's outlier detection).
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outliers {
-    /// Answers from 500 in a row; `None`: they don't count.
+    /// Statuses that count as errors, in place of all from 500; empty: those.
+    pub statuses: Vec<u16>,
+    /// Errors in a row; `None`: they don't count.
     pub errors: Option<u32>,
-    /// Answers 502, 503 and 504 in a row; `None`: they don't count for themselves.
+    /// Errors 502, 503 and 504 in a row; `None`: they don't count for themselves.
     pub gateway_errors: Option<u32>,
     /// Connections in a row that failed or broke; `None`: they count as answers 503 and 504 do.
     pub local_errors: Option<u32>,
@@ -78,6 +115,7 @@ impl Default for Outliers {
     /// Istio's.
     fn default() -> Self {
         Self {
+            statuses: Vec::new(),
             errors: Some(5),
             gateway_errors: None,
             local_errors: None,
@@ -85,6 +123,17 @@ impl Default for Outliers {
             ejection: Duration::from_secs(30),
             ejected_max_percent: 10,
             healthy_min_percent: 0,
+        }
+    }
+}
+
+impl Outliers {
+    /// The status that an answer counts as: any from 500 is an error.
+    pub fn counted(&self, status: u16) -> u16 {
+        match self.statuses.as_slice() {
+            [] => status,
+            errors if errors.contains(&status) => status.max(500),
+            _ => 200,
         }
     }
 }
@@ -143,6 +192,40 @@ pub struct HashCookie {
     pub path: String,
     /// A client without it gets one for so long, for zero until its session ends; `None`: it gets none.
     pub ttl: Option<Duration>,
+    /// What is said of the cookie besides, by names and values; an empty value: the name alone.
+    pub attributes: Vec<(String, String)>,
+}
+
+impl HashCookie {
+    /// Whether an attribute can stand in its line: a name, and a value without control characters and `;`
+    /// (RFC 6265, section 4.1.1).
+    pub fn takes(name: &str, value: &str) -> bool {
+        let is_value = value.bytes().all(|byte| (b' '..0x7f).contains(&byte) && byte != b';');
+        is_token(name) && is_value
+    }
+
+    /// The line that gives a client this value for it, as Envoy writes it; `None`: it gets none.
+    pub fn given(&self, value: &str) -> Option<String> {
+        let mut line = format!("{}=\"{value}\"", self.name);
+        let mut say = |name: &str, value: &str| {
+            line.push_str("; ");
+            line.push_str(name);
+            if !value.is_empty() {
+                line.push('=');
+                line.push_str(value);
+            }
+        };
+        let age = self.ttl?.as_secs();
+        if age > 0 {
+            say("Max-Age", &age.to_string());
+        }
+        if !self.path.is_empty() {
+            say("Path", &self.path);
+        }
+        self.attributes.iter().for_each(|(name, value)| say(name, value));
+        say("HttpOnly", "");
+        Some(line)
+    }
 }
 
 /// Envoy's tables with their sizes.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::condition::Condition;
+use super::cors::Cors;
 use super::fault::{Fault, Fraction};
+use super::header_value::HeaderValue;
 use super::host::HostPattern;
 use super::pattern::Substitution;
 use super::retry::Retry;
@@ -27,6 +29,8 @@ pub struct Route {
 pub struct Rule {
     /// Route name as the access log prints it; empty when it was given none.
     pub name: String,
+    /// What its requests are counted by besides (Envoy's `stat_prefix`); empty: they are not.
+    pub stat_prefix: String,
     /// What is asked of a request.
     pub condition: Condition,
     /// What is put in the way of a request that fulfils it.
@@ -104,6 +108,8 @@ pub struct Forward {
     pub response: HeaderEdits,
     /// Who gets a copy of the request; nobody waits for what they answer.
     pub mirrors: Vec<Mirror>,
+    /// Which pages of other sites may read the answers.
+    pub cors: Option<Box<Cors>>,
 }
 
 /// Where copies of requests are sent.
@@ -177,6 +183,12 @@ impl HeaderEdits {
     pub fn is_empty(&self) -> bool {
         self.remove.is_empty() && self.set.is_empty() && self.add.is_empty()
     }
+
+    /// Whether a line waits for a request to say what it is.
+    pub fn has_formats(&self) -> bool {
+        let is_format = |line: &HeaderEdit| matches!(line.value, HeaderValue::Format(_));
+        self.set.iter().chain(&self.add).any(is_format)
+    }
 }
 
 /// One header line to write.
@@ -185,7 +197,7 @@ pub struct HeaderEdit {
     /// Field name, as it was written.
     pub name: String,
     /// Field value.
-    pub value: String,
+    pub value: HeaderValue,
 }
 
 impl Forward {
@@ -200,6 +212,7 @@ impl Forward {
             request: HeaderEdits::default(),
             response: HeaderEdits::default(),
             mirrors: Vec::new(),
+            cors: None,
         }
     }
 

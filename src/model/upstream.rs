@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::host::Host;
-use super::resilience::{Hashed, Keepalive, Outliers, Pings, RetryBudget, UpstreamLimits};
+use super::resilience::{Hashed, Keepalive, Outliers, Pings, RetryBudget, UpstreamLimits, Warmup};
 
 /// Everything that is known of one upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +36,30 @@ pub struct UpstreamKey {
     pub security: Security,
     /// The HTTP version to speak.
     pub protocol: Protocol,
+    /// What each connection tells of the client first; `None`: nothing.
+    pub proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// A version of the PROXY protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ProxyProtocol {
+    /// A line of text.
+    V1,
+    /// Binary.
+    V2,
+}
+
+impl ProxyProtocol {
+    /// What follows from it, for whoever asks for it.
+    pub const GIVES_AWAY: &str = "each connection tells the origin addresses of the inside: the client's, and the one that it connected to";
+
+    /// Istio's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V1 => "V1",
+            Self::V2 => "V2",
+        }
+    }
 }
 
 /// Which HTTP version an upstream is spoken to in.
@@ -60,6 +84,13 @@ pub enum Security {
     Tls(Arc<TlsSpec>),
     /// The TLS policy is unusable: requests fail closed with this reason, never in plain text.
     Broken(String),
+}
+
+impl Security {
+    /// Whether plain text is spoken.
+    pub fn is_plain(&self) -> bool {
+        matches!(self, Self::Plain)
+    }
 }
 
 /// TLS origination, with certificates by content.
@@ -155,6 +186,8 @@ impl Hash for ClientIdentity {
 pub struct Policy {
     /// Which endpoint is next.
     pub balance: Balance,
+    /// How an endpoint begins that is new; `None`: as the others go on.
+    pub warmup: Option<Warmup>,
     /// Of targets that count for more, or less, than one of the others: those that are not listed count 1.
     pub weights: Vec<(Target, u32)>,
     /// Time for one connection, TCP and TLS together.
@@ -182,6 +215,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             balance: Balance::LeastRequest,
+            warmup: None,
             weights: Vec::new(),
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(50),

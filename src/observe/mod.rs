@@ -13,6 +13,7 @@ mod prometheus_tests;
 pub mod readiness;
 pub mod record;
 pub mod scraper;
+pub mod stat_prefixes;
 pub mod stats;
 
 pub use access_log::{Format, LogBuffer, LogWriter, escape_json};
@@ -20,6 +21,7 @@ pub use noted::{Noted, RequestFacts};
 pub use readiness::Readiness;
 pub use record::{Record, Reuse, TlsFacts, Version};
 pub use scraper::Scraper;
+pub use stat_prefixes::StatPrefixes;
 pub use stats::{ClientEnd, Handshake, Mirrored, Retried, Stats, UpstreamEvent};
 
 /// The wall clock as the `Date` of an HTTP message (RFC 9110, section 5.6.7).

@@ -3,8 +3,6 @@
 //! One flat buffer that the lane lends and takes back, so that noting a request allocates nothing
 //! in steady state. Not used at all when the log is off.
 
-use std::ops::Range;
-
 /// Longest part of a field that is kept, in bytes; a longer one is cut and ends in `...`.
 /// Long enough for a signed URL, short enough to bound a log line.
 pub const FIELD_BYTES_MAX: usize = 4096;
@@ -31,28 +29,41 @@ pub struct RequestFacts<'a> {
 /// Those fields, kept. The default has none of them.
 #[derive(Debug, Default)]
 pub struct Noted {
+    /// One after the other.
     buffer: Vec<u8>,
-    method: Option<Range<usize>>,
-    path: Option<Range<usize>>,
-    authority: Option<Range<usize>>,
-    user_agent: Option<Range<usize>>,
-    request_id: Option<Range<usize>>,
-    forwarded_for: Option<Range<usize>>,
+    /// Where each ends.
+    ends: [u16; Field::COUNT],
+}
+
+/// The fields, in their order.
+#[derive(Debug, Clone, Copy)]
+enum Field {
+    Method,
+    Path,
+    Authority,
+    UserAgent,
+    RequestId,
+    ForwardedFor,
+}
+
+impl Field {
+    const COUNT: usize = Self::ForwardedFor as usize + 1;
 }
 
 impl Noted {
     /// Copies the facts into `buffer`, whose old contents are discarded.
     pub fn take(mut buffer: Vec<u8>, facts: RequestFacts<'_>) -> Self {
         buffer.clear();
-        Self {
-            method: keep(&mut buffer, Some(facts.method)),
-            path: keep(&mut buffer, Some(facts.path)),
-            authority: keep(&mut buffer, facts.authority),
-            user_agent: keep(&mut buffer, facts.user_agent),
-            request_id: keep(&mut buffer, facts.request_id),
-            forwarded_for: keep(&mut buffer, facts.forwarded_for),
-            buffer,
-        }
+        let ends = [
+            Some(facts.method),
+            Some(facts.path),
+            facts.authority,
+            facts.user_agent,
+            facts.request_id,
+            facts.forwarded_for,
+        ]
+        .map(|field| keep(&mut buffer, field.unwrap_or_default()));
+        Self { buffer, ends }
     }
 
     /// Gives the buffer back, for the next request.
@@ -62,51 +73,55 @@ impl Noted {
 
     /// Request method.
     pub fn method(&self) -> Option<&[u8]> {
-        self.field(&self.method)
+        self.field(Field::Method)
     }
 
     /// Request target.
     pub fn path(&self) -> Option<&[u8]> {
-        self.field(&self.path)
+        self.field(Field::Path)
     }
 
     /// `Host` or `:authority`.
     pub fn authority(&self) -> Option<&[u8]> {
-        self.field(&self.authority)
+        self.field(Field::Authority)
     }
 
     /// `User-Agent`.
     pub fn user_agent(&self) -> Option<&[u8]> {
-        self.field(&self.user_agent)
+        self.field(Field::UserAgent)
     }
 
     /// `X-Request-Id`.
     pub fn request_id(&self) -> Option<&[u8]> {
-        self.field(&self.request_id)
+        self.field(Field::RequestId)
     }
 
     /// `X-Forwarded-For`.
     pub fn forwarded_for(&self) -> Option<&[u8]> {
-        self.field(&self.forwarded_for)
+        self.field(Field::ForwardedFor)
     }
 
-    fn field(&self, range: &Option<Range<usize>>) -> Option<&[u8]> {
-        range.clone().map(|range| &self.buffer[range])
+    /// An absent or empty one is `None`, since the log prints both as `-`.
+    fn field(&self, field: Field) -> Option<&[u8]> {
+        let index = field as usize;
+        let start = if index == 0 { 0 } else { self.ends[index - 1] };
+        let bytes = &self.buffer[start.into()..self.ends[index].into()];
+        (!bytes.is_empty()).then_some(bytes)
     }
 }
 
-/// Appends a field; an absent or empty one is not kept, since the log prints both as `-`.
-fn keep(buffer: &mut Vec<u8>, field: Option<&[u8]>) -> Option<Range<usize>> {
-    let field = field.filter(|field| !field.is_empty())?;
-    let start = buffer.len();
+/// Appends a field; the end of it, which fits as long as [`FIELD_BYTES_MAX`] of each do.
+fn keep(buffer: &mut Vec<u8>, field: &[u8]) -> u16 {
     if field.len() <= FIELD_BYTES_MAX {
         buffer.extend_from_slice(field);
     } else {
         buffer.extend_from_slice(&field[..FIELD_BYTES_MAX]);
         buffer.extend_from_slice(CUT);
     }
-    Some(start..buffer.len())
+    buffer.len() as u16
 }
+
+const _: () = assert!(Field::COUNT * (FIELD_BYTES_MAX + CUT.len()) <= u16::MAX as usize);
 
 #[cfg(test)]
 mod tests {

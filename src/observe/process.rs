@@ -1,12 +1,18 @@
-//! What the operating system says of this process, as far as `/proc` says it.
+//! What the operating system says of this process and its machine, as far as `/proc` says it.
 //!
-//! Read at a scrape, never on a request's path. Elsewhere than on Linux every answer is `None`.
+//! Read at the start or at a scrape, never on a request's path. Elsewhere than on Linux every answer is `None`.
 
 use std::fs;
 
 /// Resident memory, in bytes (`VmRSS`: unlike `statm`, it needs no page size).
 pub fn resident_bytes() -> Option<u64> {
     vm_rss(&fs::read_to_string("/proc/self/status").ok()?)
+}
+
+/// The name of this machine, or of the pod.
+pub fn hostname() -> Option<String> {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned())
 }
 
 /// Open file descriptors, the one that looks included.

@@ -3,6 +3,7 @@
 //! Names and help of every metric are here and nowhere else. It measures nothing.
 
 use std::fmt::{Display, Write};
+use std::sync::Arc;
 
 use super::scraper::Collected;
 use super::stats::{OTHER_STATUS, Outcome, Stats};
@@ -20,6 +21,8 @@ pub struct Facts {
     pub version: &'static str,
     /// How many snapshots have been published.
     pub generation: u64,
+    /// The stat prefixes of rules, in the order of their slots.
+    pub stat_prefixes: Vec<Arc<str>>,
     /// Problems of the configuration by severity.
     pub problems: Vec<(&'static str, u64)>,
     /// Objects of the configuration by what became of them.
@@ -41,6 +44,7 @@ pub fn render(collected: &Collected, facts: &Facts) -> String {
     let mut page = Page::default();
     let stats = &collected.stats;
     requests(&mut page, stats);
+    prefixed(&mut page, stats, facts);
     upstreams(&mut page, stats);
     ejections(&mut page, stats, facts);
     clients(&mut page, stats);
@@ -56,11 +60,7 @@ fn requests(page: &mut Page, stats: &Stats) {
         "Requests ended, by host pattern, status and response flag.",
     );
     for (host, outcomes) in stats.requests() {
-        for &Outcome { status, flag, count } in outcomes {
-            let mut code = itoa::Buffer::new();
-            let code = if status == OTHER_STATUS { "other" } else { code.format(status) };
-            page.sample(&[("host", host), ("code", code), ("flag", flag.as_str())], count);
-        }
+        page.outcomes("host", host, outcomes);
     }
     page.family("egret_failures_total", COUNTER, "Requests failed, by RFC 9209 error token.");
     for &(token, count) in stats.failures() {
@@ -82,6 +82,15 @@ fn requests(page: &mut Page, stats: &Stats) {
         stats.bytes_in,
     );
     page.single("egret_sent_bytes_total", COUNTER, "Body bytes sent to clients.", stats.bytes_out);
+}
+
+fn prefixed(page: &mut Page, stats: &Stats, facts: &Facts) {
+    let help =
+        "Requests ended of the rules that have a stat prefix, by that, status and response flag.";
+    page.family("egret_route_requests_total", COUNTER, help);
+    for (prefix, outcomes) in stats.by_prefix.named(&facts.stat_prefixes) {
+        page.outcomes("stat_prefix", prefix, outcomes);
+    }
 }
 
 fn upstreams(page: &mut Page, stats: &Stats) {
@@ -237,6 +246,15 @@ impl Page {
             self.text.push('"');
         }
         self.line(format_args!("}} {value}"));
+    }
+
+    /// A sample for each way that requests of one kind have ended.
+    fn outcomes(&mut self, label: &str, value: &str, outcomes: &[Outcome]) {
+        for &Outcome { status, flag, count } in outcomes {
+            let mut code = itoa::Buffer::new();
+            let code = if status == OTHER_STATUS { "other" } else { code.format(status) };
+            self.sample(&[(label, value), ("code", code), ("flag", flag.as_str())], count);
+        }
     }
 
     fn line(&mut self, line: impl Display) {

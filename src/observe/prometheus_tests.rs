@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::prometheus::{Facts, render};
 use super::scraper::Collected;
-use super::{Handshake, Stats, UpstreamEvent};
+use super::{Handshake, StatPrefixes, Stats, UpstreamEvent};
 use crate::model::Flag;
 
 fn page() -> String {
@@ -14,6 +14,8 @@ fn page() -> String {
     stats.request("*.api.example.com", 503, Flag::UpstreamConnect);
     stats.request("a\"b\\c\nd", 200, Flag::None);
     stats.request_unrouted(404, Flag::NoRoute);
+    let mut stat_prefixes = StatPrefixes::default();
+    stats.by_prefix.count(stat_prefixes.slot("news"), 200, Flag::None);
     stats.failure("tls_certificate_error");
     stats.handshake(Handshake::Full);
     stats.upstream_connection(UpstreamEvent::Opened);
@@ -22,6 +24,7 @@ fn page() -> String {
         generation: 3,
         problems: vec![("error", 1), ("warning", 2)],
         objects: vec![("applied", 4)],
+        stat_prefixes: stat_prefixes.names().to_vec(),
         resident_bytes: Some(8_000_000),
         ..Facts::default()
     };
@@ -63,6 +66,7 @@ fn the_page_says_what_was_counted() {
         "egret_requests_total{host=\"*.api.example.com\",code=\"503\",flag=\"UF\"} 1",
         "egret_requests_total{host=\"a\\\"b\\\\c\\nd\",code=\"200\",flag=\"-\"} 1",
         "egret_requests_total{host=\"(other)\",code=\"404\",flag=\"NR\"} 1",
+        "egret_route_requests_total{stat_prefix=\"news\",code=\"200\",flag=\"-\"} 1",
         "egret_failures_total{token=\"tls_certificate_error\"} 1",
         "egret_handshakes_total{kind=\"full\"} 1",
         "egret_handshakes_total{kind=\"resumed\"} 0",

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::stat_prefixes::Slot;
 use crate::model::{Failure, Flag};
 
 /// What is known of one request. Times are whole milliseconds; `None` means it never came to that.
@@ -24,6 +25,8 @@ pub struct Record<'s> {
     pub route: Option<&'s str>,
     /// The name of the rule that matched: Envoy's `%ROUTE_NAME%`.
     pub rule: Option<&'s str>,
+    /// Where it is counted by the stat prefix of that rule; `None`: it has none.
+    pub stat_prefix: Option<Slot>,
     /// The upstream chosen, by the name Envoy would give the cluster.
     pub upstream: Option<&'s str>,
     /// The address the last attempt went to.
@@ -76,6 +79,7 @@ impl Record<'_> {
             version: None,
             route: None,
             rule: None,
+            stat_prefix: None,
             upstream: None,
             upstream_address: None,
             upstream_local: None,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use super::stat_prefixes::ByPrefix;
 use crate::model::{Flag, Limit};
 
 /// Hosts a lane counts by name; requests of further ones are counted under [`OTHER_HOST`]. Hosts
@@ -30,6 +31,8 @@ pub const OTHER_STATUS: u16 = u16::MAX;
 pub struct Stats {
     requests: HashMap<Arc<str>, Vec<Outcome>, RandomState>,
     unnamed: Vec<Outcome>,
+    /// Requests of rules that have a stat prefix, once more.
+    pub by_prefix: ByPrefix,
     failures: Vec<(&'static str, u64)>,
     handshakes: [u64; Handshake::ALL.len()],
     upstream_connections: [u64; UpstreamEvent::ALL.len()],
@@ -165,6 +168,7 @@ impl Stats {
             add_outcomes(self.requests.entry(Arc::clone(host)).or_default(), outcomes);
         }
         add_outcomes(&mut self.unnamed, &other.unnamed);
+        self.by_prefix.merge(&other.by_prefix);
         for &(token, n) in &other.failures {
             add(&mut self.failures, token, n);
         }
@@ -420,7 +424,8 @@ impl Mirrored {
     }
 }
 
-fn count(outcomes: &mut Vec<Outcome>, status: u16, flag: Flag) {
+/// Counts one more, past [`OUTCOMES_MAX`] under [`OTHER_STATUS`].
+pub(super) fn count(outcomes: &mut Vec<Outcome>, status: u16, flag: Flag) {
     let known = |outcome: &&mut Outcome| outcome.status == status && outcome.flag == flag;
     if let Some(outcome) = outcomes.iter_mut().find(known) {
         outcome.count += 1;
@@ -430,7 +435,8 @@ fn count(outcomes: &mut Vec<Outcome>, status: u16, flag: Flag) {
     add_outcomes(outcomes, &[Outcome { status, flag, count: 1 }]);
 }
 
-fn add_outcomes(sums: &mut Vec<Outcome>, more: &[Outcome]) {
+/// Adds one list of outcomes to another.
+pub(super) fn add_outcomes(sums: &mut Vec<Outcome>, more: &[Outcome]) {
     for &one in more {
         match sums.iter_mut().find(|sum| sum.status == one.status && sum.flag == one.flag) {
             Some(sum) => sum.count += one.count,

@@ -1,6 +1,6 @@
-//! What there is to tell of one request, told however the request ends.
+//! One request counted and told of, however it ends.
 //!
-//! Where it goes (counters, the access log) is the lane's business.
+//! Where it is told (counters, the access log) is the lane's business.
 
 use std::rc::Rc;
 
@@ -20,14 +20,15 @@ pub struct Account<'s> {
 }
 
 impl<'s> Account<'s> {
-    /// For a request that begins now.
+    /// For a request that begins now, and is under way until the account is dropped.
     pub fn open<'h>(
         client: &Client<'_>,
         facts: impl FnOnce() -> RequestFacts<'h>,
         lane: &'s Rc<Lane>,
     ) -> Self {
+        lane.stats.borrow_mut().request_began();
         let ends = client.ends();
-        let record = Record::begin(lane.clock(), ends.peer, ends.local);
+        let record = Record::begin(lane.time_told(), ends.peer, ends.local);
         Self { record, noted: lane.note(facts), lane, closed: false }
     }
 

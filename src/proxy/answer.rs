@@ -103,16 +103,19 @@ pub enum Sent {
 
 impl Lost {
     /// Before anything was sent.
+    #[cold]
     pub fn before_sending(failure: Failure) -> Self {
         Self { failure, again: Again::AsTheRouteSays, sent: Sent::Nothing }
     }
 
     /// After something was sent.
+    #[cold]
     pub fn after_sending(failure: Failure) -> Self {
         Self { failure, again: Again::AsTheRouteSays, sent: Sent::Something }
     }
 
     /// Whatever the route says, it is not made again.
+    #[cold]
     fn for_good(failure: Failure) -> Self {
         Self { failure, again: Again::Never, sent: Sent::Something }
     }
@@ -208,6 +211,7 @@ impl From<Untold> for Heard {
 }
 
 impl Heard {
+    #[cold]
     fn into_lost(
         self,
         carrier: &Carrier,

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use tokio::time::timeout_at;
 
 use super::answer::Sent;
+use super::apart::apart;
 use super::exchange::Order;
 use super::headers::loops;
 use super::lane::Lane;
@@ -19,7 +20,7 @@ use crate::observe::{Handshake, Record, Reuse, UpstreamEvent};
 use crate::transport::{Broken, Buffers, HeadError, Peer};
 use crate::upstream::connect::{self, Connected, Want};
 use crate::upstream::endpoints::{Endpoint, Endpoints};
-use crate::upstream::pool::{Checkout, Home, Key};
+use crate::upstream::pool::{Checkout, Key};
 use crate::upstream::tls::{self, Alpn};
 use crate::upstream::{h1, h2};
 use crate::wire::parse::HeadLimits;
@@ -46,7 +47,7 @@ pub async fn send<'s>(
     }
     let endpoints = match pick::known(order.upstream, lane)? {
         Some(endpoints) => endpoints,
-        None => Box::pin(pick::first(order, lane)).await?,
+        None => apart(pick::first(order, lane)).await?,
     };
     let first = pick::pick(order, &endpoints, tried, lane);
     let ready = checkout(order, &endpoints, first, tried, lane).await?;
@@ -59,9 +60,9 @@ pub async fn send<'s>(
         Ready::H2(shared) => {
             lane.stats.borrow_mut().upstream_connection(UpstreamEvent::Reused);
             record.reused = Reuse::Reused;
-            Box::pin(send_h2(shared, order, record, lane)).await
+            apart(send_h2(shared, order, record, lane)).await
         }
-        Ready::Open(leave) => Box::pin(open(order, &endpoints, first, leave, record, lane)).await,
+        Ready::Open(leave) => apart(open(order, &endpoints, first, leave, record, lane)).await,
     }
 }
 
@@ -95,7 +96,7 @@ async fn checkout(
                 // For all those before us together, not for longer than one of our own would be given.
                 let limit = order.upstream.policy.load().connect_timeout;
                 let until = *patient_until.get_or_insert_with(|| lane.clock() + limit);
-                let ended = Box::pin(timeout_at(until, opening.ended.notified()));
+                let ended = apart(timeout_at(until, opening.ended.notified()));
                 if ended.await.is_ok() {
                     continue;
                 }
@@ -105,7 +106,7 @@ async fn checkout(
         if let Some(leave) = queue.leave(permit, lane) {
             return Ok(Ready::Open(leave));
         }
-        Box::pin(queue.wait(lane)).await?;
+        apart(queue.wait(lane)).await?;
     }
 }
 
@@ -130,7 +131,10 @@ fn look(
 fn key<'k>(order: &'k Order<'_, '_>, endpoints: &Endpoints, first: usize) -> Key<'k> {
     Key {
         upstream: order.upstream.id,
-        name: order.upstream.server_name(order.server_name).unwrap_or_default(),
+        name: match &order.told {
+            Some(told) => &told.name,
+            None => order.upstream.server_name(order.server_name).unwrap_or_default(),
+        },
         address: endpoints.pool_address(&endpoints.list[first]),
     }
 }
@@ -158,6 +162,7 @@ async fn open<'s>(
         first,
         order.server_name,
         order.want,
+        order.told.as_ref().map(|told| told.ends),
         &lane.connector,
     )
     .await;
@@ -186,10 +191,10 @@ async fn open<'s>(
     }
     let address = endpoints.pool_address(&connected.endpoint);
     let key = Key { address, ..key(order, endpoints, first) };
+    let home = lane.pools.borrow_mut().home(key);
     match connected.alpn {
         Alpn::Http1 => {
-            let home = Home::of(key);
-            let connection = Box::new(h1::Connection::new(connected, home, &lane.buffers));
+            let connection = Box::new(h1::Connection::new(connected, home));
             Ok(send_h1(connection, order, record, lane))
         }
         Alpn::Http2 => {
@@ -197,15 +202,13 @@ async fn open<'s>(
                 Security::Plain => "http",
                 _ => "https",
             };
-            let home = Home::of(key);
             let head_bytes = u32::try_from(lane.limits.response_head_bytes).unwrap_or(u32::MAX);
             let policy = order.upstream.policy.load_full();
             let begun = h2::Shared::begin(connected, scheme, head_bytes, &policy).await;
             let shared = begun.map_err(|broken| {
                 Failure::Handshake(format!("HTTP/2 could not begin: {broken:?}"))
             })?;
-            let idle_timeout = policy.idle_timeout;
-            lane.pools.borrow_mut().share(home.key(), shared.clone(), idle_timeout);
+            home.share(shared.clone(), policy.idle_timeout);
             send_h2(shared, order, record, lane).await
         }
     }

@@ -143,6 +143,11 @@ impl Deadline {
         slot.waits = waits;
     }
 
+    /// It is not over until it is armed again.
+    pub fn disarm(&self) {
+        self.table.slots.borrow_mut()[self.index as usize].at = None;
+    }
+
     /// Lets it be over at this time from now on at the latest, however often it is armed.
     pub fn end_after(&self, after: Duration) {
         let slot = &mut self.table.slots.borrow_mut()[self.index as usize];

@@ -12,10 +12,12 @@ use std::sync::atomic::Ordering;
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::{Answered, Lost, answer};
+use super::apart::apart;
 use super::attempt::{self, Carrier};
 use super::deadlines::Deadline;
 use super::discard;
 use super::flow::Flow;
+use super::headers::values::Values;
 use super::lane::Lane;
 use super::mirror;
 use super::places;
@@ -29,6 +31,7 @@ use crate::quota::Place;
 use crate::upstream::Upstream;
 use crate::upstream::connect::Want;
 use crate::upstream::endpoints::Endpoint;
+use crate::upstream::proxy_protocol::Told;
 use crate::wire::{Framing, Head};
 
 /// A request ready to be sent.
@@ -49,6 +52,8 @@ pub struct Order<'r, 's> {
     pub want: Want,
     /// The client's address.
     pub client: IpAddr,
+    /// What connections tell of the client, where the upstream wants that; they are for it alone.
+    pub told: Option<Box<Told>>,
     /// What is hashed in place of a cookie that the client has not got, and the line that gives it one.
     pub given_key: Option<(u64, String)>,
     /// Who wants a copy of the body.
@@ -75,6 +80,8 @@ pub struct Exchange<'s> {
     pub forward: &'s Forward,
     /// Which of its shares.
     pub share: &'s Share,
+    /// What their formats make of this response.
+    pub values: Option<Box<Values>>,
     /// To whom.
     pub upstream: &'s Arc<Upstream>,
     /// Whether the client asked for an upgrade.
@@ -109,7 +116,7 @@ pub async fn start<'s>(
     let upstream = order.upstream;
     let started = match until {
         None => attempts(order, client, record, lane, None).await,
-        Some(at) => timeout_at(at, Box::pin(attempts(order, client, record, lane, until)))
+        Some(at) => timeout_at(at, apart(attempts(order, client, record, lane, until)))
             .await
             .unwrap_or(Err(Failure::Timeout)),
     };
@@ -175,7 +182,7 @@ async fn attempts<'s>(
             }
             Some(pause) => {
                 let rest = discard::rest(outcome, &upload, pause, &order, client, lane);
-                Box::pin(rest).await?;
+                apart(rest).await?;
                 upload.begin_again(order.framing);
             }
         }
@@ -203,6 +210,7 @@ impl Answered {
             until,
             forward: order.forward,
             share: order.share,
+            values: None,
             upstream: order.upstream,
             want: order.want,
         };

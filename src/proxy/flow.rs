@@ -193,9 +193,9 @@ mod tests {
     use crate::transport::Messages;
 
     /// A peer and the other end of its stream, which takes this much at once.
-    fn peer(room: usize, buffers: &Buffers) -> (Messages<DuplexStream>, DuplexStream) {
+    fn peer(room: usize) -> (Messages<DuplexStream>, DuplexStream) {
         let (ours, theirs) = duplex(room);
-        (Messages::new(ours, &[], buffers), theirs)
+        (Messages::new(ours), theirs)
     }
 
     fn step(
@@ -211,18 +211,18 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_begins_again_arrives_whole_though_its_end_was_not_there_yet() {
         let buffers = Buffers::default();
-        let (mut from, mut client) = peer(1024, &buffers);
+        let (mut from, mut client) = peer(1024);
         from.expect_body(Framing::Length(600));
         client.write_all(&[1; 400]).await.expect("room");
 
         let mut flow = Flow::of(Framing::Length(600));
         flow.keep(&buffers);
-        let (mut first, _origin) = peer(64, &buffers);
+        let (mut first, _origin) = peer(64);
         assert!(step(&mut flow, &mut from, &mut first, &buffers).is_pending());
         assert!(flow.has_taken() && flow.can_begin_again());
 
         flow.begin_again(Framing::Length(600));
-        let (mut second, mut origin) = peer(64, &buffers);
+        let (mut second, mut origin) = peer(64);
         // Its answer comes before it has read anything: what is kept is still to be played.
         flow.settle(&buffers);
         client.write_all(&[2; 200]).await.expect("room");
@@ -240,8 +240,8 @@ mod tests {
     async fn what_is_too_long_to_be_kept_cannot_begin_again() {
         for (length, again) in [(KEPT_BYTES_MAX, true), (KEPT_BYTES_MAX + 1, false)] {
             let buffers = Buffers::default();
-            let (mut from, mut client) = peer(2 * length, &buffers);
-            let (mut to, _origin) = peer(2 * length, &buffers);
+            let (mut from, mut client) = peer(2 * length);
+            let (mut to, _origin) = peer(2 * length);
             from.expect_body(Framing::Length(length as u64));
             client.write_all(&vec![1; length]).await.expect("room");
             let mut flow = Flow::of(Framing::Length(length as u64));

@@ -6,14 +6,16 @@
 
 pub mod location;
 pub mod loops;
+pub mod values;
 
 use std::net::IpAddr;
 
 use crate::model::headers::{ForwardedProto, RequestId, Xff};
-use crate::model::{Forward, HeaderEdits, HeaderPolicy, Security, Share, UpstreamKey};
+use crate::model::{Forward, HeaderEdits, HeaderPolicy, Share, UpstreamKey};
 use crate::snapshot::rewrite;
 use crate::wire::upgrade::Upgrade;
 use crate::wire::{Head, Name, Names, Refusal, Version, fields};
+use values::{Values, value_of};
 
 /// Gives a request without an identity one: a random UUID (RFC 9562, section 5.4).
 pub fn make_request_id(head: &mut Head, random: &mut fastrand::Rng) {
@@ -26,7 +28,7 @@ pub fn make_request_id(head: &mut Head, random: &mut fastrand::Rng) {
     head.append(b"x-request-id", id.as_bytes());
 }
 
-/// Makes a client's head fit to be sent to an upstream.
+/// Makes a client's head fit to be sent to an upstream, but for the edits of the route.
 pub fn outbound(
     head: &mut Head,
     policy: &HeaderPolicy,
@@ -38,7 +40,7 @@ pub fn outbound(
 ) -> Result<(), Refusal> {
     fields::strip_hop_by_hop(head)?;
     remove_internal(head, policy.xff);
-    let tls = upstream.security != Security::Plain;
+    let tls = !upstream.security.is_plain();
     rewrite::host(head, forward, share, upstream);
     match policy.forwarded_proto {
         ForwardedProto::Https if tls => head.set(b"x-forwarded-proto", b"https"),
@@ -63,14 +65,18 @@ pub fn outbound(
         head.set(b"connection", b"upgrade");
         head.set(b"upgrade", b"websocket");
     }
-    edit(head, &share.request);
-    edit(head, &forward.request);
     Ok(())
 }
 
-/// Makes an origin's final head fit to be sent to the client, in the order of the edits; `date` is the
-/// time now, as HTTP writes it.
-pub fn inbound(head: &mut Head, policy: &HeaderPolicy, edits: [&HeaderEdits; 2], date: &str) {
+/// Makes an origin's final head fit to be sent to the client, with the edits of the route last; `date` is
+/// the time now, as HTTP writes it.
+pub fn inbound(
+    head: &mut Head,
+    policy: &HeaderPolicy,
+    edits: [&HeaderEdits; 2],
+    values: Option<&Values>,
+    date: &str,
+) {
     interim(head);
     if !head.may_have_any(Names::of(&[Name::Date])) {
         head.append(b"date", date.as_bytes());
@@ -81,7 +87,7 @@ pub fn inbound(head: &mut Head, policy: &HeaderPolicy, edits: [&HeaderEdits; 2],
     if let Some(name) = &policy.via {
         append_via(head, name);
     }
-    edits.into_iter().for_each(|edits| edit(head, edits));
+    edit(head, edits, values);
 }
 
 /// Makes an origin's interim head fit to be sent to the client.
@@ -90,14 +96,26 @@ pub fn interim(head: &mut Head) {
     let _ = fields::strip_hop_by_hop(head);
 }
 
-/// Applies a route's edits: remove, then set, then append.
-pub fn edit(head: &mut Head, edits: &HeaderEdits) {
-    if edits.is_empty() {
-        return;
+/// Makes edits one list after the other: of each remove, then set, then append. `values` are those of the
+/// lines that have a format.
+pub fn edit(head: &mut Head, edits: [&HeaderEdits; 2], values: Option<&Values>) {
+    for (index, edits) in edits.into_iter().enumerate() {
+        if edits.is_empty() {
+            continue;
+        }
+        let mut values = values.map_or(&[][..], |values| values.list(index)).iter();
+        edits.remove.iter().for_each(|name| head.remove(name.as_bytes()));
+        for line in &edits.set {
+            if let Some(value) = value_of(line, &mut values) {
+                head.set(line.name.as_bytes(), value);
+            }
+        }
+        for line in &edits.add {
+            if let Some(value) = value_of(line, &mut values) {
+                head.append(line.name.as_bytes(), value);
+            }
+        }
     }
-    edits.remove.iter().for_each(|name| head.remove(name.as_bytes()));
-    edits.set.iter().for_each(|line| head.set(line.name.as_bytes(), line.value.as_bytes()));
-    edits.add.iter().for_each(|line| head.append(line.name.as_bytes(), line.value.as_bytes()));
 }
 
 /// Lines that say something about the inside of the cluster.

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::deadlines::Deadlines;
 use crate::model::{HeaderPolicy, Limit};
-use crate::observe::{self, ClientEnd, LogBuffer, Noted, Record, RequestFacts, Stats};
+use crate::observe::{self, ClientEnd, LogBuffer, Noted, Record, RequestFacts, Stats, process};
 use crate::settings::Limits;
 use crate::snapshot::{Current, Snapshot};
 use crate::transport::Buffers;
@@ -78,6 +78,8 @@ pub struct Lane {
     pub response_head: HeadLimits,
     /// What heads tell of clients and of this gateway.
     pub headers: HeaderPolicy,
+    /// The name of this machine; empty: not known.
+    pub hostname: String,
     /// Chance, for balancing and jitter.
     pub random: RefCell<fastrand::Rng>,
     /// Told when the phase changes.
@@ -128,6 +130,7 @@ impl Lane {
             request_head,
             response_head,
             headers,
+            hostname: process::hostname().unwrap_or_default(),
             random: RefCell::new(fastrand::Rng::new()),
             phase_changed: Notify::new(),
             phase: Cell::new(Phase::Serving),
@@ -160,19 +163,18 @@ impl Lane {
         Instant::now()
     }
 
-    /// Milliseconds since then.
+    /// The time for the access log; as of the last tick when there is none to read it.
+    pub fn time_told(&self) -> Instant {
+        if self.log.is_some() { self.clock() } else { self.deadlines.now() }
+    }
+
+    /// Milliseconds since then, for the access log.
     pub fn millis_since(&self, then: Instant) -> u32 {
         // `as_millis` would divide 128 bits.
-        let passed = self.clock().duration_since(then);
+        let passed = self.time_told().duration_since(then);
         u32::try_from(passed.as_secs() * 1000)
             .unwrap_or(u32::MAX)
             .saturating_add(passed.subsec_millis())
-    }
-
-    /// Counts a request for as long as the answer lives.
-    pub fn begin_request(self: &Rc<Self>) -> UnderWay {
-        self.stats.borrow_mut().request_began();
-        UnderWay(Rc::clone(self))
     }
 
     /// Leave to try a request again; none when a fifth of all requests, or three, are being tried
@@ -197,6 +199,7 @@ impl Lane {
 
     /// Counts that a limit was reached. Of those that say that the gateway is too small, the log is told,
     /// with `what` came of it.
+    #[cold]
     pub fn limit_reached(&self, limit: Limit, what: fmt::Arguments<'_>) {
         self.stats.borrow_mut().limit_reached(limit);
         if !limit.is_capacity() {
@@ -221,6 +224,7 @@ impl Lane {
     }
 
     /// Says once what a request that has come around means.
+    #[cold]
     pub fn warn_of_loop(&self) {
         if !self.warned_of_loop.replace(true) {
             let mark = &self.headers.loop_mark;
@@ -282,9 +286,13 @@ impl Lane {
             Some(host) => stats.request(host, record.status, record.flag),
             None => stats.request_unrouted(record.status, record.flag),
         }
+        if let Some(slot) = record.stat_prefix {
+            stats.by_prefix.count(slot, record.status, record.flag);
+        }
         if let Some(token) = record.token {
             stats.failure(token);
         }
+        stats.request_ended();
         stats.bytes_in += record.bytes_in;
         stats.bytes_out += record.bytes_out;
         drop(stats);
@@ -341,16 +349,6 @@ fn head_limits(bytes: u64, lines: u32) -> HeadLimits {
     // Settings allow neither more than a MiB nor more than 256 lines.
     let fits = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     HeadLimits { bytes: fits(bytes), lines: fits(lines.into()) }
-}
-
-/// Counts a request while it lives.
-#[derive(Debug)]
-pub struct UnderWay(Rc<Lane>);
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.stats.borrow_mut().request_ended();
-    }
 }
 
 /// Counts a request that is being tried again while it lives.

@@ -39,12 +39,14 @@ pub fn admit(head: &Head, framing: Framing, lane: &Lane) -> Result<(), Failure> 
 }
 
 /// The body is larger than allowed.
+#[cold]
 pub fn body_too_large(lane: &Lane) -> Failure {
     lane.stats.borrow_mut().limit_reached(Limit::BodyBytes);
     Failure::BodyTooLarge
 }
 
 /// Counts a client's message that is refused for its size or slowness.
+#[cold]
 pub fn client_refused(refusal: Refusal, lane: &Lane) {
     let limit = match refusal {
         Refusal::TooLarge => Limit::HeadBytes,
@@ -56,6 +58,7 @@ pub fn client_refused(refusal: Refusal, lane: &Lane) {
 }
 
 /// Counts an origin's message that is refused for its size.
+#[cold]
 pub fn origin_broken(broken: &Broken, lane: &Lane) {
     let limit = match broken {
         Broken::Malformed(Refusal::TooLarge) => Limit::ResponseHeadBytes,
@@ -66,6 +69,7 @@ pub fn origin_broken(broken: &Broken, lane: &Lane) {
 }
 
 /// An exchange in which nothing moved, or that took too long.
+#[cold]
 pub fn stalled(over: Over, upload: &Flow, lane: &Lane) -> Failure {
     let (limit, failure) = match (over, upload.is_done()) {
         (Over::End, true) => (Limit::ExchangeDuration, Failure::TooLong),
@@ -78,6 +82,7 @@ pub fn stalled(over: Over, upload: &Flow, lane: &Lane) -> Failure {
 }
 
 /// A tunnel in which nothing moved, or that took too long.
+#[cold]
 pub fn tunnel_stalled(over: Over, lane: &Lane) -> Failure {
     let (limit, failure) = match over {
         Over::End => (Limit::ExchangeDuration, Failure::TooLong),
@@ -105,7 +110,7 @@ pub fn persistence(client: &Client<'_>, lane: &Lane) -> Persistence {
     let Client::H1(connection) = client else { return Persistence::Keep };
     let limit = if connection.requests >= lane.limits.connection_requests {
         Limit::ConnectionRequests
-    } else if time_left(connection.opened, lane).is_zero() {
+    } else if has_expired(connection.expires, lane) {
         Limit::ConnectionDuration
     } else {
         return Persistence::Keep;
@@ -114,8 +119,18 @@ pub fn persistence(client: &Client<'_>, lane: &Lane) -> Persistence {
     Persistence::Close
 }
 
-/// How long a client's connection has left before its age ends it; none when that has come.
-pub fn time_left(opened: Instant, lane: &Lane) -> Duration {
-    let age = lane.deadlines.now().duration_since(opened);
-    lane.limits.connection_duration.saturating_sub(age)
+/// When the age of a client's connection that begins now ends it; `None`: never.
+pub fn expiry(lane: &Lane) -> Option<Instant> {
+    lane.deadlines.now().checked_add(lane.limits.connection_duration)
+}
+
+/// Whether the age of a client's connection ends it.
+pub fn has_expired(expires: Option<Instant>, lane: &Lane) -> bool {
+    expires.is_some_and(|expires| expires <= lane.deadlines.now())
+}
+
+/// How long a client's connection is waited for without a request, its age considered.
+pub fn patience(expires: Option<Instant>, lane: &Lane) -> Duration {
+    let left = expires.map(|expires| expires.saturating_duration_since(lane.deadlines.now()));
+    left.map_or(lane.limits.client_idle, |left| left.min(lane.limits.client_idle))
 }

@@ -80,6 +80,7 @@ impl Copy {
 
 /// Begins the mirrors of a request whose head is as it will be sent. `None`: no copy of its body is
 /// wanted. The copies wait for the body, so that all of a request goes out or nothing.
+#[cold]
 pub fn begin(
     head: &Head,
     framing: Framing,
@@ -190,6 +191,7 @@ impl Job {
             server_name: upstream.key.host.as_str(),
             want: Want::Any,
             client: self.client,
+            told: None,
             given_key: None,
             copy: None,
         };

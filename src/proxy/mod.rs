@@ -5,6 +5,7 @@
 pub mod account;
 pub mod admission;
 pub mod answer;
+mod apart;
 pub mod attempt;
 pub mod deadlines;
 pub mod discard;

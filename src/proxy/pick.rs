@@ -2,7 +2,6 @@
 //!
 //! A request whose upstream has one endpoint gets here no further than the first lines.
 
-use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -30,8 +29,9 @@ pub fn known(upstream: &Upstream, lane: &Lane) -> Result<Option<Arc<Endpoints>>,
         Known::Failed(failure) => return Err(failure.clone()),
         Known::Pending => return Ok(None),
     };
-    let left = upstream.without_ejected(&all, lane.deadlines.now())?;
-    Ok(Some(left.unwrap_or(all)))
+    let now = lane.deadlines.now();
+    let left = upstream.without_ejected(&all, now)?.unwrap_or(all);
+    Ok(Some(upstream.warmed(&left, now).unwrap_or(left)))
 }
 
 /// Waits for the name server's first answer, of the request's own host where that is the destination: the
@@ -143,19 +143,9 @@ fn value_of<'p>(pair: &'p [u8], name: &[u8]) -> Option<&'p [u8]> {
 /// The value of the cookie that this client is given with the answer, if it is to be given one; the same
 /// for all attempts.
 fn given(cookie: &HashCookie, order: &mut Order<'_, '_>, lane: &Lane) -> Option<u64> {
-    let ttl = cookie.ttl?;
     if order.given_key.is_none() {
         let value = format!("{:016x}", lane.random.borrow_mut().u64(..));
-        // As Envoy writes it.
-        let mut line = format!("{}=\"{value}\"", cookie.name);
-        if !ttl.is_zero() {
-            _ = write!(line, "; Max-Age={}", ttl.as_secs());
-        }
-        if !cookie.path.is_empty() {
-            _ = write!(line, "; Path={}", cookie.path);
-        }
-        line.push_str("; HttpOnly");
-        order.given_key = Some((hash::of(value.as_bytes()), line));
+        order.given_key = Some((hash::of(value.as_bytes()), cookie.given(&value)?));
     }
     order.given_key.as_ref().map(|(key, _)| *key)
 }

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use tokio::time::sleep_until;
 
+use super::apart::apart;
 use super::attempt::Carrier;
 use super::deadlines::Waits;
 use super::exchange::Exchange;
@@ -25,6 +26,7 @@ use crate::observe::Record;
 use crate::transport::Broken;
 use crate::upstream::Upstream;
 use crate::upstream::connect::Want;
+use crate::upstream::pool;
 use crate::wire::{Framing, Head};
 
 /// Relays a response, and what is left of the upload.
@@ -38,12 +40,13 @@ pub async fn both(
     record.status = head.status();
     record.first_byte_ms = Some(lane.millis_since(record.started));
     if exchange.framing == Framing::Tunnel {
-        return Box::pin(tunnel::run(head, exchange, client, record, lane)).await;
+        return apart(tunnel::run(head, exchange, client, asked, record, lane)).await;
     }
     // After a refused upgrade, what the client sent ahead in the new protocol is no request.
     let asked = if exchange.want == Want::Http1 { asked.closing() } else { asked };
     let edits = [&exchange.share.response, &exchange.forward.response];
-    headers::inbound(&mut head, &lane.headers, edits, &lane.date());
+    let values = exchange.values.as_deref();
+    headers::inbound(&mut head, &lane.headers, edits, values, &lane.date());
     let (framing, next) = reply::frame(&mut head, exchange.framing, asked, lane);
     let begun = client.reply(&head, framing, &lane.buffers);
     lane.buffers.give_back_head(head.into_memory());
@@ -193,8 +196,7 @@ pub fn check_in(carrier: Carrier, upstream: &Upstream, lane: &Lane) {
         // Whoever has waited for longest is on another lane, and needs its place.
         Carrier::H1(_) if limits.is_some_and(|limits| limits.is_wanted_elsewhere()) => {}
         Carrier::H1(connection) if connection.is_reusable() && !worn(connection.served) => {
-            let now = lane.deadlines.now();
-            lane.pools.borrow_mut().checkin(connection, policy.idle_timeout, now);
+            pool::give_back(connection, policy.idle_timeout, lane.deadlines.now());
         }
         Carrier::H1(_) | Carrier::H2(_) => {}
     }

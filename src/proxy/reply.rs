@@ -6,12 +6,14 @@ use std::task::Poll;
 
 use super::deadlines::Waits;
 use super::headers;
+use super::headers::values::{Answer, Source, Values};
 use super::lane::{Lane, Phase};
 use super::request::Next;
 use crate::downstream::Client;
 use crate::model::failure::{Failure, Flag, Row};
-use crate::model::{Aborted, Limit, Redirect, Respond};
+use crate::model::{Aborted, Cors, HeaderEdits, Limit, Redirect, Respond};
 use crate::observe::{Record, escape_json};
+use crate::snapshot::cors::{self, Allowed};
 use crate::transport::{Broken, Data, Piece};
 use crate::wire::{Framing, Head, Name, Persistence, Trailers, Version, fields};
 
@@ -29,6 +31,8 @@ pub struct Asked<'r> {
     host: Option<&'r str>,
     /// The request's `x-request-id`.
     request_id: Option<&'r [u8]>,
+    /// The page of another site that may read the answer.
+    allowed: Option<&'r Allowed<'r>>,
 }
 
 /// Whether the answer may have a body at all.
@@ -56,6 +60,7 @@ impl Default for Asked<'_> {
             form: Form::Text,
             host: None,
             request_id: None,
+            allowed: None,
         }
     }
 }
@@ -77,6 +82,19 @@ impl<'r> Asked<'r> {
             form,
             host: None,
             request_id: None,
+            allowed: None,
+        }
+    }
+
+    /// The same, with the page that may read the answer.
+    pub fn read_by(self, allowed: Option<&'r Allowed<'r>>) -> Self {
+        Self { allowed, ..self }
+    }
+
+    /// Tells the browser that a page may read the answer.
+    pub fn tell_page(&self, head: &mut Head) {
+        if let Some(allowed) = self.allowed {
+            allowed.tell(head);
         }
     }
 
@@ -96,11 +114,13 @@ fn is_grpc(content_type: &[u8]) -> bool {
 }
 
 fn wants_json(accept: &[u8]) -> bool {
-    fields::tokens(accept).any(|token| token.starts_with(b"application/json"))
+    const JSON: &[u8] = b"application/json";
+    accept.len() >= JSON.len() && fields::tokens(accept).any(|token| token.starts_with(JSON))
 }
 
 /// Frames a response for this client: how its body is written, and what becomes of the connection.
 pub fn frame(head: &mut Head, framing: Framing, asked: Asked<'_>, lane: &Lane) -> (Framing, Next) {
+    asked.tell_page(head);
     if asked.version == Version::Http2 {
         return (framing, Next::Keep);
     }
@@ -152,23 +172,34 @@ pub enum Configured<'s> {
     Redirect(&'s Redirect, Vec<u8>),
     /// These words.
     Respond(&'s Respond),
+    /// To a browser's question, what pages of other sites may do.
+    Preflight(&'s Cors),
 }
 
-/// Answers with what the configuration says (Envoy's `direct_response`).
+/// Answers with what the configuration says (Envoy's `direct_response`, and `cors_response`).
 pub async fn configured(
     client: &mut Client<'_>,
     asked: Asked<'_>,
     answer: Configured<'_>,
+    request: &Head,
     record: &mut Record<'_>,
     lane: &Rc<Lane>,
 ) -> Next {
+    let none = HeaderEdits::default();
     let (status, body, edits) = match &answer {
         Configured::Redirect(redirect, _) => (redirect.status, &[][..], &redirect.response),
         Configured::Respond(respond) => (respond.status, &respond.body[..], &respond.response),
+        Configured::Preflight(_) => (200, &[][..], &none),
     };
+    record.details = "direct_response";
     let mut head = begin(status, lane);
-    if let Configured::Redirect(_, location) = &answer {
-        head.append(b"location", location);
+    match &answer {
+        Configured::Redirect(_, location) => head.append(b"location", location),
+        Configured::Respond(_) => {}
+        Configured::Preflight(cors) => {
+            record.details = "cors_response";
+            cors::answer(cors, &mut head);
+        }
     }
     if !body.is_empty() {
         head.append(b"content-type", b"text/plain");
@@ -177,9 +208,10 @@ pub async fn configured(
         head.append(b"content-length", body.len().to_string().as_bytes());
     }
     sign(&mut head, lane);
-    headers::edit(&mut head, edits);
+    let edits = [edits, &none];
+    let values = Values::of(edits, Source { request, answer: Answer::Ours(&head), record }, lane);
+    headers::edit(&mut head, edits, values.as_deref());
     record.status = status;
-    record.details = "direct_response";
     send_own(client, asked, head, body.to_vec(), record, lane).await
 }
 

@@ -4,20 +4,25 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::account::Account;
+use super::apart::apart;
 use super::exchange::{self, Order};
 use super::fault;
+use super::headers::values::{Answer, Source, Values};
 use super::headers::{self, location, loops};
 use super::lane::Lane;
 use super::limits;
 use super::mirror;
 use super::relay;
-use super::reply;
+use super::reply::{self, Configured};
 use crate::downstream::Client;
 use crate::model::headers::{Location, RequestId};
 use crate::model::{Action, Failure, Host, Protocol};
 use crate::observe::{self, Record, RequestFacts};
+use crate::snapshot::cors::{Allowed, Crossing};
 use crate::snapshot::{Asked, Destination, Snapshot, rewrite};
+use crate::upstream::Upstream;
 use crate::upstream::connect::Want;
+use crate::upstream::proxy_protocol::{ClientEnds, Told};
 use crate::wire::target::Target;
 use crate::wire::upgrade::{self, Upgrade};
 use crate::wire::{Framing, Head, Name, Persistence, Refusal, Version, fields, framing};
@@ -35,7 +40,6 @@ pub enum Next {
 
 /// Answers one request: routes it, carries it out and relays what comes back, or replies itself.
 pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) -> Next {
-    let _under_way = lane.begin_request();
     let snapshot = lane.snapshot();
     if lane.headers.request_id == RequestId::Make {
         headers::make_request_id(&mut head, &mut lane.random.borrow_mut());
@@ -45,9 +49,10 @@ pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) ->
     record.version = Some(observed(head.version()));
     let asked = reply::Asked::of(&head);
 
-    let mut target = None;
-    let mut started = start(&mut head, &mut target, client, &snapshot, record, lane).await;
-    if let (Ok(Started::Exchange((response, exchange))), Some(target)) = (&mut started, &target) {
+    let mut noted = Noted::default();
+    let mut started = start(&mut head, &mut noted, client, &snapshot, record, lane).await;
+    let Noted { target, allowed } = &noted;
+    if let (Ok(Started::Exchange((response, exchange))), Some(target)) = (&mut started, target) {
         if matches!(response.status(), 301 | 302 | 307 | 308) {
             location::tell_of_loop(response, &head, exchange.upstream);
         }
@@ -55,26 +60,39 @@ pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) ->
             let port = target.authority.port;
             location::rewrite(response, port, &mut head, client.ends(), &snapshot);
         }
+        let edits = [&exchange.share.response, &exchange.forward.response];
+        let source = Source { request: &head, answer: Answer::Origins(response), record };
+        exchange.values = Values::of(edits, source, lane);
     }
     let asked = match limits::persistence(client, lane) {
         Persistence::Keep => asked,
         Persistence::Close => asked.closing(),
-    };
+    }
+    .read_by(allowed.as_deref());
     let next = match started {
         Ok(Started::Exchange(exchange)) => relay::both(exchange, client, asked, record, lane).await,
         Ok(Started::Configured(answer)) => {
             let asked = turned_down(asked, &head);
-            Box::pin(reply::configured(client, asked, answer, record, lane)).await
+            apart(reply::configured(client, asked, answer, &head, record, lane)).await
         }
         Err(failure) => {
             let host = target.as_ref().map(|target| target.authority.host());
             let asked = turned_down(asked, &head).naming(host, head.find(Name::XRequestId));
-            Box::pin(reply::local(client, asked, &failure, record, lane)).await
+            apart(reply::local(client, asked, &failure, record, lane)).await
         }
     };
     account.close();
     lane.buffers.give_back_head(head.into_memory());
     next
+}
+
+/// What is still to be known of a request when it is answered.
+#[derive(Default)]
+struct Noted<'s> {
+    /// Where it was to go.
+    target: Option<Target>,
+    /// The page of another site that may read the answer.
+    allowed: Option<Box<Allowed<'s>>>,
 }
 
 /// What answers a request.
@@ -83,13 +101,13 @@ enum Started<'s> {
     /// An origin, whose response head is here.
     Exchange((Head, exchange::Exchange<'s>)),
     /// The configuration itself.
-    Configured(reply::Configured<'s>),
+    Configured(Configured<'s>),
 }
 
 /// Everything until a response head is here.
 async fn start<'s>(
     head: &mut Head,
-    target: &mut Option<Target>,
+    noted: &mut Noted<'s>,
     client: &mut Client<'_>,
     snapshot: &'s Arc<Snapshot>,
     record: &mut Record<'s>,
@@ -97,7 +115,7 @@ async fn start<'s>(
 ) -> Result<Started<'s>, Failure> {
     let framing = body_of(head, client)?;
     limits::admit(head, framing, lane)?;
-    let target = target.insert(Target::take(head)?);
+    let target = noted.target.insert(Target::take(head)?);
     let host = target.authority.host();
     let asked = Asked { head, scheme: target.scheme.as_str() };
     let ends = client.ends();
@@ -110,53 +128,77 @@ async fn start<'s>(
     }
     let rule = found.rule.ok_or(Failure::NoRoute)?;
     record.rule = Some(rule.plan.name.as_str()).filter(|name| !name.is_empty());
+    record.stat_prefix = rule.stat_prefix;
     if let Some(fault) = &rule.plan.fault {
-        Box::pin(fault::inject(fault, client, record, lane)).await?;
+        apart(fault::inject(fault, client, record, lane)).await?;
     }
     let upgrade = upgrade::upgrade(head, framing).map_err(Failure::Refused)?;
     let forward = match &rule.plan.action {
         Action::Forward(forward) => forward,
         Action::Redirect(redirect) => {
             let location = rewrite::location(redirect, head, target.scheme.as_str());
-            return Ok(Started::Configured(reply::Configured::Redirect(redirect, location)));
+            return Ok(Started::Configured(Configured::Redirect(redirect, location)));
         }
-        Action::Respond(respond) => {
-            return Ok(Started::Configured(reply::Configured::Respond(respond)));
-        }
+        Action::Respond(respond) => return Ok(Started::Configured(Configured::Respond(respond))),
     };
+    if let Some(cors) = &forward.cors {
+        let Crossing { allowed, question } = Crossing::of(head, cors);
+        noted.allowed = allowed;
+        if let Some(cors) = question {
+            return Ok(Started::Configured(Configured::Preflight(cors)));
+        }
+    }
     let picked = rule.pick(&mut lane.random.borrow_mut()).ok_or(Failure::NoCluster)?;
     let (onward, share) = (&rule.onward[picked], &forward.to[picked]);
     let Destination::Upstream(upstream) = &onward.to else { return Err(Failure::NoCluster) };
     record.upstream = Some(&upstream.key.name);
     target.may_be_sent_to(&upstream.key)?;
+    let edits = [&share.request, &forward.request];
+    let values = Values::of(edits, Source { request: head, answer: Answer::NotYet, record }, lane);
     if let Some(path) = &forward.rewrite_path {
         rewrite::path(head, &rule.plan.condition.path, path);
     }
     let peer = ends.peer.ip();
     headers::outbound(head, &lane.headers, peer, forward, share, &upstream.key, upgrade)?;
+    headers::edit(head, edits, values.as_deref());
+    drop(values); // not held while the request is carried out
     // What becomes of an upgraded connection is no request that could be copied.
     let copy = match forward.mirrors.is_empty() || upgrade != Upgrade::None {
         true => None,
         false => mirror::begin(head, framing, rule, peer, lane),
     };
+    let server_name = onward.rewritten_host.as_ref().map_or(host, Host::as_str);
     let order = Order {
         head,
         framing,
         forward,
         share,
         upstream,
-        server_name: onward.rewritten_host.as_ref().map_or(host, Host::as_str),
-        want: match (upgrade, upstream.key.protocol, &*client) {
-            (Upgrade::None, Protocol::Client, Client::H1(_)) => Want::ClientsHttp1,
-            (Upgrade::None, Protocol::Client, Client::H2(_)) => Want::ClientsHttp2,
-            (Upgrade::None, ..) => Want::Any,
-            _ => Want::Http1,
-        },
+        server_name,
+        want: want(upgrade, upstream, client),
         client: peer,
+        told: upstream.key.proxy_protocol.map(|_| told(client, upstream, server_name)),
         given_key: None,
         copy,
     };
     exchange::start(order, client, record, lane).await.map(Started::Exchange)
+}
+
+/// Which version a request's connection may have.
+fn want(upgrade: Upgrade, upstream: &Upstream, client: &Client<'_>) -> Want {
+    match (upgrade, upstream.key.protocol, client) {
+        (Upgrade::None, Protocol::Client, Client::H1(_)) => Want::ClientsHttp1,
+        (Upgrade::None, Protocol::Client, Client::H2(_)) => Want::ClientsHttp2,
+        (Upgrade::None, ..) => Want::Any,
+        _ => Want::Http1,
+    }
+}
+
+/// What an upstream's connections tell of the client.
+fn told(client: &Client<'_>, upstream: &Upstream, server_name: &str) -> Box<Told> {
+    let ends = client.ends();
+    let ends = ClientEnds { client: ends.peer, local: ends.local };
+    Box::new(Told::new(ends, upstream.server_name(server_name).unwrap_or_default()))
 }
 
 /// The body that a request's head announces; an HTTP/1.1 connection reads it so from here on.
@@ -178,6 +220,7 @@ fn body_of(head: &Head, client: &mut Client<'_>) -> Result<Framing, Failure> {
 
 /// How to answer without the switch to another protocol that a head may have asked for: what the client has sent
 /// behind it may be in that protocol already, so that nothing more of the connection may be read as a request.
+#[cold]
 fn turned_down<'r>(asked: reply::Asked<'r>, head: &Head) -> reply::Asked<'r> {
     let switches = head.method() == b"CONNECT"
         || fields::upgrade(head).is_some_and(|protocol| !protocol.eq_ignore_ascii_case(b"h2c"));
@@ -205,7 +248,6 @@ fn observed(version: Version) -> observe::Version {
 
 /// A request that could not even be read: what to answer is all there is.
 pub async fn refuse(client: &mut Client<'_>, refusal: Refusal, lane: &Rc<Lane>) -> Next {
-    let _under_way = lane.begin_request();
     let mut account = Account::open(client, RequestFacts::default, lane);
     let failure = Failure::from(refusal);
     limits::client_refused(refusal, lane);

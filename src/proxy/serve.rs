@@ -6,86 +6,114 @@
 mod h2;
 
 use std::future::poll_fn;
-use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::admission::Admitted;
+use super::apart::apart;
 use super::deadlines::{Deadline, Over, Waits};
-use super::lane::{Lane, Phase};
+use super::lane::{Lane, Phase, TICK};
 use super::limits;
 use super::request::{self, Next};
 use crate::downstream::sniff::{Speaks, sniff};
 use crate::downstream::{Client, Ends, h1};
 use crate::model::Limit;
 use crate::transport::HeadError;
+use crate::wire::{Head, Refusal};
 
+/// For how long what a request needs is kept for the next one.
+const PAUSE: Duration = TICK;
 /// How long a connection that ends is read after our last byte, so that the client gets to read it.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Serves one accepted connection to its end.
-pub async fn connection(mut stream: TcpStream, ends: Ends, _admitted: Admitted, lane: Rc<Lane>) {
-    lane.stats.borrow_mut().client_opened();
-    if let Some((speaks, first)) = first_bytes(&mut stream, &lane).await {
-        match speaks {
-            Speaks::Http2 => Box::pin(h2::serve(stream, first, ends, &lane)).await,
-            Speaks::Tls { server_name } => {
-                lane.buffers.give_back(first);
-                refuse_tls(ends, server_name, &lane);
+///
+/// No `async fn`, which would hold what it is given twice: thousands of connections are idle.
+pub fn connection(
+    stream: TcpStream,
+    ends: Ends,
+    admitted: Admitted,
+    lane: Rc<Lane>,
+) -> impl Future<Output = ()> {
+    let mut connection = h1::Connection::new(stream, ends, limits::expiry(&lane));
+    let present = Present::enter(admitted, lane);
+    async move {
+        let lane = &present.lane;
+        let deadline = lane.deadlines.enter();
+        let mut known = false;
+        loop {
+            deadline.arm(limits::patience(connection.expires, lane), Waits::Idle);
+            if lane.phase() == Phase::Closing {
+                return;
             }
-            Speaks::Http1 | Speaks::Unknown => {
-                let connection =
-                    h1::Connection::new(stream, &first, ends, lane.deadlines.now(), &lane.buffers);
-                lane.buffers.give_back(first);
-                serve_h1(connection, &lane).await;
+            if wait(&deadline, |cx| connection.poll_arrival(cx)).await.is_none() {
+                return count_silence(&deadline, connection.expires, lane);
+            }
+            if !known {
+                match Box::pin(find_out(&mut connection, &deadline, lane)).await {
+                    Some(Speaks::Http1 | Speaks::Unknown) => known = true,
+                    Some(Speaks::Http2) => {
+                        let (stream, first) = connection.messages.into_parts();
+                        return apart(h2::serve(stream, first, ends, lane)).await;
+                    }
+                    Some(Speaks::Tls { server_name }) => {
+                        return refuse_tls(ends, server_name, lane);
+                    }
+                    None => return,
+                }
+            }
+            match Box::pin(requests(&mut connection, &deadline, lane)).await {
+                Next::Keep if deadline.over() == Over::Told => return,
+                Next::Keep => {}
+                Next::Close => return apart(linger(connection, lane)).await,
+                Next::Abort => return abort(&connection),
             }
         }
     }
-    lane.stats.borrow_mut().client_closed();
 }
 
-/// Reads until it is clear what the client speaks; `None` when it leaves, or says nothing for too long.
-async fn first_bytes(stream: &mut TcpStream, lane: &Rc<Lane>) -> Option<(Speaks, Vec<u8>)> {
-    let deadline = lane.deadlines.enter();
-    deadline.arm(lane.limits.client_idle, Waits::Idle);
-    let mut first = Vec::new();
+/// A connection in the lane's counters, for as long as it lives.
+struct Present {
+    lane: Rc<Lane>,
+    _admitted: Admitted,
+}
+
+impl Present {
+    fn enter(admitted: Admitted, lane: Rc<Lane>) -> Self {
+        lane.stats.borrow_mut().client_opened();
+        Self { lane, _admitted: admitted }
+    }
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.lane.stats.borrow_mut().client_closed();
+    }
+}
+
+/// Reads until it is clear what the client speaks; `None` when it leaves, or takes too long.
+async fn find_out(
+    connection: &mut h1::Connection,
+    deadline: &Deadline,
+    lane: &Lane,
+) -> Option<Speaks> {
+    deadline.arm(lane.limits.head_time, Waits::Busy);
     loop {
-        // A socket is taken to be readable until it was tried. Unlike `try_read_buf`, this notes what
-        // it found; and while that is nothing, a silent client holds no buffer.
-        let read = wait(&deadline, |cx| {
-            if first.capacity() == 0 {
-                first = lane.buffers.lend();
+        match wait(deadline, |cx| connection.messages.poll_look(cx, &lane.buffers)).await {
+            Some(Ok(())) => {}
+            Some(Err(_)) => return None,
+            None => {
+                lane.stats.borrow_mut().limit_reached(Limit::HeadTime);
+                return None;
             }
-            let polled = pin!(stream.read_buf(&mut first)).poll(cx);
-            if first.is_empty() {
-                lane.buffers.give_back(std::mem::take(&mut first));
-            }
-            polled
-        });
-        let Some(read) = read.await else {
-            match (deadline.over(), first.is_empty()) {
-                (Over::Told, _) => {}
-                (_, true) => lane.stats.borrow_mut().limit_reached(Limit::ClientIdle),
-                (_, false) => lane.stats.borrow_mut().limit_reached(Limit::HeadTime),
-            }
-            return None;
-        };
-        match read {
-            Ok(0) | Err(_) => return None,
-            Ok(count) => {
-                if count == first.len() {
-                    deadline.arm(lane.limits.head_time, Waits::Busy);
-                }
-                match sniff(&first) {
-                    Speaks::Unknown => {}
-                    speaks => return Some((speaks, first)),
-                }
-            }
+        }
+        match sniff(connection.messages.unread()) {
+            Speaks::Unknown => {}
+            speaks => return Some(speaks),
         }
     }
 }
@@ -116,57 +144,65 @@ fn refuse_tls(ends: Ends, server_name: Option<String>, lane: &Lane) {
     );
 }
 
-async fn serve_h1(mut connection: h1::Connection, lane: &Rc<Lane>) {
-    let deadline = lane.deadlines.enter();
-    loop {
-        let patience = lane.limits.client_idle.min(limits::time_left(connection.opened, lane));
-        deadline.arm(patience, Waits::Idle);
-        if lane.phase() == Phase::Closing {
-            return;
-        }
-        if wait(&deadline, |cx| connection.poll_arrival(cx)).await.is_none() {
-            return count_silence(&deadline, connection.opened, lane);
-        }
-        deadline.arm(lane.limits.head_time, Waits::Busy);
-        match Box::pin(one_request(&mut connection, &deadline, lane)).await {
-            Next::Keep => {}
-            Next::Close => return Box::pin(linger(connection, lane)).await,
-            Next::Abort => return abort(&connection),
-        }
-    }
-}
-
 /// Counts why a connection without a request under way is closed.
-fn count_silence(deadline: &Deadline, opened: Instant, lane: &Lane) {
+fn count_silence(deadline: &Deadline, expires: Option<Instant>, lane: &Lane) {
     let limit = match deadline.over() {
         Over::Told => return, // to make room, or because the lane is closing
-        _ if limits::time_left(opened, lane).is_zero() => Limit::ConnectionDuration,
+        _ if limits::has_expired(expires, lane) => Limit::ConnectionDuration,
         _ => Limit::ClientIdle,
     };
     lane.stats.borrow_mut().limit_reached(limit);
 }
 
-/// Reads one request off an HTTP/1.1 connection and answers it.
-async fn one_request(
+/// Answers one request after the other, for as long as they follow each other closely: what a request needs
+/// is kept for the next one, and not until a client makes up its mind.
+async fn requests(connection: &mut h1::Connection, deadline: &Deadline, lane: &Rc<Lane>) -> Next {
+    loop {
+        let next = match head(connection, deadline, lane).await {
+            Some(Ok(head)) => {
+                let mut client = Client::H1(&mut *connection);
+                let next = request::handle(head, &mut client, lane).await;
+                flush(&mut client, next, deadline, lane).await
+            }
+            Some(Err(HeadError::Refused(refusal))) => refuse(connection, refusal, lane).await,
+            Some(Err(HeadError::Closed | HeadError::Truncated(_))) => Next::Close,
+            None if connection.messages.unread().is_empty() => return Next::Keep,
+            None => refuse(connection, Refusal::HeadTimeout, lane).await,
+        };
+        if next != Next::Keep {
+            return next;
+        }
+        deadline.arm(PAUSE, Waits::Idle);
+        if lane.phase() == Phase::Closing {
+            return Next::Keep;
+        }
+    }
+}
+
+/// The next request's head; `None` when it does not come in time.
+async fn head(
     connection: &mut h1::Connection,
     deadline: &Deadline,
-    lane: &Rc<Lane>,
-) -> Next {
-    let head =
-        wait(deadline, |cx| connection.poll_request(cx, &lane.request_head, &lane.buffers)).await;
-    if head.is_none() && connection.messages.unread().is_empty() {
-        return Next::Close; // nobody has begun to ask for anything
-    }
-    let mut client = Client::H1(connection);
-    match head {
-        Some(Ok(head)) => {
-            let next = request::handle(head, &mut client, lane).await;
-            flush(&mut client, next, deadline, lane).await
+    lane: &Lane,
+) -> Option<Result<Head, HeadError>> {
+    let mut begun = false;
+    let head = wait(deadline, |cx| {
+        let polled = connection.poll_request(cx, &lane.request_head, &lane.buffers);
+        if polled.is_pending() && !begun && !connection.messages.unread().is_empty() {
+            begun = true;
+            deadline.arm(lane.limits.head_time, Waits::Busy);
         }
-        Some(Err(HeadError::Refused(refusal))) => request::refuse(&mut client, refusal, lane).await,
-        Some(Err(HeadError::Closed | HeadError::Truncated(_))) => Next::Close,
-        None => request::refuse(&mut client, crate::wire::Refusal::HeadTimeout, lane).await,
+        polled
+    })
+    .await;
+    if head.is_some() {
+        deadline.disarm();
     }
+    head
+}
+
+async fn refuse(connection: &mut h1::Connection, refusal: Refusal, lane: &Rc<Lane>) -> Next {
+    apart(request::refuse(&mut Client::H1(connection), refusal, lane)).await
 }
 
 /// Whatever still waits goes out before the connection is closed.
@@ -174,8 +210,16 @@ async fn flush(client: &mut Client<'_>, next: Next, deadline: &Deadline, lane: &
     if next == Next::Abort {
         return Next::Abort;
     }
-    deadline.arm(lane.limits.stream_idle, Waits::Busy);
-    match wait(deadline, |cx| client.peer().poll_drain(cx, &lane.buffers)).await {
+    let mut armed = false;
+    let drained = wait(deadline, |cx| {
+        let polled = client.peer().poll_drain(cx, &lane.buffers);
+        if polled.is_pending() && !armed {
+            armed = true;
+            deadline.arm(lane.limits.stream_idle, Waits::Busy);
+        }
+        polled
+    });
+    match drained.await {
         Some(Ok(())) => next,
         Some(Err(_)) => Next::Abort,
         None => {
@@ -217,6 +261,6 @@ mod tests {
     #[test]
     fn an_idle_connection_is_small() {
         let size = size_of_future(connection);
-        assert!(size <= 896, "{size} bytes");
+        assert!(size <= 352, "{size} bytes");
     }
 }

@@ -13,6 +13,7 @@ use super::flow::Flow;
 use super::headers;
 use super::lane::Lane;
 use super::limits;
+use super::reply::Asked;
 use super::request::Next;
 use crate::downstream::Client;
 use crate::model::Failure;
@@ -25,17 +26,19 @@ pub async fn run(
     mut head: Head,
     exchange: Exchange<'_>,
     client: &mut Client<'_>,
+    asked: Asked<'_>,
     record: &mut Record<'_>,
     lane: &Rc<Lane>,
 ) -> Next {
-    let Exchange { carrier, idle, forward, share, .. } = exchange;
+    let Exchange { carrier, idle, forward, share, values, .. } = exchange;
     let (Client::H1(client), Carrier::H1(mut origin)) = (client, carrier) else {
         record.failed(&Failure::Malformed("it switched protocols, which HTTP/2 cannot".into()));
         return Next::Abort;
     };
     let protocol = head.find(crate::wire::Name::Upgrade).unwrap_or(b"websocket").to_vec();
     let edits = [&share.response, &forward.response];
-    headers::inbound(&mut head, &lane.headers, edits, &lane.date());
+    headers::inbound(&mut head, &lane.headers, edits, values.as_deref(), &lane.date());
+    asked.tell_page(&mut head);
     head.set(b"connection", b"upgrade");
     head.set(b"upgrade", &protocol);
     client.messages.hold_head(Framing::Tunnel, &lane.buffers, |out| head.write_response(out));

@@ -64,7 +64,7 @@ fn field_is_met(wanted: &FieldMatch, asked: Asked<'_>) -> bool {
 }
 
 /// The lines of a name, as one text.
-fn header<'h>(head: &'h Head, name: &str) -> Option<Cow<'h, [u8]>> {
+pub(super) fn header<'h>(head: &'h Head, name: &str) -> Option<Cow<'h, [u8]>> {
     let mut lines = head
         .lines()
         .filter(|(written, _)| written.eq_ignore_ascii_case(name.as_bytes()))

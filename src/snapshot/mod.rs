@@ -4,6 +4,7 @@
 //! sessions, health and counters carry on. Nothing here knows where the plan came from.
 
 pub mod condition;
+pub mod cors;
 pub mod materials;
 pub mod publish;
 pub mod rewrite;
@@ -19,6 +20,7 @@ pub use publish::{Current, Publisher};
 pub use routes::{Destination, Found, Onward, RouteTable, Rule};
 
 use crate::model::{Listener, Plan, UpstreamKey};
+use crate::observe::StatPrefixes;
 use crate::upstream::Upstream;
 use crate::upstream::tls::TlsContext;
 
@@ -33,6 +35,8 @@ pub struct Snapshot {
     pub routes: RouteTable,
     /// Every upstream by what makes it that one.
     pub upstreams: HashMap<Arc<UpstreamKey>, Arc<Upstream>, RandomState>,
+    /// What requests are counted by besides, now and before.
+    pub stat_prefixes: StatPrefixes,
     /// Those of them whose destination is the request's own host.
     pub dynamic: Vec<Arc<Upstream>>,
 }
@@ -93,10 +97,12 @@ impl Snapshot {
                 changes.removed += 1;
             }
         }
+        let mut stat_prefixes = previous.stat_prefixes.clone();
         let snapshot = Self {
             generation: previous.generation + 1,
             listeners: plan.listeners.clone(),
-            routes: RouteTable::build(plan, &by_index),
+            routes: RouteTable::build(plan, &by_index, &mut stat_prefixes),
+            stat_prefixes,
             dynamic: by_index.into_iter().filter(|upstream| upstream.names.is_some()).collect(),
             upstreams,
         };
@@ -117,6 +123,7 @@ mod tests {
                 port: 80,
                 security: Security::Plain,
                 protocol: Protocol::Http1,
+                proxy_protocol: None,
             }
             .into(),
             policy: Policy::default().into(),

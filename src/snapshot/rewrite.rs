@@ -4,9 +4,7 @@
 //! is sent. Source: Envoy's `prefix_rewrite`,
 //! `regex_rewrite` and `RedirectAction`.
 
-use crate::model::{
-    Authority, Forward, PathMatch, PathRewrite, Redirect, Security, Share, UpstreamKey,
-};
+use crate::model::{Authority, Forward, PathMatch, PathRewrite, Redirect, Share, UpstreamKey};
 use crate::wire::{Head, Name};
 
 /// Rewrites the path of a request that fulfilled the condition.
@@ -35,7 +33,7 @@ pub fn path(head: &mut Head, condition: &PathMatch, rewrite: &PathRewrite) {
 pub fn host(head: &mut Head, forward: &Forward, share: &Share, upstream: &UpstreamKey) {
     match forward.host_sent(share) {
         Some(host) => head.set(b"Host", host.as_bytes()),
-        None if upstream.security != Security::Plain => drop_default_port(head, upstream.port),
+        None if !upstream.security.is_plain() => drop_default_port(head, upstream.port),
         None => {}
     }
 }

@@ -12,6 +12,8 @@ use foldhash::fast::RandomState;
 
 use super::condition::{self, Asked};
 use crate::model::{self, Authority, Forward, Host, HostPattern, Plan, Share};
+use crate::observe::StatPrefixes;
+use crate::observe::stat_prefixes::Slot;
 use crate::upstream::Upstream;
 
 /// Who gets what, for every listener.
@@ -47,6 +49,8 @@ pub struct Rule {
     pub onward: Vec<Onward>,
     /// Who gets a copy, in the plan's order.
     pub mirrors: Vec<Destination>,
+    /// Where its requests are counted besides, if it has a stat prefix.
+    pub stat_prefix: Option<Slot>,
     /// The sum of the weights.
     weights: u64,
 }
@@ -81,15 +85,17 @@ pub struct Found<'t> {
 }
 
 impl RouteTable {
-    /// Makes a plan's routes ready; `upstreams` are those of the plan, by index.
-    pub fn build(plan: &Plan, upstreams: &[Arc<Upstream>]) -> Self {
+    /// Makes a plan's routes ready; `upstreams` are those of the plan, by index, and `prefixes` gets
+    /// those that are new.
+    pub fn build(plan: &Plan, upstreams: &[Arc<Upstream>], prefixes: &mut StatPrefixes) -> Self {
         let mut listeners: Vec<ListenerTable> = plan
             .listeners
             .iter()
             .map(|listener| ListenerTable::new(listener.bind, listener.port))
             .collect();
         for route in &plan.routes {
-            let rules = route.rules.iter().map(|rule| Arc::new(Rule::new(rule, upstreams)));
+            let ready = |rule| Arc::new(Rule::new(rule, upstreams, prefixes));
+            let rules = route.rules.iter().map(ready);
             let host = Arc::new(VirtualHost { rules: rules.collect() });
             for index in &route.listeners {
                 if let Some(listener) = listeners.get_mut(*index) {
@@ -177,7 +183,11 @@ impl ListenerTable {
 }
 
 impl Rule {
-    fn new(plan: &Arc<model::Rule>, upstreams: &[Arc<Upstream>]) -> Self {
+    fn new(
+        plan: &Arc<model::Rule>,
+        upstreams: &[Arc<Upstream>],
+        prefixes: &mut StatPrefixes,
+    ) -> Self {
         let forward = plan.action.forward();
         let onward = forward.into_iter().flat_map(|forward| {
             forward.to.iter().map(|share| Onward::new(forward, share, upstreams))
@@ -187,7 +197,9 @@ impl Rule {
         let mirrors =
             mirrors.iter().map(|mirror| Destination::new(&mirror.to, upstreams)).collect();
         let weights = onward.iter().map(|onward| u64::from(onward.weight)).sum();
-        Self { plan: Arc::clone(plan), onward, mirrors, weights }
+        let stat_prefix = Some(plan.stat_prefix.as_str()).filter(|prefix| !prefix.is_empty());
+        let stat_prefix = stat_prefix.map(|prefix| prefixes.slot(prefix));
+        Self { plan: Arc::clone(plan), onward, mirrors, stat_prefix, weights }
     }
 
     /// One of its shares by weight, by its index in the plan; `None`: it leads nowhere.
@@ -238,12 +250,14 @@ mod tests {
             port: 443,
             bind: "0.0.0.0:443".parse().expect("valid"),
         };
-        RouteTable::build(&Plan { listeners: vec![listener], routes, upstreams: vec![] }, &[])
+        let plan = Plan { listeners: vec![listener], routes, upstreams: vec![] };
+        RouteTable::build(&plan, &[], &mut StatPrefixes::default())
     }
 
     fn route(hosts: &[&str], rules: &[(&str, PathMatch)]) -> Route {
         let rules = rules.iter().map(|(name, path)| model::Rule {
             name: (*name).into(),
+            stat_prefix: String::new(),
             condition: Condition { path: path.clone(), ..Condition::default() },
             fault: None,
             action: Action::Forward(Forward::new(model::Destination::Missing("nowhere".into()))),

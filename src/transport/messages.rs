@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Broken, Buffered, Buffers, Data, Piece};
 use crate::wire::body::{BodyReader, BodyWriter};
-use crate::wire::parse::{HeadLimits, Parsed};
+use crate::wire::parse::{HeadLimits, Parsed, is_worth_reading};
 use crate::wire::{Framing, Head, HeadMemory, Refusal};
 
 /// Bytes of a body that are held before anybody wants it.
@@ -23,6 +23,16 @@ pub struct Messages<S> {
     reader: BodyReader,
     writer: BodyWriter,
     held: Held,
+    ahead: Ahead,
+}
+
+/// What is known of the bytes that were read but not consumed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ahead {
+    /// They were not looked at.
+    Unknown,
+    /// They are a head that has not come to its end.
+    Unfinished,
 }
 
 /// Whether what waits to be written is a head alone.
@@ -47,11 +57,15 @@ pub enum HeadError {
 type ParseHead = fn(&[u8], &HeadLimits, &mut HeadMemory) -> Result<Parsed, Refusal>;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
-    /// Speaks HTTP/1.1 over a stream, of which these bytes were read already.
-    pub fn new(stream: S, already: &[u8], buffers: &Buffers) -> Self {
-        let mut io = Buffered::new(stream);
-        io.keep(already, buffers);
-        Self { io, reader: BodyReader::Done, writer: BodyWriter::Plain, held: Held::Nothing }
+    /// Speaks HTTP/1.1 over a stream.
+    pub fn new(stream: S) -> Self {
+        Self {
+            io: Buffered::new(stream),
+            reader: BodyReader::Done,
+            writer: BodyWriter::Plain,
+            held: Held::Nothing,
+            ahead: Ahead::Unknown,
+        }
     }
 
     /// The stream below.
@@ -82,32 +96,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
         limits: &HeadLimits,
         buffers: &Buffers,
     ) -> Poll<Result<Head, HeadError>> {
-        if !self.io.unread().is_empty()
-            && let Parsed::Complete { head, consumed } =
-                parse_lent(self.io.unread(), parse, limits, buffers)?
-        {
-            self.io.consume(consumed, buffers);
-            return Poll::Ready(Ok(head));
+        if self.ahead == Ahead::Unknown && !self.io.unread().is_empty() {
+            let parsed = parse_lent(self.io.unread(), parse, limits, buffers)?;
+            if let Parsed::Complete { head, consumed } = parsed {
+                self.io.consume(consumed, buffers);
+                return Poll::Ready(Ok(head));
+            }
+            self.ahead = Ahead::Unfinished;
         }
         loop {
+            let known = self.io.unread().len();
             let mut scratch = buffers.scratch();
             let count = match ready!(self.io.poll_more(cx, &mut scratch)) {
                 Ok(count) => count,
-                Err(error)
-                    if error.kind() == io::ErrorKind::UnexpectedEof
-                        && self.io.unread().is_empty() =>
-                {
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && known == 0 => {
                     return Poll::Ready(Err(HeadError::Closed));
                 }
                 Err(error) => return Poll::Ready(Err(HeadError::Truncated(error))),
             };
-            match parse_lent(&scratch[..count], parse, limits, buffers)? {
-                Parsed::Complete { head, consumed } => {
-                    self.io.keep(&scratch[consumed..count], buffers);
+            let bytes = &scratch[..count];
+            if known == 0 || is_worth_reading(bytes, known, limits) {
+                let parsed = parse_lent(bytes, parse, limits, buffers)?;
+                if let Parsed::Complete { head, consumed } = parsed {
+                    self.ahead = Ahead::Unknown;
+                    self.io.keep(&bytes[consumed..], buffers);
                     return Poll::Ready(Ok(head));
                 }
-                Parsed::Partial => self.io.keep(&scratch[..count], buffers),
             }
+            self.ahead = Ahead::Unfinished;
+            self.io.keep(bytes, buffers);
         }
     }
 
@@ -158,6 +175,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
                 Ok(_) => {}
             }
         }
+    }
+
+    /// Reads more without consuming anything of it. Errors: those of the stream; `UnexpectedEof`, it has ended.
+    pub fn poll_look(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Poll<io::Result<()>> {
+        let mut scratch = buffers.scratch();
+        let count = ready!(self.io.poll_more(cx, &mut scratch))?;
+        self.io.keep(&scratch[..count], buffers);
+        Poll::Ready(Ok(()))
     }
 
     /// Looks whether the other end has left, without consuming what it may have sent ahead.
@@ -281,7 +306,7 @@ mod tests {
             let (stream, mut other) = tokio::io::duplex(64 * 1024);
             other.write_all(&vec![b'x'; sent]).await.expect("room");
             drop(other);
-            let mut messages = Messages::new(stream, b"", &buffers);
+            let mut messages = Messages::new(stream);
             messages.expect_body(Framing::Length(50_000));
             assert_eq!(messages.poll_gone_ahead(&mut cx, &buffers), gone);
             assert_eq!(messages.unread().len(), ahead, "kept for whoever wants the body");

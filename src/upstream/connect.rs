@@ -17,7 +17,8 @@ use super::endpoints::{Endpoint, Endpoints};
 use super::guard::{Chosen, Guard};
 use super::health::Event;
 use super::limits::ConnectionPlace;
-use super::tls::{Alpn, Handshake, Stream};
+use super::proxy_protocol::{self, ClientEnds};
+use super::tls::{Alpn, Handshake, Records, Stream};
 use super::{Tls, Upstream, dial};
 use crate::model::{Failure, Protocol};
 use crate::quota::{Place, Quota};
@@ -51,6 +52,8 @@ pub struct Connector {
     pub connections: Arc<Quota>,
     /// How many there may be.
     pub connections_max: u32,
+    /// Memory for TLS records.
+    pub records: Rc<Records>,
 }
 
 impl Default for Connector {
@@ -61,6 +64,7 @@ impl Default for Connector {
             ejections: Rc::default(),
             connections: Arc::default(),
             connections_max: u32::MAX,
+            records: Rc::default(),
         }
     }
 }
@@ -122,7 +126,7 @@ pub struct Connected {
 /// within the policy's connect timeout.
 ///
 /// `request_host` is the host of the request after any rewrite: the SNI and the name to verify where
-/// the TLS settings give none.
+/// the TLS settings give none. `told` is whom the connection is for, where the origin is told that.
 ///
 /// Errors: `Misconfigured`, `Overloaded`, `Prohibited`, `Loop`, `Connect`, `Unroutable`, `ConnectTimeout`,
 /// `Certificate` or `Handshake`.
@@ -132,6 +136,7 @@ pub async fn open(
     first: usize,
     request_host: &str,
     want: Want,
+    told: Option<ClientEnds>,
     connector: &Connector,
 ) -> Result<Connected, Failure> {
     if let Some(reason) = upstream.broken() {
@@ -153,7 +158,7 @@ pub async fn open(
     for endpoint in order.iter().filter(refused).chain(order.first().filter(|_| raced.is_err())) {
         connector.note(upstream, endpoint, Event::Lost);
     }
-    let (tcp, endpoint) = match raced {
+    let (mut tcp, endpoint) = match raced {
         Ok(Some(won)) => won,
         Ok(None) => return Err(unreachable(&errors)),
         Err(_) => return Err(silent(&order, &errors, limit)),
@@ -164,9 +169,18 @@ pub async fn open(
     dial::probe(&tcp, policy.keepalive)
         .map_err(|error| Failure::Connect(refusal(&error, address)))?;
 
+    if let Some(version) = upstream.key.proxy_protocol {
+        let written = timeout_at(deadline, proxy_protocol::write(&mut tcp, version, told)).await;
+        if let Err(error) = written.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into())) {
+            connector.note(upstream, &endpoint, Event::Lost);
+            return Err(Failure::Connect(refusal(&error, address)));
+        }
+    }
+
     let (stream, alpn, handshake) = match &upstream.tls {
         Tls::Originate(clients) => {
-            let handshake = clients.handshake(tcp, address, request_host, want);
+            let records = &connector.records;
+            let handshake = clients.handshake(tcp, address, request_host, want, records);
             let secured = timeout_at(deadline, handshake).await;
             if !matches!(secured, Ok(Ok(_))) {
                 connector.note(upstream, &endpoint, Event::Lost);
@@ -292,6 +306,7 @@ mod tests {
                 port: 80,
                 security,
                 protocol,
+                proxy_protocol: None,
             }
             .into(),
             policy: Policy::default().into(),
@@ -303,7 +318,7 @@ mod tests {
     async fn open_it(upstream: &Upstream, want: Want, guard: Guard) -> Result<Connected, Failure> {
         let endpoints = upstream.endpoints.ready().await?;
         let connector = Connector { guard: Arc::new(guard), ..Connector::default() };
-        open(upstream, &endpoints, 0, "origin.test", want, &connector).await
+        open(upstream, &endpoints, 0, "origin.test", want, None, &connector).await
     }
 
     async fn listener() -> (TcpListener, SocketAddr) {

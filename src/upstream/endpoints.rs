@@ -46,6 +46,8 @@ pub struct Endpoint {
     pub hash: u64,
     /// How requests to it have ended.
     pub health: Health,
+    /// When it came to be known.
+    pub since: Instant,
 }
 
 impl Endpoint {
@@ -57,6 +59,7 @@ impl Endpoint {
             active: AtomicU32::new(0),
             hash: hash::of(address.to_string().as_bytes()),
             health: Health::default(),
+            since: Instant::now(),
         }
     }
 }
@@ -113,6 +116,8 @@ pub struct EndpointSet {
     remembered: Mutex<Vec<Arc<Endpoint>>>,
     /// Some of them may be ejected now. Mostly none is, and then this is all that a request looks at.
     pub(super) some_out: AtomicBool,
+    /// Some of them may be new still, see [`super::warmup`].
+    pub(super) some_new: AtomicBool,
     /// Rung at each publication, for those who wait for the first.
     published: Notify,
 }
@@ -124,6 +129,7 @@ impl EndpointSet {
             known: ArcSwap::from_pointee(Known::Pending),
             remembered: Mutex::default(),
             some_out: AtomicBool::new(false),
+            some_new: AtomicBool::new(false),
             published: Notify::new(),
         }
     }
@@ -204,6 +210,7 @@ impl EndpointSet {
         };
         if !before.is_some_and(same) {
             self.store(Known::Ready(Arc::new(Endpoints { list, logical, weights })));
+            self.some_new.store(true, Ordering::Relaxed); // once they can be found
         }
     }
 

@@ -38,12 +38,12 @@ pub struct Connection {
 
 impl Connection {
     /// Takes over a fresh connection.
-    pub fn new(connected: Connected, home: Home, buffers: &Buffers) -> Self {
+    pub fn new(connected: Connected, home: Home) -> Self {
         Self {
             endpoint: connected.endpoint,
             home,
             local: connected.local,
-            messages: Messages::new(connected.stream, &[], buffers),
+            messages: Messages::new(connected.stream),
             served: 0,
             kept_for: None,
             expires: connected.expires,

@@ -51,7 +51,7 @@ impl Health {
             (Event::Lost, None) => 503,
             (Event::Answer(status), _) => {
                 reset(&self.local_errors);
-                status
+                rule.counted(status)
             }
         };
         if status < 500 {
@@ -124,9 +124,10 @@ fn reset(row: &AtomicU32) {
     }
 }
 
-fn words(reason: Ejection) -> &'static str {
+fn words(reason: Ejection, rule: &Outliers) -> &'static str {
     match reason {
-        Ejection::Errors => "answers from 500 or failures in a row",
+        Ejection::Errors if rule.statuses.is_empty() => "answers from 500 or failures in a row",
+        Ejection::Errors => "answers that count as errors or failures in a row",
         Ejection::GatewayErrors => "answers 502, 503, 504 or failures in a row",
         Ejection::LocalErrors => "connections in a row that failed or broke",
     }
@@ -183,7 +184,10 @@ impl Upstream {
         }
         let time = duration::format(endpoint.health.eject(rule, now));
         self.endpoints.some_out.store(true, Ordering::Relaxed);
-        tracing::warn!("{address} of {name} is ejected for {time}: too many {}", words(reason));
+        tracing::warn!(
+            "{address} of {name} is ejected for {time}: too many {}",
+            words(reason, rule)
+        );
         Some(reason)
     }
 

@@ -18,7 +18,9 @@ pub mod health;
 pub mod limits;
 pub mod overrides;
 pub mod pool;
+pub mod proxy_protocol;
 pub mod tls;
+pub mod warmup;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -149,6 +151,7 @@ impl Upstream {
             self.policy.store(Arc::clone(&spec.policy));
             self.watch.adopt(spec.policy.outliers.as_deref());
             self.count_what_is_limited();
+            self.endpoints.some_new.store(true, Ordering::Relaxed); // a warm-up may be new
         }
         if *self.addressing.load() != spec.addressing || before.weights != spec.policy.weights {
             self.addressing.store(Arc::clone(&spec.addressing));
@@ -218,7 +221,7 @@ impl Upstream {
 
     /// Whether plain text is spoken to a port that is meant for TLS.
     pub fn is_plain_on_tls_port(&self) -> bool {
-        self.key.security == Security::Plain && self.key.port == TLS_PORT
+        self.key.security.is_plain() && self.key.port == TLS_PORT
     }
 
     /// Says once that an origin does not take the plain text that it is spoken to in; `answer` is what it

@@ -4,10 +4,10 @@
 //! time is passed in. Nothing is shared across names: the key bears the name that SNI and verification
 //! depend on.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell, RefMut};
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::connect::Want;
 use super::tls::Alpn;
-use super::{h1, h2};
+use super::{h1, h2, proxy_protocol};
 
 /// Idle HTTP/1.1 connections kept to one endpoint by one lane; a further one is closed.
 const IDLE_MAX: usize = 1024;
@@ -26,29 +26,36 @@ const IDLE_MAX: usize = 1024;
 pub struct Key<'k> {
     /// `Upstream::id`.
     pub upstream: u32,
-    /// The name that SNI and verification depend on; empty when they depend on none.
+    /// The name that SNI and verification depend on, and whom the origin is told that it is for; empty when
+    /// that is nobody in particular.
     pub name: &'k str,
     /// The endpoint.
     pub address: SocketAddr,
 }
 
-/// The pool that a connection belongs to: a key that it can keep.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Home {
-    upstream: u32,
-    name: Box<str>,
-    address: SocketAddr,
-}
+/// The pool that a connection belongs to, as long as that exists.
+#[derive(Debug)]
+pub struct Home(Weak<RefCell<Pool>>);
 
 impl Home {
-    /// The pool of this key.
-    pub fn of(key: Key<'_>) -> Self {
-        Self { upstream: key.upstream, name: key.name.into(), address: key.address }
+    /// Offers an HTTP/2 connection to all further requests, until it has had none for `idle_timeout`.
+    pub fn share(&self, shared: h2::Shared, idle_timeout: Duration) {
+        if let Some(pool) = self.0.upgrade() {
+            pool.borrow_mut().shared.push((shared, idle_timeout));
+        }
     }
+}
 
-    /// Its key.
-    pub fn key(&self) -> Key<'_> {
-        Key { upstream: self.upstream, name: &self.name, address: self.address }
+/// Takes a connection back to its pool for `idle_timeout` at most; it is closed when that is no more.
+pub fn give_back(connection: Box<h1::Connection>, idle_timeout: Duration, now: Instant) {
+    // An origin that says how long it keeps a connection means the moment it closes it: be earlier.
+    let said = connection.kept_for.map(|kept| kept.saturating_sub(Duration::from_secs(1)));
+    let keep = said.map_or(idle_timeout, |said| said.min(idle_timeout));
+    let until = connection.expires.map_or(now + keep, |expires| expires.min(now + keep));
+    if until > now
+        && let Some(pool) = connection.home.0.upgrade()
+    {
+        pool.borrow_mut().idle.put(connection, until);
     }
 }
 
@@ -100,8 +107,12 @@ impl Drop for Permit {
 /// All pools of one lane.
 #[derive(Debug, Default)]
 pub struct Pools {
-    upstreams: HashMap<u32, HashMap<Box<str>, Vec<Pool>, RandomState>, RandomState>,
+    upstreams: HashMap<u32, Names, RandomState>,
 }
+
+/// The pools of one upstream: by the name that its connections depend on, one for each endpoint.
+#[derive(Debug, Default)]
+struct Names(HashMap<Box<str>, Vec<Rc<RefCell<Pool>>>, RandomState>);
 
 /// The connections to one endpoint under one name.
 #[derive(Debug)]
@@ -122,70 +133,46 @@ impl Pools {
         now: Instant,
         alive: impl FnMut(&mut Box<h1::Connection>) -> bool,
     ) -> Checkout {
-        match self.find(key) {
-            Some(pool) => pool.checkout(want, now, alive),
-            None => self.add(key).checkout(want, now, alive),
-        }
+        self.pool(key).borrow_mut().checkout(want, now, alive)
     }
 
-    /// Takes a connection back for `idle_timeout` at most.
-    pub fn checkin(
-        &mut self,
-        connection: Box<h1::Connection>,
-        idle_timeout: Duration,
-        now: Instant,
-    ) {
-        // An origin that says how long it keeps a connection means the moment it closes it: be earlier.
-        let said = connection.kept_for.map(|kept| kept.saturating_sub(Duration::from_secs(1)));
-        let keep = said.map_or(idle_timeout, |said| said.min(idle_timeout));
-        let until = connection.expires.map_or(now + keep, |expires| expires.min(now + keep));
-        if until <= now {
-            return; // dropped, it is closed
-        }
-        match self.find(connection.home.key()) {
-            Some(pool) => pool.idle.put(connection, until),
-            None => self.add(connection.home.key()).idle.put(connection, until),
-        }
-    }
-
-    /// Offers an HTTP/2 connection to all further requests, until it has had none for `idle_timeout`.
-    pub fn share(&mut self, key: Key<'_>, shared: h2::Shared, idle_timeout: Duration) {
-        match self.find(key) {
-            Some(pool) => pool.shared.push((shared, idle_timeout)),
-            None => self.add(key).shared.push((shared, idle_timeout)),
-        }
+    /// The pool for connections with this key.
+    pub fn home(&mut self, key: Key<'_>) -> Home {
+        Home(Rc::downgrade(self.pool(key)))
     }
 
     /// Closes what has expired or died, and forgets what is empty.
     pub fn sweep(&mut self, now: Instant, mut alive: impl FnMut(&mut Box<h1::Connection>) -> bool) {
         for names in self.upstreams.values_mut() {
-            for pools in names.values_mut() {
-                pools.iter_mut().for_each(|pool| pool.sweep(now, &mut alive));
-                pools.retain(|pool| !pool.is_empty());
+            for pools in names.0.values_mut() {
+                pools.iter().for_each(|pool| pool.borrow_mut().sweep(now, &mut alive));
+                // Connections in a request's hand want to come home.
+                pools.retain(|pool| !pool.borrow().is_empty() || Rc::weak_count(pool) > 0);
             }
-            names.retain(|_, pools| !pools.is_empty());
+            names.0.retain(|_, pools| !pools.is_empty());
         }
-        self.upstreams.retain(|_, names| !names.is_empty());
+        self.upstreams.retain(|_, names| !names.0.is_empty());
     }
 
     /// Drops the pools of those names of an upstream that are not known any more.
     pub fn retain_names(&mut self, upstream: u32, mut knows: impl FnMut(&str) -> bool) {
         if let Some(names) = self.upstreams.get_mut(&upstream) {
-            names.retain(|name, _| knows(name));
+            names.0.retain(|name, _| knows(proxy_protocol::server_name(name)));
         }
     }
 
     /// Closes the longer unused half of all idle connections, to make room.
     pub fn relieve(&mut self) {
-        for pool in self.upstreams.values_mut().flat_map(HashMap::values_mut).flatten() {
-            let half = pool.idle.connections.len().div_ceil(2);
-            pool.idle.connections.drain(..half);
+        for pool in self.upstreams.values().flat_map(|names| names.0.values()).flatten() {
+            let connections = &mut pool.borrow_mut().idle.connections;
+            let half = connections.len().div_ceil(2);
+            connections.drain(..half);
         }
     }
 
     /// Closes a connection of an upstream that nobody uses; whether there was one.
     pub fn close_unused(&mut self, upstream: u32) -> bool {
-        self.pools_of(upstream).any(|pool| {
+        self.pools_of(upstream).any(|mut pool| {
             if !pool.idle.connections.is_empty() {
                 pool.idle.connections.remove(0);
                 return true;
@@ -199,14 +186,16 @@ impl Pools {
     /// last of its requests.
     pub fn give_up(&mut self, upstream: u32) {
         if !self.close_unused(upstream)
-            && let Some(pool) = self.pools_of(upstream).find(|pool| !pool.shared.is_empty())
+            && let Some(mut pool) = self.pools_of(upstream).find(|pool| !pool.shared.is_empty())
         {
             pool.shared.remove(0).0.retire();
         }
     }
 
-    fn pools_of(&mut self, upstream: u32) -> impl Iterator<Item = &mut Pool> {
-        self.upstreams.get_mut(&upstream).into_iter().flat_map(HashMap::values_mut).flatten()
+    fn pools_of(&self, upstream: u32) -> impl Iterator<Item = RefMut<'_, Pool>> {
+        let names = self.upstreams.get(&upstream).into_iter();
+        let pools = names.flat_map(|names| names.0.values()).flatten();
+        pools.map(|pool| pool.borrow_mut())
     }
 
     /// Drops the pools of upstreams that are no more. HTTP/2 streams under way go on.
@@ -218,22 +207,24 @@ impl Pools {
     pub fn idle(&self) -> usize {
         self.upstreams
             .values()
-            .flat_map(HashMap::values)
+            .flat_map(|names| names.0.values())
             .flatten()
-            .map(|pool| pool.idle.connections.len() + pool.shared.len())
+            .map(|pool| pool.borrow().idle.connections.len() + pool.borrow().shared.len())
             .sum()
     }
 
-    fn find(&mut self, key: Key<'_>) -> Option<&mut Pool> {
-        let pools = self.upstreams.get_mut(&key.upstream)?.get_mut(key.name)?;
-        pools.iter_mut().find(|pool| pool.address == key.address)
-    }
-
-    fn add(&mut self, key: Key<'_>) -> &mut Pool {
-        let names = self.upstreams.entry(key.upstream).or_default();
-        let pools = names.entry(key.name.into()).or_default();
-        pools.push(Pool::new(key.address));
-        pools.last_mut().expect("one was pushed above")
+    fn pool(&mut self, key: Key<'_>) -> &Rc<RefCell<Pool>> {
+        let Names(names) = self.upstreams.entry(key.upstream).or_default();
+        if !names.contains_key(key.name) {
+            names.insert(key.name.into(), Vec::new());
+        }
+        let pools = names.get_mut(key.name).expect("it is there by now");
+        let is_it = |pool: &Rc<RefCell<Pool>>| pool.borrow().address == key.address;
+        let index = pools.iter().position(is_it).unwrap_or_else(|| {
+            pools.push(Rc::new(RefCell::new(Pool::new(key.address))));
+            pools.len() - 1
+        });
+        &pools[index]
     }
 }
 

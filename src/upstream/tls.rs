@@ -6,6 +6,8 @@
 pub mod fitness;
 mod issuer;
 mod names;
+mod records;
+mod session;
 mod stream;
 mod verify;
 mod words;
@@ -13,6 +15,7 @@ mod words;
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use rustls::client::{Resumption, WebPkiServerVerifier};
@@ -21,11 +24,12 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, Error, HandshakeKind, InconsistentKeys, RootCertStore};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
 use super::connect::{self, Want};
 use crate::model::upstream::{ClientIdentity, RevocationList, Roots};
 use crate::model::{Failure, Protocol, TlsSpec};
+pub use records::Records;
+use session::Session;
 pub use stream::Stream;
 
 /// Names whose sessions are kept when one upstream is called by many names, and when by one.
@@ -113,9 +117,9 @@ impl TlsContext {
 /// The TLS clients of one upstream. Both share one store of sessions.
 pub struct TlsClients {
     /// Offers what the upstream's protocol allows.
-    negotiate: TlsConnector,
+    negotiate: Arc<ClientConfig>,
     /// Offers HTTP/1.1 alone, for upgrades and for clients that speak it.
-    http1: TlsConnector,
+    http1: Arc<ClientConfig>,
     /// The SNI and the name to verify; `None`: those of the request's host.
     fixed_name: Option<ServerName<'static>>,
     protocol: Protocol,
@@ -181,8 +185,8 @@ impl TlsClients {
         let mut http1 = config.clone();
         http1.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self {
-            negotiate: Arc::new(config).into(),
-            http1: Arc::new(http1).into(),
+            negotiate: Arc::new(config),
+            http1: Arc::new(http1),
             fixed_name,
             protocol,
             roots: described(&spec.roots),
@@ -198,31 +202,30 @@ impl TlsClients {
         address: SocketAddr,
         request_host: &str,
         want: Want,
+        records: &Rc<Records>,
     ) -> Result<Secured, Failure> {
         let name = match &self.fixed_name {
             Some(name) => name.clone(),
             None => server_name(request_host).map_err(Failure::Certificate)?,
         };
-        let connector = match want {
+        let config = match want {
             Want::Any | Want::ClientsHttp2 => &self.negotiate,
             Want::Http1 | Want::ClientsHttp1 => &self.http1,
         };
-        let stream = match connector.connect(name, tcp).await {
-            Ok(stream) => stream,
-            Err(error) => return Err(self.failure(&error, address)),
-        };
-        let session = stream.get_ref().1;
-        let alpn = match (session.alpn_protocol(), want, self.protocol) {
+        let begun = Session::begin(tcp, Arc::clone(config), name, Rc::clone(records)).await;
+        let session = begun.map_err(|error| self.failure(&error, address))?;
+        let agreed = session.agreed();
+        let alpn = match (agreed.alpn_protocol(), want, self.protocol) {
             (Some(b"h2"), ..) => Alpn::Http2,
             // An origin that negotiates nothing but is known to speak HTTP/2.
             (None, Want::Any, Protocol::Http2) | (None, Want::ClientsHttp2, _) => Alpn::Http2,
             _ => Alpn::Http1,
         };
-        let handshake = match session.handshake_kind() {
+        let handshake = match agreed.handshake_kind() {
             Some(HandshakeKind::Resumed) => Handshake::Resumed,
             _ => Handshake::Full,
         };
-        Ok(Secured { stream: Stream::Tls(Box::new(stream)), alpn, handshake })
+        Ok(Secured { stream: Stream::Tls(Box::new(session)), alpn, handshake })
     }
 
     fn failure(&self, error: &io::Error, address: SocketAddr) -> Failure {

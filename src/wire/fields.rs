@@ -81,6 +81,9 @@ pub fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fn has_connection_option(head: &Head, option: &[u8]) -> bool {
+    if !head.may_have_any(Names::of(&[Name::Connection])) {
+        return false; // most heads have none
+    }
     head.all(Name::Connection).flat_map(tokens).any(|token| token.eq_ignore_ascii_case(option))
 }
 

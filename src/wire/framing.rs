@@ -3,7 +3,7 @@
 //! For HTTP/1 alone; HTTP/2 frames its own bodies. Any doubt is refused: whoever reads the message
 //! after us must come to the same length. CONNECT and Upgrade requests are their caller's business.
 
-use super::{Head, Name, Names, Refusal, Version};
+use super::{Head, Name, Refusal, Version};
 
 /// Where the body of a message ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,27 +73,18 @@ enum Announced {
 }
 
 fn announced(head: &Head) -> Result<Announced, Refusal> {
-    if !head.may_have_any(Names::of(&[Name::ContentLength, Name::TransferEncoding])) {
-        return Ok(Announced::Nothing);
-    }
-    let (mut length, mut lengths) = (None, 0);
-    let (mut coding, mut codings) = (None, 0);
-    for (name, _, value) in head.recognised() {
-        match name {
-            Name::ContentLength => (length, lengths) = (Some(value), lengths + 1),
-            Name::TransferEncoding => (coding, codings) = (Some(value), codings + 1),
-            _ => {}
-        }
-    }
-    match (length, coding) {
+    match (head.find(Name::ContentLength), head.find(Name::TransferEncoding)) {
         (None, None) => Ok(Announced::Nothing),
         (Some(_), Some(_)) => Err(Refusal::BothLengthAndChunked),
-        (Some(_), None) if lengths > 1 => Err(Refusal::DuplicateLength),
+        (Some(_), None) if head.has_several(Name::ContentLength) => Err(Refusal::DuplicateLength),
         (Some(value), None) => {
             Ok(Announced::Length(parse_length(value).ok_or(Refusal::BadLength)?))
         }
         (None, Some(_)) if head.version() == Version::Http10 => Err(Refusal::ChunkedInHttp10),
-        (None, Some(value)) if codings == 1 && value.eq_ignore_ascii_case(b"chunked") => {
+        (None, Some(value))
+            if value.eq_ignore_ascii_case(b"chunked")
+                && !head.has_several(Name::TransferEncoding) =>
+        {
             Ok(Announced::Chunked)
         }
         (None, Some(_)) => Err(Refusal::UnknownTransferCoding),

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::line::Line;
-use super::name::{Name, Names};
+use super::name::{Name, Names, Seen};
 
 /// Room for lines that a memory begins with; browsers send about 15, origins behind a CDN about 20.
 const LINES: usize = 24;
@@ -55,7 +55,8 @@ pub struct Head {
     version: Version,
     start: StartLine,
     lines: Vec<Line>,
-    seen: Names,
+    /// The names that lines have, or had.
+    seen: Seen,
 }
 
 enum StartLine {
@@ -76,16 +77,18 @@ impl Head {
         let HeadMemory { bytes: mut buffer, lines } = memory.cleared();
         let method = store(&mut buffer, method);
         let target = store(&mut buffer, target);
-        let (start, seen) = (StartLine::Request { method, target }, Names::default());
-        Self { buffer, version, start, lines, seen }
+        Self::begin(buffer, lines, version, StartLine::Request { method, target })
     }
 
     /// A response without lines.
     pub fn response(memory: HeadMemory, version: Version, status: u16, reason: &[u8]) -> Self {
         let HeadMemory { bytes: mut buffer, lines } = memory.cleared();
         let reason = store(&mut buffer, reason);
-        let (start, seen) = (StartLine::Response { status, reason }, Names::default());
-        Self { buffer, version, start, lines, seen }
+        Self::begin(buffer, lines, version, StartLine::Response { status, reason })
+    }
+
+    fn begin(buffer: Vec<u8>, lines: Vec<Line>, version: Version, start: StartLine) -> Self {
+        Self { buffer, version, start, lines, seen: Seen::default() }
     }
 
     /// Hands the memory back to whoever lent it.
@@ -176,7 +179,12 @@ impl Head {
     /// Whether one of these names may be among the lines: false is certain, true is not, since a name
     /// is remembered when its lines are removed. It costs a comparison, where looking costs a pass.
     pub fn may_have_any(&self, names: Names) -> bool {
-        self.seen.meets(names)
+        self.seen.once.meets(names)
+    }
+
+    /// Whether more than one line has this known name.
+    pub fn has_several(&self, name: Name) -> bool {
+        self.seen.again.meets(Names::of(&[name])) && self.all(name).nth(1).is_some()
     }
 
     fn may_have(&self, name: Name) -> bool {
@@ -196,22 +204,21 @@ impl Head {
     /// Adds a line at the end. Neither part may hold a CR, LF or NUL; the value has no outer blanks.
     pub fn append(&mut self, name: &[u8], value: &[u8]) {
         let line = self.store_line(Name::of(name), name, value);
-        self.lines.push(line);
+        self.push(line);
     }
 
     /// Puts a line in the place of the first of that name and removes the others; appends it when
     /// there is none.
     pub fn set(&mut self, name: &[u8], value: &[u8]) {
         let known = Name::of(name);
-        let seen = self.may_have(known);
         let new = self.store_line(known, name, value);
+        if !self.may_have(known) {
+            return self.push(new);
+        }
         let buffer = &self.buffer;
         let mut lines = self.lines.iter();
-        let Some(first) =
-            seen.then(|| lines.position(|line| line.is_named(known, name, buffer))).flatten()
-        else {
-            self.lines.push(new);
-            return;
+        let Some(first) = lines.position(|line| line.is_named(known, name, buffer)) else {
+            return self.push(new);
         };
         let mut indices = 0..;
         self.lines
@@ -263,18 +270,22 @@ impl Head {
         text: &'a [u8],
         lines: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     ) {
-        let base = self.buffer.len();
-        self.buffer.extend_from_slice(text);
-        for (name, value) in lines {
+        let Self { buffer, seen, .. } = self;
+        let base = buffer.len();
+        buffer.extend_from_slice(text);
+        self.lines.extend(lines.map(|(name, value)| {
+            let known = Name::of(name);
+            seen.note(known);
             match Line::position_as_written(text, name, value) {
-                Some(at) => {
-                    let known = Name::of(name);
-                    self.seen.insert(known);
-                    self.lines.push(Line::at(base + at, known, name, value));
-                }
-                None => self.append(name, value),
+                Some(at) => Line::at(base + at, known, name, value),
+                None => Line::write(buffer, known, name, value),
             }
-        }
+        }));
+    }
+
+    fn push(&mut self, line: Line) {
+        self.seen.note(line.known);
+        self.lines.push(line);
     }
 
     fn write_lines(&self, out: &mut Vec<u8>) {
@@ -294,7 +305,6 @@ impl Head {
 
     fn store_line(&mut self, known: Name, name: &[u8], value: &[u8]) -> Line {
         debug_assert!(!breaks_line(name) && !breaks_line(value));
-        self.seen.insert(known);
         Line::write(&mut self.buffer, known, name, value)
     }
 

@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use super::Name;
 
-const SEPARATOR: &[u8] = b": ";
-const LINE_END: &[u8] = b"\r\n";
+const SEPARATOR: &[u8; 2] = b": ";
+const LINE_END: &[u8; 2] = b"\r\n";
 
 /// The place of a line; 32 bits do, since heads are limited to some KiB wherever they come from.
 #[derive(Clone, Copy)]
@@ -29,7 +29,7 @@ impl Line {
     pub(super) fn write(buffer: &mut Vec<u8>, known: Name, name: &[u8], value: &[u8]) -> Self {
         let line = Self::at(buffer.len(), known, name, value);
         buffer.reserve(name.len() + SEPARATOR.len() + value.len() + LINE_END.len());
-        for part in [name, SEPARATOR, value, LINE_END] {
+        for part in [name, &SEPARATOR[..], value, &LINE_END[..]] {
             buffer.extend_from_slice(part);
         }
         line
@@ -37,11 +37,14 @@ impl Line {
 
     /// Where `name: value CR LF` stands in `text`, if these parts of it stand there like that.
     pub(super) fn position_as_written(text: &[u8], name: &[u8], value: &[u8]) -> Option<usize> {
-        let at = name.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
-        let after_name = text.get(at + name.len()..)?.strip_prefix(SEPARATOR)?;
-        let after_value = after_name.get(value.len()..)?;
-        let contiguous = after_name.as_ptr() == value.as_ptr();
-        (contiguous && after_value.starts_with(LINE_END)).then_some(at)
+        let offset = |part: &[u8]| part.as_ptr().addr().wrapping_sub(text.as_ptr().addr());
+        let (at, value_at) = (offset(name), offset(value));
+        let after_name = text.get(at..)?.get(name.len()..)?;
+        let after_value = text.get(value_at..)?.get(value.len()..)?;
+        let written = value_at == at + name.len() + SEPARATOR.len()
+            && after_name.first_chunk() == Some(SEPARATOR)
+            && after_value.first_chunk() == Some(LINE_END);
+        written.then_some(at)
     }
 
     pub(super) fn name_in(self, buffer: &[u8]) -> &[u8] {

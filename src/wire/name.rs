@@ -45,46 +45,45 @@ pub enum Name {
 }
 
 impl Name {
-    /// Recognises a name, whatever its case. This runs for every line: one copy, lower-cased at once,
-    /// then a jump by length and a comparison of words or two.
+    /// Recognises a name, whatever its case. This runs for every line: a jump by length, and the comparison of
+    /// a word or two where a known name is as long.
     #[rustfmt::skip] // a table reads best as one
     pub fn of(name: &[u8]) -> Self {
-        let lower = &LowerCase::of(name);
         match name.len() {
-            2 if lower.is(b"te") => Self::Te,
-            3 if lower.is(b"via") => Self::Via,
-            4 if lower.is(b"host") => Self::Host,
-            4 if lower.is(b"date") => Self::Date,
-            6 if lower.is(b"accept") => Self::Accept,
-            6 if lower.is(b"cookie") => Self::Cookie,
-            6 if lower.is(b"expect") => Self::Expect,
-            6 if lower.is(b"server") => Self::Server,
-            7 if lower.is(b"trailer") => Self::Trailer,
-            7 if lower.is(b"upgrade") => Self::Upgrade,
-            8 if lower.is(b"cdn-loop") => Self::CdnLoop,
-            9 if lower.is(b"forwarded") => Self::Forwarded,
-            10 if lower.is(b"connection") => Self::Connection,
-            10 if lower.is(b"keep-alive") => Self::KeepAlive,
-            10 if lower.is(b"set-cookie") => Self::SetCookie,
-            10 if lower.is(b"user-agent") => Self::UserAgent,
-            12 if lower.is(b"content-type") => Self::ContentType,
-            12 if lower.is(b"max-forwards") => Self::MaxForwards,
-            12 if lower.is(b"x-request-id") => Self::XRequestId,
-            13 if lower.is(b"authorization") => Self::Authorization,
-            13 if lower.is(b"cache-control") => Self::CacheControl,
-            13 if lower.is(b"content-range") => Self::ContentRange,
-            14 if lower.is(b"content-length") => Self::ContentLength,
-            14 if lower.is(b"http2-settings") => Self::Http2Settings,
-            15 if lower.is(b"x-forwarded-for") => Self::XForwardedFor,
-            16 if lower.is(b"content-encoding") => Self::ContentEncoding,
-            16 if lower.is(b"proxy-connection") => Self::ProxyConnection,
-            16 if lower.is(b"x-forwarded-host") => Self::XForwardedHost,
-            17 if lower.is(b"transfer-encoding") => Self::TransferEncoding,
-            17 if lower.is(b"x-forwarded-proto") => Self::XForwardedProto,
-            18 if lower.is(b"proxy-authenticate") => Self::ProxyAuthenticate,
-            19 if lower.is(b"proxy-authorization") => Self::ProxyAuthorization,
-            23 if lower.is(b"x-forwarded-client-cert") => Self::XForwardedClientCert,
-            8.. if lower.is(b"x-envoy-") => Self::XEnvoy,
+            2 if is(name, b"te") => Self::Te,
+            3 if is(name, b"via") => Self::Via,
+            4 if is(name, b"host") => Self::Host,
+            4 if is(name, b"date") => Self::Date,
+            6 if is(name, b"accept") => Self::Accept,
+            6 if is(name, b"cookie") => Self::Cookie,
+            6 if is(name, b"expect") => Self::Expect,
+            6 if is(name, b"server") => Self::Server,
+            7 if is(name, b"trailer") => Self::Trailer,
+            7 if is(name, b"upgrade") => Self::Upgrade,
+            8 if is(name, b"cdn-loop") => Self::CdnLoop,
+            9 if is(name, b"forwarded") => Self::Forwarded,
+            10 if is(name, b"connection") => Self::Connection,
+            10 if is(name, b"keep-alive") => Self::KeepAlive,
+            10 if is(name, b"set-cookie") => Self::SetCookie,
+            10 if is(name, b"user-agent") => Self::UserAgent,
+            12 if is(name, b"content-type") => Self::ContentType,
+            12 if is(name, b"max-forwards") => Self::MaxForwards,
+            12 if is(name, b"x-request-id") => Self::XRequestId,
+            13 if is(name, b"authorization") => Self::Authorization,
+            13 if is(name, b"cache-control") => Self::CacheControl,
+            13 if is(name, b"content-range") => Self::ContentRange,
+            14 if is(name, b"content-length") => Self::ContentLength,
+            14 if is(name, b"http2-settings") => Self::Http2Settings,
+            15 if is(name, b"x-forwarded-for") => Self::XForwardedFor,
+            16 if is(name, b"content-encoding") => Self::ContentEncoding,
+            16 if is(name, b"proxy-connection") => Self::ProxyConnection,
+            16 if is(name, b"x-forwarded-host") => Self::XForwardedHost,
+            17 if is(name, b"transfer-encoding") => Self::TransferEncoding,
+            17 if is(name, b"x-forwarded-proto") => Self::XForwardedProto,
+            18 if is(name, b"proxy-authenticate") => Self::ProxyAuthenticate,
+            19 if is(name, b"proxy-authorization") => Self::ProxyAuthorization,
+            23 if is(name, b"x-forwarded-client-cert") => Self::XForwardedClientCert,
+            8.. if is(name, b"x-envoy-") => Self::XEnvoy,
             _ => Self::Other,
         }
     }
@@ -110,33 +109,35 @@ impl Names {
         Self(set)
     }
 
-    /// Adds a name.
-    pub fn insert(&mut self, name: Name) {
-        self.0 |= 1 << name as u64;
-    }
-
     /// Whether a name is in both.
     pub fn meets(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 }
 
-/// The front of a name in lower case: the longest name above fits, and so do two vector registers,
-/// which lower-case in a quarter of the instructions that 23 bytes take.
-struct LowerCase([u8; 32]);
+/// Which names have come by, and which of them more than once.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Seen {
+    pub(super) once: Names,
+    pub(super) again: Names,
+}
 
-impl LowerCase {
-    fn of(name: &[u8]) -> Self {
-        let mut front = [0; 32];
-        let length = name.len().min(front.len());
-        front[..length].copy_from_slice(&name[..length]);
-        front.make_ascii_lowercase();
-        Self(front)
+impl Seen {
+    /// One comes by. This runs for every line, and so without a branch.
+    pub(super) fn note(&mut self, name: Name) {
+        let name = Names::of(&[name]);
+        self.again.0 |= self.once.0 & name.0;
+        self.once.0 |= name.0;
     }
+}
 
-    fn is<const LENGTH: usize>(&self, text: &[u8; LENGTH]) -> bool {
-        self.0[..LENGTH] == text[..]
-    }
+/// Whether a name begins with this one, which is in lower case. Setting a byte's bit of 32 makes a capital small
+/// and turns nothing else that a name may hold into a letter, a digit or `-`; and since no byte is looked at
+/// before the others, the compiler compares words.
+fn is<const LENGTH: usize>(name: &[u8], lower: &[u8; LENGTH]) -> bool {
+    let Some(front) = name.first_chunk::<LENGTH>() else { return false };
+    let differing = |(byte, lower): (&u8, &u8)| (byte | 0x20) ^ lower;
+    front.iter().zip(lower).map(differing).fold(0, |all, one| all | one) == 0
 }
 
 #[cfg(test)]

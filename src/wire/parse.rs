@@ -13,8 +13,9 @@ use super::{Head, HeadMemory, Refusal, Version};
 /// The most lines any limits can allow: the tokenizer's array is on the stack.
 pub const LINES_MAX: usize = 256;
 
-/// Longest method that is looked at before the head is complete.
-const EARLY_BYTES: usize = 32;
+/// Up to here a head that is not complete is tokenised again for each byte, so that what cannot become one is
+/// refused early.
+const EARLY_BYTES: usize = 64;
 
 /// How large a head may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,19 +50,17 @@ pub fn request(
     limits: &HeadLimits,
     memory: &mut HeadMemory,
 ) -> Result<Parsed, Refusal> {
-    let skipped = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-    check_method(&bytes[skipped..])?;
-    if !holds_head(&bytes[skipped..], limits.bytes.saturating_sub(skipped))? {
-        return Ok(Parsed::Partial);
-    }
     let mut lines = [const { MaybeUninit::uninit() }; LINES_MAX];
     let mut request = httparse::Request::new(&mut []);
     let tokenised =
         request.parse_with_uninit_headers(bytes, &mut lines[..limits.lines.min(LINES_MAX)]);
     let consumed = match tokenised {
         Ok(httparse::Status::Complete(consumed)) => consumed,
-        Ok(httparse::Status::Partial) => return Ok(Parsed::Partial),
-        Err(error) => return Err(refusal(error, &bytes[skipped..], Refusal::BadRequestLine)),
+        Ok(httparse::Status::Partial) => return unfinished(bytes, limits),
+        Err(error) => {
+            let skipped = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            return Err(refusal(error, &bytes[skipped..], Refusal::BadRequestLine));
+        }
     };
     if consumed > limits.bytes {
         return Err(Refusal::TooLarge);
@@ -86,9 +85,6 @@ pub fn response(
     memory: &mut HeadMemory,
 ) -> Result<Parsed, Refusal> {
     check_protocol(bytes)?;
-    if !holds_head(bytes, limits.bytes)? {
-        return Ok(Parsed::Partial);
-    }
     let mut lines = [const { MaybeUninit::uninit() }; LINES_MAX];
     let mut response = httparse::Response::new(&mut []);
     let tokenised = httparse::ParserConfig::default().parse_response_with_uninit_headers(
@@ -98,7 +94,7 @@ pub fn response(
     );
     let consumed = match tokenised {
         Ok(httparse::Status::Complete(consumed)) => consumed,
-        Ok(httparse::Status::Partial) => return Ok(Parsed::Partial),
+        Ok(httparse::Status::Partial) => return unfinished(bytes, limits),
         Err(error) => return Err(refusal(error, bytes, Refusal::BadStatusLine)),
     };
     if consumed > limits.bytes {
@@ -130,14 +126,6 @@ pub(super) fn trailer_lines(
     }
 }
 
-/// Refuses at once what cannot become a request, so that nobody waits for the rest of it.
-fn check_method(bytes: &[u8]) -> Result<(), Refusal> {
-    match bytes.iter().take(EARLY_BYTES).position(|byte| !is_token(*byte)) {
-        Some(end) if end == 0 || bytes[end] != b' ' => Err(Refusal::BadRequestLine),
-        _ => Ok(()),
-    }
-}
-
 /// Refuses at once what cannot become a response, such as another protocol's greeting.
 fn check_protocol(bytes: &[u8]) -> Result<(), Refusal> {
     const PROTOCOL: &[u8] = b"HTTP/";
@@ -145,22 +133,22 @@ fn check_protocol(bytes: &[u8]) -> Result<(), Refusal> {
     if bytes[..seen] == PROTOCOL[..seen] { Ok(()) } else { Err(Refusal::BadStatusLine) }
 }
 
-/// Whether an empty line ends the head within the limit. Looking for it first keeps a sender of
-/// single bytes from having the whole head tokenised again for each.
-fn holds_head(bytes: &[u8], limit: usize) -> Result<bool, Refusal> {
-    if bytes.ends_with(b"\r\n\r\n") {
-        return Ok(true); // the common case: a head without a body behind it
+fn unfinished(bytes: &[u8], limits: &HeadLimits) -> Result<Parsed, Refusal> {
+    if bytes.len() >= limits.bytes { Err(Refusal::TooLarge) } else { Ok(Parsed::Partial) }
+}
+
+/// Whether bytes, of which the first `known` are a head without its end, are worth reading again: because they
+/// may hold it now, or must be refused. It keeps a sender of single bytes from having the whole head
+/// tokenised for each.
+pub fn is_worth_reading(bytes: &[u8], known: usize, limits: &HeadLimits) -> bool {
+    if known < EARLY_BYTES || bytes.len() >= limits.bytes {
+        return true;
     }
-    let window = &bytes[..bytes.len().min(limit)];
-    let ends_here = |at: usize| {
-        let next = &window[at + 1..];
+    let fresh = &bytes[known - b"\n\r\n".len()..];
+    memchr_iter(b'\n', fresh).any(|at| {
+        let next = &fresh[at + 1..];
         next.starts_with(b"\n") || next.starts_with(b"\r\n")
-    };
-    match memchr_iter(b'\n', window).any(ends_here) {
-        true => Ok(true),
-        false if bytes.len() >= limit => Err(Refusal::TooLarge),
-        false => Ok(false),
-    }
+    })
 }
 
 fn adopt(head: &mut Head, text: &[u8], lines: &[httparse::Header]) {
@@ -203,9 +191,4 @@ fn names_version(bytes: &[u8]) -> bool {
 
 fn version(minor: u8) -> Version {
     if minor == 0 { Version::Http10 } else { Version::Http11 }
-}
-
-/// Whether a byte may stand in a token (RFC 9110, section 5.6.2).
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

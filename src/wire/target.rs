@@ -3,7 +3,7 @@
 //! Which of them has a route is not known here.
 
 use super::{Head, Name, Refusal, Version};
-use crate::model::{Authority, Failure, Security, UpstreamKey};
+use crate::model::{Authority, Failure, UpstreamKey};
 
 /// Who is asked for, and how.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Target {
 
     /// Errors: the target says https, so that the request must not leave in plain text.
     pub fn may_be_sent_to(&self, upstream: &UpstreamKey) -> Result<(), Failure> {
-        if self.scheme == Scheme::Https && upstream.security == Security::Plain {
+        if self.scheme == Scheme::Https && upstream.security.is_plain() {
             let reason = "the request's target says https, but the upstream is plain text";
             return Err(Failure::Misconfigured(reason.into()));
         }
@@ -86,9 +86,11 @@ fn without_path(head: &Head) -> Failure {
 
 /// The value of Host, of which there is one at most.
 fn sole_host(head: &Head) -> Result<Option<&[u8]>, Refusal> {
-    let mut hosts = head.all(Name::Host);
-    let host = hosts.next();
-    if hosts.next().is_some() { Err(Refusal::HostDuplicate) } else { Ok(host) }
+    if head.has_several(Name::Host) {
+        Err(Refusal::HostDuplicate)
+    } else {
+        Ok(head.find(Name::Host))
+    }
 }
 
 impl Scheme {

@@ -44,11 +44,12 @@ const POLICY: &str = "spec.trafficPolicy.portLevelSettings[0].tls";
 const ROUTED: &str = "        host: edition.cnn.com\n        port:\n          number: 443";
 
 #[rustfmt::skip] // a table reads best as one
-const MISTAKES: [Mistake; 35] = [
+const MISTAKES: [Mistake; 36] = [
     // TLS that is not what was meant
     mistake(TLS, [MODE, "mode: SIMPEL"], "EG081", "tls.mode: \"SIMPEL\" is not a TLS mode", "SIMPEL"),
     mistake(TLS, [MODE, "mode: simple"], "EG081", "did you mean \"SIMPLE\"?", "mode: simple"),
     mistake(TLS, ["portLevelSettings", "portLevelSetting"], "EG075", "spec.trafficPolicy.portLevelSetting: ", "portLevelSetting:"),
+    mistake(TLS, ["  trafficPolicy:", "trafficPolicy:"], "EG075", ": trafficPolicy: unknown field", "trafficPolicy:"),
     mistake(TLS, ["number: 443", "number: 8443"], "EG002", "portLevelSettings[0].port.number", "number: 8443"),
     mistake(TLS, ["host: edition.cnn.com", "host: edition.cnn.co"], "EG011", "spec.host: ", "edition.cnn.co\n"),
     mistake(TLS, ["kind: DestinationRule", "kind: DestinationRules"], "EG084", "kind: ", "kind: DestinationRules"),

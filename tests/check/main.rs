@@ -9,6 +9,7 @@ mod files;
 mod mutations;
 mod output;
 mod scale;
+mod strange;
 
 use std::process::{Command, Stdio};
 

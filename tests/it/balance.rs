@@ -42,6 +42,28 @@ fn endpoints_get_what_they_count() {
 }
 
 #[test]
+fn endpoints_that_are_equally_new_have_equal_parts() {
+    let origins = Origin::plain_group(2);
+    let config = |count: usize| {
+        let endpoint = |origin: &Origin| format!("- {{address: {}}}\n", origin.address.ip());
+        let endpoints: String = origins.iter().take(count).map(endpoint).collect();
+        Egress { port: origins[0].port(), ..Egress::plain(HOST) }
+            .service(&format!("resolution: STATIC\nendpoints:\n{endpoints}"))
+            .policy(
+                "loadBalancer: {simple: ROUND_ROBIN, warmup: {duration: 1h, minimumPercent: 50}}",
+            )
+            .yaml()
+    };
+    let gateway = Setup::new(&config(1)).start();
+    let mut client = gateway.client();
+    ask(&mut client, "/one", "");
+    gateway.reconfigure(&config(2));
+    (0..40).for_each(|_| assert_eq!(ask(&mut client, "/w", "").status, 200));
+    let counts = [origins[0].count("/w"), origins[1].count("/w")];
+    assert!(counts[0].abs_diff(20) <= 2, "{counts:?}");
+}
+
+#[test]
 fn a_hashed_request_always_goes_to_the_same_endpoint() {
     for (balancer, target, field) in [
         ("consistentHash: {httpHeaderName: X-User}", "", "x-user: "),
@@ -105,6 +127,21 @@ fn a_client_without_the_cookie_is_given_one_that_leads_back() {
         values.insert(pair.to_owned());
     }
     assert_eq!(values.len(), 6, "each client has its own");
+}
+
+#[test]
+fn a_cookie_that_is_given_bears_its_attributes_in_envoys_order() {
+    let attributes = "[{name: SameSite, value: Strict}, {name: Secure}, {name: x, value: a b}]";
+    let balancer = format!(
+        "consistentHash: {{httpCookie: {{name: lane, path: /p, ttl: 60s, attributes: {attributes}}}}}"
+    );
+    let (gateway, _origins) = group(&["", ""], &balancer, "");
+    let given = ask(&mut gateway.client(), "/one", "");
+    let cookie = given.field("set-cookie").expect("a cookie");
+    let (_, rest) = cookie.split_once("; ").expect("attributes");
+    assert_eq!(rest, "Max-Age=60; Path=/p; SameSite=Strict; Secure; x=a b; HttpOnly");
+    let again = ask(&mut gateway.client(), "/two", &format!("Cookie: {cookie}\r\n"));
+    assert_eq!(again.field("set-cookie"), None);
 }
 
 #[test]

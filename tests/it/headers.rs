@@ -1,5 +1,6 @@
 //! The header policy, byte for byte on both sides, with each of its settings; redirects led back.
 
+use crate::harness::article::Egress;
 use crate::harness::client::h2_request;
 use crate::harness::{Gateway, H2Client, Origin, Setup, Tls};
 
@@ -304,6 +305,25 @@ fn a_routes_own_edits_come_last_on_both_sides() {
     }
     let head = both.response(&["Server: origin", "Via: 1.1 b", "Content-Length: 0"]);
     assert_eq!(head, "HTTP/1.1 200 So\r\nserver: route\r\nContent-Length: 0\r\n\r\n");
+}
+
+#[test]
+fn a_sole_destinations_host_counts_where_the_route_has_none() {
+    let own = "  headers: {request: {set: {host: own.example.com}}}\n";
+    let routes = "headers: {request: {set: {host: routes.example.com}}}\n";
+    let rewrite = "rewrite: {authority: rewritten.example.com}\n";
+    for (rule, expected) in [
+        (own.to_owned(), "own.example.com"),
+        (own.to_owned() + routes, "routes.example.com"),
+        (own.to_owned() + routes + rewrite, "rewritten.example.com"),
+    ] {
+        let origin = Origin::plain();
+        let config = Egress::plain("a.example.com").rule(&rule).yaml();
+        let gateway = Setup::new(&config).origin("a.example.com", 80, &origin).start();
+        gateway.get("a.example.com", "/");
+        let head = origin.last_head();
+        assert!(head.contains(&format!("\r\nHost: {expected}\r\n")), "{rule}: {head}");
+    }
 }
 
 #[test]

@@ -51,6 +51,24 @@ fn five_errors_in_a_row_eject_an_endpoint_and_all_can_see_it() {
 }
 
 #[test]
+fn the_statuses_that_are_listed_count_and_no_others() {
+    let (gateway, origins) = group(
+        2,
+        "consecutive5xxErrors: 2, outlierDetectionHttpErrorCodes: [429, 503], baseEjectionTime: 1h, maxEjectionPercent: 50",
+    );
+    let mut answers = vec![Status(500, "", ""); 6];
+    answers.extend(vec![Status(429, "", ""); 9]);
+    origins[0].script("/down", &answers);
+    let asked = until("an endpoint is ejected", || {
+        gateway.get(HOST, "/down");
+        let ejected = gateway.metric("egret_ejections_total", &["reason=\"errors\""]) == 1.0;
+        ejected.then(|| origins[0].count("/down"))
+    });
+    assert_eq!(asked, 8, "six answers 500 did not count, two answers 429 did");
+    gateway.wait_for_log("is ejected for 1h: too many answers that count as errors");
+}
+
+#[test]
 fn an_endpoint_comes_back_when_its_time_is_over() {
     let (gateway, origins) =
         group(2, "consecutive5xxErrors: 2, baseEjectionTime: 0.2s, maxEjectionPercent: 50");

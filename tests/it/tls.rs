@@ -325,6 +325,8 @@ fn a_client_certificate_that_is_missed_after_the_handshake_is_named() {
         let gateway = before(&origin, &Egress::tls(HOST));
         let words = ["TLSV1_ALERT_CERTIFICATE_REQUIRED", "it asks for a client certificate"];
         expect_failure(&gateway, "tls_protocol_error", &words);
-        assert_eq!(gateway.access("/secret")["response_flags"], "UF", "{alpn}");
+        // Over HTTP/2 it may be heard before the request is sent, which is tried again then.
+        let flags = &gateway.access("/secret")["response_flags"];
+        assert!(flags == "UF" || flags == "URX,UF", "{alpn}: {flags}");
     }
 }

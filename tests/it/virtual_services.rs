@@ -104,6 +104,33 @@ fn conditions_on_gateway_port_and_workload_decide_where_a_rule_applies() {
 }
 
 #[test]
+fn requests_are_counted_by_the_stat_prefix_of_the_match_that_took_them() {
+    let of = |prefix: &str| {
+        let counted = format!("{{uri: {{prefix: /b}}, statPrefix: {prefix}}}");
+        let spec = format!(
+            "http:\n- match: [{{uri: {{prefix: /a}}, statPrefix: first}}, {counted}]\n  directResponse: {{status: 201}}\n- directResponse: {{status: 202}}"
+        );
+        config(&[("name: one", &spec)])
+    };
+    let gateway = Setup::new(&of("second")).start();
+    for path in ["/a", "/b", "/b", "/c"] {
+        gateway.get(HOST, path);
+    }
+    gateway.wait_for_access("/c");
+    let counted = |labels: &[&str]| gateway.metric("egret_route_requests_total", labels);
+    assert_eq!(counted(&["stat_prefix=\"first\"", "code=\"201\"", "flag=\"-\""]), 1.0);
+    assert_eq!(counted(&["stat_prefix=\"second\""]), 2.0);
+    assert_eq!(counted(&[]), 3.0, "a rule without one is not among them");
+    // The counters of before stay, as those of every scrape must.
+    gateway.reconfigure(&of("third"));
+    gateway.get(HOST, "/b");
+    gateway.get(HOST, "/a");
+    assert_eq!(counted(&["stat_prefix=\"second\""]), 2.0);
+    assert_eq!(counted(&["stat_prefix=\"third\""]), 1.0);
+    assert_eq!(counted(&["stat_prefix=\"first\""]), 2.0);
+}
+
+#[test]
 fn what_is_never_reached_is_named() {
     let spec = "http:\n- directResponse: {status: 201}\n- match: [{uri: {prefix: /a}}]\n  directResponse: {status: 202}\n";
     let directory = tempfile::tempdir().expect("a temporary directory");
@@ -134,10 +161,10 @@ fn routes_for_connections_are_told_field_by_field() {
 }
 
 #[test]
-fn a_value_with_a_command_of_envoys_is_never_sent_half_evaluated() {
+fn a_value_with_a_command_that_is_not_known_is_never_sent_half_evaluated() {
     let origin = crate::harness::Origin::plain();
     let lines =
-        "headers: {request: {set: {x-whole: '100%%', x-command: '%REQ(X-A)%', x-alone: '5%'}}}";
+        "headers: {request: {set: {x-whole: '100%%', x-command: 'a %CEL(x)%', x-alone: '5%'}}}";
     let gateway =
         Setup::new(&Egress::plain(HOST).rule(lines).yaml()).origin(HOST, 80, &origin).start();
     assert_eq!(get(gateway.port(443), HOST, "/").status, 200);

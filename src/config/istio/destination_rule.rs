@@ -44,7 +44,7 @@ pub struct TrafficPolicy {
     pub tls: Option<ClientTls>,
     pub port_level_settings: Vec<PortTrafficPolicy>,
     pub tunnel: Option<Value>,
-    pub proxy_protocol: Option<Value>,
+    pub proxy_protocol: Option<ProxyProtocol>,
     pub retry_budget: Option<RetryBudget>,
 }
 
@@ -75,8 +75,18 @@ pub struct LoadBalancer {
     pub locality_lb_setting: Option<Value>,
     #[serde(alias = "zoneAwareLb")]
     pub zone_aware_lb_setting: Option<Value>,
-    pub warmup_duration_secs: Option<Value>,
-    pub warmup: Option<Value>,
+    /// `warmup` has taken its place.
+    pub warmup_duration_secs: Option<String>,
+    pub warmup: Option<Warmup>,
+}
+
+/// How a new endpoint begins.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Warmup {
+    pub duration: Option<String>,
+    pub minimum_percent: Option<f64>,
+    pub aggression: Option<f64>,
 }
 
 /// Limits of connections.
@@ -152,7 +162,15 @@ pub struct HttpCookie {
     pub name: String,
     pub path: String,
     pub ttl: Option<String>,
-    pub attributes: Option<Value>,
+    pub attributes: Vec<CookieAttribute>,
+}
+
+/// Something more that is said of a cookie.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct CookieAttribute {
+    pub name: String,
+    pub value: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -182,7 +200,7 @@ pub struct OutlierDetection {
     pub base_ejection_time: Option<String>,
     pub max_ejection_percent: Option<u32>,
     pub min_health_percent: Option<u32>,
-    pub outlier_detection_http_error_codes: Option<Value>,
+    pub outlier_detection_http_error_codes: Vec<u32>,
 }
 
 /// How much may be tried again at once.
@@ -191,6 +209,13 @@ pub struct OutlierDetection {
 pub struct RetryBudget {
     pub percent: Option<f64>,
     pub min_retry_concurrency: Option<u32>,
+}
+
+/// What connections tell of their clients first.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct ProxyProtocol {
+    pub version: Option<String>,
 }
 
 /// TLS towards the host.

@@ -14,7 +14,7 @@ pub(super) use compile::{compile, referenced_files};
 
 /// The values of enumerations by their numbers, for each field that has one: the shape's name here, the
 /// field, the values. Source: istio.io/api networking/v1alpha3.
-pub(super) const ENUMERATIONS: [(&str, &str, &[&str]); 6] = [
+pub(super) const ENUMERATIONS: [(&str, &str, &[&str]); 8] = [
     ("ClientTls", "mode", &["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"]),
     (
         "LoadBalancer",
@@ -22,7 +22,9 @@ pub(super) const ENUMERATIONS: [(&str, &str, &[&str]); 6] = [
         &["UNSPECIFIED", "LEAST_CONN", "RANDOM", "PASSTHROUGH", "ROUND_ROBIN", "LEAST_REQUEST"],
     ),
     ("HttpSettings", "h2UpgradePolicy", &["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"]),
+    ("CorsPolicy", "unmatchedPreflights", &["UNSPECIFIED", "FORWARD", "IGNORE"]),
     ("HttpRedirect", "derivePort", &["FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT"]),
+    ("ProxyProtocol", "version", &["V1", "V2"]),
     ("ServiceEntry", "location", &["MESH_EXTERNAL", "MESH_INTERNAL"]),
     ("ServiceEntry", "resolution", &["NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"]),
 ];

@@ -39,7 +39,7 @@ pub struct HttpRoute {
     pub mirror_percentage: Option<Percent>,
     /// In whole percent; `mirrorPercentage` has taken its place.
     pub mirror_percent: Option<u32>,
-    pub cors_policy: Option<Value>,
+    pub cors_policy: Option<CorsPolicy>,
     pub headers: Option<Headers>,
     // Removed from the API:
     pub websocket_upgrade: Option<Value>,
@@ -242,6 +242,30 @@ pub enum DerivePort {
     ProtocolDefault,
     #[serde(rename = "FROM_REQUEST_PORT")]
     RequestPort,
+}
+
+/// Which pages of other sites may read the answers.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct CorsPolicy {
+    /// `allowOrigins` has taken its place.
+    pub allow_origin: Vec<String>,
+    pub allow_origins: Vec<StringMatch>,
+    pub allow_methods: Vec<String>,
+    pub allow_headers: Vec<String>,
+    pub expose_headers: Vec<String>,
+    pub max_age: Option<String>,
+    pub allow_credentials: bool,
+    pub unmatched_preflights: Option<UnmatchedPreflights>,
+}
+
+/// What becomes of browsers' questions for other origins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum UnmatchedPreflights {
+    Unspecified,
+    Forward,
+    Ignore,
 }
 
 /// An answer that is written down here.

@@ -4,7 +4,7 @@
 //! `upstreams`, with their names. Their order is the only thing that may differ afterwards.
 
 mod resilience;
-mod rules;
+pub(super) mod rules;
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -166,6 +166,9 @@ fn options(spec: &UpstreamSpec) -> Fields {
         (Protocol::Http1, _) => fields.push(text("protocol", "http1")),
         (Protocol::Http2, _) => fields.push(text("protocol", "http2")),
         (Protocol::Client, _) => fields.push(text("protocol", "client")),
+    }
+    if let Some(version) = spec.key.proxy_protocol {
+        fields.push(text("proxyProtocol", version.as_str().to_ascii_lowercase()));
     }
     let Policy { balance, connect_timeout, idle_timeout, requests_per_connection_max, .. } =
         &*spec.policy;

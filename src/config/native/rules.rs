@@ -9,13 +9,15 @@ use super::report::{Parts, Report};
 use super::retries;
 use super::shapes::{self, File};
 use super::upstreams::{Faults, Upstreams, Written};
-use super::{answers, condition, faults, mirrors};
+use super::{answers, condition, cors, faults, mirrors};
 use crate::config::Materials;
 use crate::config::provenance::Origin;
 use crate::config::typed::Typed;
 use crate::model::condition::is_token;
+use crate::model::header_value::Unusable;
 use crate::model::{
-    Action, Authority, Destination, Forward, HeaderEdit, HeaderEdits, Retry, Rule, Share, duration,
+    Action, Authority, Destination, Forward, HeaderEdit, HeaderEdits, HeaderValue, Retry, Rule,
+    Share, duration,
 };
 
 /// What every step of reading a route needs.
@@ -47,6 +49,7 @@ pub(super) fn read_rule(
     let faults = Faults::of_rule(own, context.typed, parts);
     let rule = own.clone().or(rest);
     let name = rule.name.clone().unwrap_or_default();
+    let stat_prefix = rule.stat_prefix.clone().unwrap_or_default();
     let written = Written { rule: &rule, parts: Parts(parts), faults, origin: origin.clone() };
     let action = match faulty {
         true => {
@@ -58,7 +61,7 @@ pub(super) fn read_rule(
     let field = context.report.field(Parts(parts), "fault");
     let fault = rule.fault.clone();
     let fault = fault.and_then(|fault| faults::read(fault, &field, context.report));
-    Some(Rule { name, condition, fault, action })
+    Some(Rule { name, stat_prefix, condition, fault, action })
 }
 
 /// What is done: the first of `redirect`, `respond` and a destination that is written.
@@ -96,6 +99,8 @@ fn action(written: &Written<'_>, context: &mut Context<'_, '_>) -> Action {
     let retry = rule.retries.as_ref();
     let rewrite = rule.rewrite.clone();
     let rewrite_field = report.field(written.parts, "rewrite");
+    let cors_field = report.field(written.parts, "cors");
+    let cors = rule.cors.clone().map(|cors| cors::read(cors, &cors_field, report));
     Action::Forward(Forward {
         to,
         timeout: rule.timeout.as_deref().and_then(|text| read_timeout(text, written, report)),
@@ -106,6 +111,7 @@ fn action(written: &Written<'_>, context: &mut Context<'_, '_>) -> Action {
         request: edits(headers.request, "headers.request", written, report),
         response: edits(headers.response, "headers.response", written, report),
         mirrors,
+        cors: cors.map(Box::new),
     })
 }
 
@@ -269,13 +275,42 @@ fn edits(
             remove.push(name);
         }
     }
-    let mut lines = |lines: BTreeMap<String, String>, list: &str| {
-        let lines = lines.into_iter().filter(|(name, value)| {
-            check_header(name, value, &format!("{path}.{list}.{name}"), report)
-        });
-        lines.map(|(name, value)| HeaderEdit { name, value }).collect()
+    let mut lines = |lines: BTreeMap<String, shapes::HeaderValue>, list: &str| {
+        let line = |(name, value): (String, shapes::HeaderValue)| {
+            let field = format!("{path}.{list}.{name}");
+            let (shapes::HeaderValue::Text(text) | shapes::HeaderValue::Format(text)) = &value;
+            let usable = check_header(&name, text, &field, report);
+            let value = if usable { header_value(value, &field, report)? } else { return None };
+            Some(HeaderEdit { name, value })
+        };
+        lines.into_iter().filter_map(line).collect()
     };
     HeaderEdits { remove, set: lines(edits.set, "set"), add: lines(edits.add, "add") }
+}
+
+/// What a line says; `None`: it cannot be written, which is reported.
+fn header_value(
+    written: shapes::HeaderValue,
+    field: &str,
+    report: &mut Report<'_>,
+) -> Option<HeaderValue> {
+    let text = match written {
+        shapes::HeaderValue::Text(text) => return Some(HeaderValue::Text(text)),
+        shapes::HeaderValue::Format(text) => text,
+    };
+    let field = format!("{field}.format");
+    match HeaderValue::parse(&text) {
+        Ok(value) => return Some(value),
+        Err(Unusable::Unknown { command, hint }) => {
+            let message = format!("{command} is not known here; the line is left out");
+            report.error("EG081", &field, message, hint);
+        }
+        Err(Unusable::Malformed(why)) => {
+            let message = format!("{why}; the line is left out");
+            report.error("EG081", &field, message, "write %% for one %");
+        }
+    }
+    None
 }
 
 /// Whether a header line can be written; if not, that is reported.

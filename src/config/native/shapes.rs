@@ -5,11 +5,14 @@
 mod resilience;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-pub(super) use resilience::{Cookie, Hash, Outliers, Pool, Weights};
+pub(super) use resilience::{Cookie, Hash, Outliers, Pool, Warmup, Weights};
 
 /// One document.
 #[derive(Debug, Default, Deserialize)]
@@ -46,6 +49,7 @@ pub(super) struct Route {
     pub listeners: Option<Vec<String>>,
     /// Tried in order; then `to` or `split`, for every other request.
     pub rules: Vec<Rule>,
+    pub stat_prefix: Option<String>,
     pub to: Option<String>,
     pub split: Option<Vec<Share>>,
     pub redirect: Option<Redirect>,
@@ -54,12 +58,15 @@ pub(super) struct Route {
     pub timeout: Option<String>,
     pub retries: Option<Retries>,
     pub mirrors: Option<Vec<Mirror>>,
+    pub cors: Option<Cors>,
     pub fault: Option<Fault>,
     pub host: Option<String>,
     pub headers: Option<Headers>,
     pub tls: Option<Tls>,
     pub protocol: Option<Protocol>,
+    pub proxy_protocol: Option<ProxyProtocol>,
     pub balance: Option<Balance>,
+    pub warmup: Option<Warmup>,
     pub connect_timeout: Option<String>,
     pub idle_timeout: Option<String>,
     pub requests_per_connection: Option<u32>,
@@ -79,6 +86,8 @@ pub(super) struct Rule {
     pub name: Option<String>,
     #[serde(rename = "match")]
     pub condition: Option<Match>,
+    /// The requests are counted under this name besides, in `egret_route_requests_total`.
+    pub stat_prefix: Option<String>,
     /// `https://host[:port]`, `http://host[:port]`, or the name of an upstream. The host `*.example.com` is the
     /// host of each request, where it lies under that name.
     pub to: Option<String>,
@@ -94,6 +103,8 @@ pub(super) struct Rule {
     pub retries: Option<Retries>,
     /// Who gets copies of the requests.
     pub mirrors: Option<Vec<Mirror>>,
+    /// Which pages of other sites a browser lets read the answers.
+    pub cors: Option<Cors>,
     /// What is put in the way of the requests, to see what comes of it.
     pub fault: Option<Fault>,
     /// The Host to send in place of the client's.
@@ -101,7 +112,9 @@ pub(super) struct Rule {
     pub headers: Option<Headers>,
     pub tls: Option<Tls>,
     pub protocol: Option<Protocol>,
+    pub proxy_protocol: Option<ProxyProtocol>,
     pub balance: Option<Balance>,
+    pub warmup: Option<Warmup>,
     pub connect_timeout: Option<String>,
     pub idle_timeout: Option<String>,
     pub requests_per_connection: Option<u32>,
@@ -122,7 +135,9 @@ pub(super) struct Upstream {
     pub to: Option<String>,
     pub tls: Option<Tls>,
     pub protocol: Option<Protocol>,
+    pub proxy_protocol: Option<ProxyProtocol>,
     pub balance: Option<Balance>,
+    pub warmup: Option<Warmup>,
     pub connect_timeout: Option<String>,
     pub idle_timeout: Option<String>,
     pub requests_per_connection: Option<u32>,
@@ -293,9 +308,46 @@ pub(super) struct Headers {
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Edits {
-    pub set: BTreeMap<String, String>,
-    pub add: BTreeMap<String, String>,
+    pub set: BTreeMap<String, HeaderValue>,
+    pub add: BTreeMap<String, HeaderValue>,
     pub remove: Vec<String>,
+}
+
+/// What a header line says.
+#[derive(Debug, Clone)]
+pub(super) enum HeaderValue {
+    /// A text, which is sent as it is.
+    Text(String),
+    /// `{ format: "%REQ(x-user)%" }`, in the words of Envoy and Istio.
+    Format(String),
+}
+
+impl<'de> Deserialize<'de> for HeaderValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Formatted {
+            format: String,
+        }
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = HeaderValue;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<HeaderValue, E> {
+                Ok(HeaderValue::Text(text.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<HeaderValue, A::Error> {
+                let read = Formatted::deserialize(MapAccessDeserializer::new(fields));
+                read.map(|read| HeaderValue::Format(read.format))
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
 }
 
 /// How TLS is originated and what is verified.
@@ -328,6 +380,39 @@ pub(super) enum Protocol {
     Client,
 }
 
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Cors {
+    pub origins: Option<Vec<Origin>>,
+    /// Whether the browser may send cookies and the like.
+    pub credentials: Option<bool>,
+    pub methods: Option<Vec<String>>,
+    /// The header lines that such pages may send.
+    pub headers: Option<Vec<String>>,
+    /// The header lines of the answer that such pages may read.
+    pub exposed: Option<Vec<String>>,
+    pub max_age: Option<String>,
+    /// Whether a browser's question for another origin is answered here, instead of by the upstream.
+    pub answers_all: Option<bool>,
+}
+
+/// Pages whose origin is, begins with or matches a text.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Origin {
+    pub exact: Option<String>,
+    pub prefix: Option<String>,
+    pub regex: Option<String>,
+}
+
+/// What each connection tells of its client first.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum ProxyProtocol {
+    V1,
+    V2,
+}
+
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Balance {
@@ -354,6 +439,7 @@ impl Route {
         Rule {
             name: None,
             condition: None,
+            stat_prefix: self.stat_prefix.clone(),
             to: self.to.clone(),
             split: self.split.clone(),
             redirect: self.redirect.clone(),
@@ -362,12 +448,15 @@ impl Route {
             timeout: self.timeout.clone(),
             retries: self.retries.clone(),
             mirrors: self.mirrors.clone(),
+            cors: self.cors.clone(),
             fault: self.fault.clone(),
             host: self.host.clone(),
             headers: self.headers.clone(),
             tls: self.tls.clone(),
             protocol: self.protocol,
+            proxy_protocol: self.proxy_protocol,
             balance: self.balance,
+            warmup: self.warmup.clone(),
             connect_timeout: self.connect_timeout.clone(),
             idle_timeout: self.idle_timeout.clone(),
             requests_per_connection: self.requests_per_connection,
@@ -391,6 +480,7 @@ impl Rule {
         Rule {
             name: self.name,
             condition: self.condition,
+            stat_prefix: self.stat_prefix.or_else(|| rest.stat_prefix.clone()),
             to: self.to.or_else(|| other.to.clone()),
             split: self.split.or_else(|| other.split.clone()),
             redirect: self.redirect.or_else(|| other.redirect.clone()),
@@ -399,12 +489,15 @@ impl Rule {
             timeout: self.timeout.or_else(|| rest.timeout.clone()),
             retries: self.retries.or_else(|| rest.retries.clone()),
             mirrors: self.mirrors.or_else(|| rest.mirrors.clone()),
+            cors: self.cors.or_else(|| rest.cors.clone()),
             fault: self.fault.or_else(|| rest.fault.clone()),
             host: self.host.or_else(|| rest.host.clone()),
             headers: self.headers.or_else(|| rest.headers.clone()),
             tls: self.tls.or_else(|| rest.tls.clone()),
             protocol: self.protocol.or(rest.protocol),
+            proxy_protocol: self.proxy_protocol.or(rest.proxy_protocol),
             balance: self.balance.or(rest.balance),
+            warmup: self.warmup.or_else(|| rest.warmup.clone()),
             connect_timeout: self.connect_timeout.or_else(|| rest.connect_timeout.clone()),
             idle_timeout: self.idle_timeout.or_else(|| rest.idle_timeout.clone()),
             requests_per_connection: self.requests_per_connection.or(rest.requests_per_connection),
@@ -430,7 +523,9 @@ impl Rule {
     pub(super) fn has_options(&self) -> bool {
         self.tls.is_some()
             || self.protocol.is_some()
+            || self.proxy_protocol.is_some()
             || self.balance.is_some()
+            || self.warmup.is_some()
             || self.connect_timeout.is_some()
             || self.idle_timeout.is_some()
             || self.requests_per_connection.is_some()
@@ -451,7 +546,9 @@ impl Upstream {
             to: self.to,
             tls: self.tls,
             protocol: self.protocol,
+            proxy_protocol: self.proxy_protocol,
             balance: self.balance,
+            warmup: self.warmup,
             connect_timeout: self.connect_timeout,
             idle_timeout: self.idle_timeout,
             requests_per_connection: self.requests_per_connection,

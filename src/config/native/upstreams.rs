@@ -17,8 +17,8 @@ use crate::config::typed::Typed;
 use crate::config::{Compiled, Materials};
 use crate::model::upstream::TlsSpecs;
 use crate::model::{
-    Addressing, Authority, Balance, Destination, Host, Policy, Protocol, Security, Target,
-    UpstreamKey, UpstreamSpec, duration,
+    Addressing, Authority, Balance, Destination, Host, Policy, Protocol, ProxyProtocol, Security,
+    Target, UpstreamKey, UpstreamSpec, duration,
 };
 
 /// Every upstream of all documents.
@@ -356,7 +356,7 @@ fn build(
     };
     resilience::Reader { report, parts: *parts }.apply(rule, &url.target, &mut policy);
     let security = tls::security(url, written, materials, report);
-    if security == Security::Plain && url.target.port == 443 {
+    if security.is_plain() && url.target.port == 443 {
         let field = report.field(*parts, "to");
         let message = format!("{}:443 will be contacted WITHOUT TLS", url.target.host);
         report.warning("EG003", &field, message, format!("write https://{}", url.target.host));
@@ -368,6 +368,7 @@ fn build(
             port: url.target.port,
             security,
             protocol,
+            proxy_protocol: proxy_protocol(written, report),
         }),
         policy: Arc::new(policy),
         addressing: Arc::new(match url.reach {
@@ -375,6 +376,18 @@ fn build(
             Reach::Under => dynamic(url, written, report),
         }),
     }
+}
+
+/// Which version of the PROXY protocol is asked for. What it gives away is told.
+fn proxy_protocol(written: &Written<'_>, report: &mut Report<'_>) -> Option<ProxyProtocol> {
+    let version = match written.rule.proxy_protocol? {
+        shapes::ProxyProtocol::V1 => ProxyProtocol::V1,
+        shapes::ProxyProtocol::V2 => ProxyProtocol::V2,
+    };
+    let (field, fix) =
+        (report.field(written.parts, "proxyProtocol"), "remove it if the origin is not yours");
+    report.warning("EG061", &field, ProxyProtocol::GIVES_AWAY, fix);
+    Some(version)
 }
 
 fn addressing(target: &Target, written: &Written<'_>, report: &mut Report<'_>) -> Addressing {

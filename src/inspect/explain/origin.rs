@@ -195,6 +195,12 @@ fn security(upstream: &Upstream, server_name: &str, story: &mut Story) -> Option
         step.line(format!("unusable: {reason}"));
         return Some(Failure::Misconfigured(reason.to_owned()));
     }
+    if let Some(version) = upstream.key.proxy_protocol {
+        let version = version.as_str();
+        step.field("proxyProtocol", version).line(format!(
+            "first a PROXY header ({version}) that tells the client's address: each client has its own connections"
+        ));
+    }
     let protocol = upstream.key.protocol;
     match &upstream.key.security {
         Security::Tls(tls) => {

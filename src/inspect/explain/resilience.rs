@@ -60,14 +60,28 @@ pub fn lines(policy: &Policy) -> Vec<String> {
         };
         lines.push(policy.weights.iter().map(weight).collect::<Vec<_>>().join(", "));
     }
+    if let Some(warmup) = &policy.warmup {
+        lines.push(format!(
+            "a new endpoint has its full part after {}, and {} % of it at first",
+            duration::format(warmup.duration),
+            warmup.minimum_percent()
+        ));
+    }
     lines.extend(policy.outliers.as_deref().map(outliers));
     lines
 }
 
 fn outliers(rule: &Outliers) -> String {
+    let (errors, gateway_errors) = match rule.statuses.as_slice() {
+        [] => ("answers from 500".to_owned(), "answers 502, 503 or 504"),
+        listed => {
+            let listed: Vec<String> = listed.iter().map(u16::to_string).collect();
+            (format!("answers {}", listed.join(", ")), "answers 502, 503 or 504 among them")
+        }
+    };
     let counts: Vec<String> = [
-        (rule.errors, "answers from 500"),
-        (rule.gateway_errors, "answers 502, 503 or 504"),
+        (rule.errors, errors.as_str()),
+        (rule.gateway_errors, gateway_errors),
         (rule.local_errors, "failed connections"),
     ]
     .into_iter()

@@ -8,10 +8,10 @@ use crate::config::Outcome;
 use crate::config::provenance::Origin;
 use crate::inspect::View;
 use crate::inspect::problems;
-use crate::inspect::show::{condition, field_match, query_match, served_on};
+use crate::inspect::show::{condition, field_match, query_match, served_on, text_match};
 use crate::model::retry::{Resend, RetryHosts};
 use crate::model::{
-    Authority, Forward, Fraction, HeaderEdits, Listener, PathRewrite, Retry, Rule, duration,
+    Authority, Cors, Forward, Fraction, HeaderEdits, Listener, PathRewrite, Retry, Rule, duration,
 };
 use crate::snapshot::condition::{Unmet, check};
 use crate::snapshot::{self, Asked, Found};
@@ -106,12 +106,18 @@ pub(super) fn chosen(
     if !rule.plan.name.is_empty() {
         line.push_str(&format!(", named {}", rule.plan.name));
     }
+    if !rule.plan.stat_prefix.is_empty() {
+        line.push_str(&format!(", counted as {}", rule.plan.stat_prefix));
+    }
     let step = story.step("rule").line(line).lines(from);
     step.field("number", index + 1)
         .field("of", route.rules.len())
         .field("condition", condition(&rule.plan.condition));
     if !rule.plan.name.is_empty() {
         step.field("name", rule.plan.name.as_str());
+    }
+    if !rule.plan.stat_prefix.is_empty() {
+        step.field("statPrefix", rule.plan.stat_prefix.as_str());
     }
     if let Some(origin) = origin_of(index) {
         step.field("from", story::origin_value(origin));
@@ -223,7 +229,7 @@ pub(super) fn forwarding(
         };
         step.line(format!("the path {target} becomes {}{how}", one.target));
     }
-    step.lines(faults_and_mirrors(rule));
+    step.lines(faults_and_mirrors(rule)).lines(cors_line(forward));
     for (share, one) in forward.to.iter().zip(sent).filter(|_| sent.len() > 1) {
         for (what, edits) in [("request", &share.request), ("response", &share.response)] {
             let lines = edit_lines(what, edits).into_iter();
@@ -263,6 +269,33 @@ fn faults_and_mirrors(rule: &snapshot::Rule) -> Vec<String> {
         });
     }
     lines
+}
+
+/// Which pages of other sites may read the answers.
+pub(super) fn cors_line(forward: &Forward) -> Option<String> {
+    let Cors { origins, credentials, methods, headers, exposed, max_age, answers_all } =
+        forward.cors.as_deref()?;
+    let origin = |text| format!("origin{}", text_match(text));
+    let origins: Vec<String> = origins.iter().map(origin).collect();
+    let mut line = match origins.is_empty() {
+        true => "CORS: pages of no other site may read the answer".to_owned(),
+        false => format!("CORS: pages of {} may read the answer", origins.join(" or ")),
+    };
+    if *credentials {
+        line += ", with credentials";
+    }
+    for (what, list) in [("methods", methods), ("headers", headers), ("exposed", exposed)] {
+        if !list.is_empty() {
+            line += &format!(", {what} {}", list.join(","));
+        }
+    }
+    if let Some(seconds) = max_age {
+        line += &format!(", for {seconds} s");
+    }
+    if *answers_all {
+        line += "; questions for others are answered here too";
+    }
+    Some(line)
 }
 
 /// When another attempt is made, where that is not the default.

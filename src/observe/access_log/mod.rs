@@ -70,9 +70,14 @@ pub fn write_line(out: &mut Vec<u8>, format: Format, entry: &Entry<'_>, stamp: &
 
 /// The wall clock, in milliseconds since 1970 UTC: what a [`LogBuffer`] is given outside of tests.
 /// The log's times are for people, so it is the one clock here that may jump.
-#[expect(clippy::disallowed_methods, reason = "names a moment to people")]
 pub fn unix_ms() -> u64 {
-    whole_ms(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+    whole_ms(unix_time())
+}
+
+/// The same clock, in full.
+#[expect(clippy::disallowed_methods, reason = "names a moment to people")]
+pub fn unix_time() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// `Duration::as_millis` without its 128 bits, whose division is a call.
@@ -86,7 +91,7 @@ fn number(out: &mut Vec<u8>, number: impl itoa::Integer) {
 }
 
 /// Appends the flags as Envoy joins them: in the order in which they come to be.
-fn flags(out: &mut Vec<u8>, record: &Record) {
+pub fn flags(out: &mut Vec<u8>, record: &Record) {
     use crate::model::Flag;
     let first = match (record.delayed, record.retries_exhausted) {
         (false, false) => return out.extend_from_slice(record.flag.as_str().as_bytes()),

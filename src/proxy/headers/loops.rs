@@ -26,7 +26,7 @@ const MARKS: Names = Names::of(&[Name::CdnLoop, Name::Via]);
 /// Sets the mark for a request that goes to this endpoint, or takes it off again: an attempt before
 /// may have gone to an endpoint of another kind.
 pub fn mark(head: &mut Head, policy: &HeaderPolicy, security: &Security, endpoint: &Endpoint) {
-    let far = endpoint.class == Class::Public && *security != Security::Plain;
+    let far = endpoint.class == Class::Public && !security.is_plain();
     let mark = &policy.loop_mark;
     if !head.may_have_any(Names::of(&[Name::CdnLoop])) {
         if !far && !mark.is_empty() {

@@ -53,10 +53,10 @@ async fn requests(stream: &mut Metered<TcpStream>, ends: Ends, lane: &Rc<Lane>) 
         }
         None => return lane.stats.borrow_mut().limit_reached(Limit::HeadTime),
     };
-    let (opened, requests) = (lane.deadlines.now(), 0);
+    let (expires, requests) = (limits::expiry(lane), 0);
     let waiting = (Waits::Rest, Course::Staying);
     let mut session =
-        Session { connection, deadline, waiting, opened, requests, streaming: None, lane };
+        Session { connection, deadline, waiting, expires, requests, streaming: None, lane };
     let mut changed = pin!(lane.phase_changed.notified());
     let end = loop {
         match poll_fn(|cx| session.poll_turn(cx, changed.as_mut())).await {
@@ -108,7 +108,8 @@ struct Session<'l, 's> {
     deadline: Deadline,
     /// What that is.
     waiting: (Waits, Course),
-    opened: Instant,
+    /// When its age ends it; `None`: never.
+    expires: Option<Instant>,
     /// How many it has brought.
     requests: u32,
     /// Keeps the process from ending before answers that are complete have been taken.
@@ -171,8 +172,7 @@ impl Session<'_, '_> {
         if self.requests >= self.lane.limits.connection_requests {
             return Some(Limit::ConnectionRequests);
         }
-        let old = limits::time_left(self.opened, self.lane).is_zero();
-        old.then_some(Limit::ConnectionDuration)
+        limits::has_expired(self.expires, self.lane).then_some(Limit::ConnectionDuration)
     }
 
     fn leave(&mut self) {
@@ -201,7 +201,7 @@ impl Session<'_, '_> {
     fn arm(&self) {
         let limits = &self.lane.limits;
         let (busy, idle) = (deadlines::Waits::Busy, deadlines::Waits::Idle);
-        let young = limits.client_idle.min(limits::time_left(self.opened, self.lane));
+        let young = limits::patience(self.expires, self.lane);
         let (limit, waits) = match self.waiting {
             (Waits::Rest, _) => (limits.head_time, busy),
             (Waits::Stream, Course::Staying) => (young, busy),

@@ -52,6 +52,7 @@ fn followed(told: &Arc<Told>) -> Arc<Upstream> {
             port: 443,
             security: Security::Plain,
             protocol: Protocol::Http1,
+            proxy_protocol: None,
         }
         .into(),
         policy: Policy::default().into(),

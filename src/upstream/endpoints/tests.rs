@@ -69,6 +69,7 @@ fn spec(addressing: Addressing) -> UpstreamSpec {
             port: 443,
             security: Security::Plain,
             protocol: Protocol::Http1,
+            proxy_protocol: None,
         }
         .into(),
         policy: Policy::default().into(),

@@ -18,21 +18,30 @@ fn rows_are_counted_by_kind_and_ended_by_a_good_answer() {
     };
     let only = |errors| Outliers { errors, ..Outliers::default() };
     let lost = Event::Lost;
+    let codes = Outliers { statuses: vec![429, 503], ..all.clone() };
+    let limited = Event::Answer(429);
     for (rule, events, expected) in [
-        (all, &[ERROR, ERROR][..], None),
-        (all, &[ERROR, ERROR, ERROR], Some(Ejection::Errors)),
-        (all, &[ERROR, ERROR, OK, ERROR], None),
-        (all, &[ERROR, ERROR, Event::Answer(404), ERROR], None),
-        (all, &[GATEWAY, GATEWAY], Some(Ejection::GatewayErrors)),
-        (all, &[GATEWAY, ERROR, GATEWAY], Some(Ejection::Errors)),
-        (all, &[lost, ERROR, lost], None),
-        (all, &[lost, lost], Some(Ejection::LocalErrors)),
-        (all, &[lost, OK, lost], None),
-        (only(Some(2)), &[lost, ERROR], Some(Ejection::Errors)),
-        (only(None), &[ERROR; 50], None),
+        (&all, &[ERROR, ERROR][..], None),
+        (&all, &[ERROR, ERROR, ERROR], Some(Ejection::Errors)),
+        (&all, &[ERROR, ERROR, OK, ERROR], None),
+        (&all, &[ERROR, ERROR, Event::Answer(404), ERROR], None),
+        (&all, &[GATEWAY, GATEWAY], Some(Ejection::GatewayErrors)),
+        (&all, &[GATEWAY, ERROR, GATEWAY], Some(Ejection::Errors)),
+        (&all, &[lost, ERROR, lost], None),
+        (&all, &[lost, lost], Some(Ejection::LocalErrors)),
+        (&all, &[lost, OK, lost], None),
+        (&only(Some(2)), &[lost, ERROR], Some(Ejection::Errors)),
+        (&only(None), &[ERROR; 50], None),
+        // Statuses that are listed count, others don't; gateway errors are so by their own number.
+        (&codes, &[limited, limited, limited], Some(Ejection::Errors)),
+        (&codes, &[limited, ERROR, limited, limited], None),
+        (&codes, &[GATEWAY; 9], None),
+        (&codes, &[Event::Answer(503), Event::Answer(503)], Some(Ejection::GatewayErrors)),
+        (&codes, &[Event::Answer(503), limited, Event::Answer(503)], Some(Ejection::Errors)),
+        (&codes, &[lost, lost], Some(Ejection::LocalErrors)),
     ] {
         let health = Health::default();
-        let reasons: Vec<_> = events.iter().map(|event| health.count(*event, &rule)).collect();
+        let reasons: Vec<_> = events.iter().map(|event| health.count(*event, rule)).collect();
         let (last, before) = reasons.split_last().expect("events");
         assert_eq!(*last, expected, "{events:?}");
         assert!(before.iter().all(Option::is_none), "{events:?}");
@@ -67,6 +76,7 @@ fn spec(count: u16, outliers: Option<Outliers>) -> UpstreamSpec {
             port: 80,
             security: Security::Plain,
             protocol: Protocol::Http1,
+            proxy_protocol: None,
         }
         .into(),
         policy: Policy { outliers: outliers.map(Box::new), ..Policy::default() }.into(),

@@ -1,14 +1,13 @@
 //! The bytes of a connection to an origin, in plain text or over TLS.
-//!
-//! No buffering here: each call is one of the socket or of TLS.
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
+
+use super::session::Session;
 
 /// The bytes of a connection to an origin.
 #[derive(Debug)]
@@ -16,7 +15,7 @@ pub enum Stream {
     /// Plain text.
     Tcp(TcpStream),
     /// Over TLS.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<Session>),
 }
 
 impl Stream {
@@ -24,7 +23,7 @@ impl Stream {
     pub fn tcp(&self) -> &TcpStream {
         match self {
             Self::Tcp(tcp) => tcp,
-            Self::Tls(tls) => tls.get_ref().0,
+            Self::Tls(session) => session.tcp(),
         }
     }
 }
@@ -32,20 +31,12 @@ impl Stream {
 impl AsyncRead for Stream {
     fn poll_read(
         self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Tcp(tcp) => Pin::new(tcp).poll_read(context, buffer),
-            Self::Tls(tls) => {
-                // Most reads find nothing: before an answer, and on a connection that rests. The
-                // socket says so at a fraction of what it costs to have TLS ask it.
-                let (tcp, session) = tls.get_ref();
-                if session.wants_read() {
-                    ready!(tcp.poll_read_ready(context))?;
-                }
-                Pin::new(tls).poll_read(context, buffer).map_err(in_our_words)
-            }
+            Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, into),
+            Self::Tls(session) => session.poll_read(cx, into).map_err(in_our_words),
         }
     }
 }
@@ -54,26 +45,26 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(
         self: Pin<&mut Self>,
-        context: &mut Context<'_>,
+        cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tcp(tcp) => Pin::new(tcp).poll_write(context, bytes),
-            Self::Tls(tls) => Pin::new(tls).poll_write(context, bytes),
+            Self::Tcp(tcp) => Pin::new(tcp).poll_write(cx, bytes),
+            Self::Tls(session) => session.poll_write(cx, bytes),
         }
     }
 
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Tcp(tcp) => Pin::new(tcp).poll_flush(context),
-            Self::Tls(tls) => Pin::new(tls).poll_flush(context),
+            Self::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Tls(session) => session.poll_flush(cx),
         }
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(context),
-            Self::Tls(tls) => Pin::new(tls).poll_shutdown(context),
+            Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Tls(session) => session.poll_shutdown(cx),
         }
     }
 }

@@ -137,6 +137,7 @@ async fn upstream(address: SocketAddr, tls: TlsSpec, protocol: Protocol) -> Arc<
             port: 443,
             security: Security::Tls(Arc::new(tls)),
             protocol,
+            proxy_protocol: None,
         }
         .into(),
         policy: Policy { connect_timeout: Duration::from_secs(5), ..Policy::default() }.into(),
@@ -148,7 +149,7 @@ async fn upstream(address: SocketAddr, tls: TlsSpec, protocol: Protocol) -> Arc<
 async fn open(upstream: &Upstream, host: &str, want: Want) -> Result<Connected, Failure> {
     let endpoints = upstream.endpoints.ready().await?;
     let connector = Connector::default();
-    connect::open(upstream, &endpoints, 0, host, want, &connector).await
+    connect::open(upstream, &endpoints, 0, host, want, None, &connector).await
 }
 
 async fn hello(connected: &mut Connected) -> io::Result<String> {

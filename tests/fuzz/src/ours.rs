@@ -147,6 +147,7 @@ pub fn outbound(head: &mut Head, policy: &HeaderPolicy, upgrade: Upgrade) -> Res
         port: 8443,
         security: Security::Plain,
         protocol: Protocol::Negotiate,
+        proxy_protocol: None,
     };
     headers::outbound(head, policy, CLIENT, &forward, &forward.to[0], &upstream, upgrade)
 }
@@ -192,7 +193,7 @@ type ParseHead =
 impl Connection {
     fn new(wire: &[u8], steer: &[u8], begins: Begins, limits: HeadLimits) -> Self {
         let buffers = Buffers::default();
-        let messages = Messages::new(Stream::new(wire, steer, begins), &[], &buffers);
+        let messages = Messages::new(Stream::new(wire, steer, begins));
         Self { messages, buffers, steer: steer.to_vec(), limits }
     }
 
@@ -213,7 +214,7 @@ impl Connection {
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Option<End> {
         let onward = Stream::new(&[], &self.steer, Begins::AtOnce);
-        let mut onward = Messages::new(onward, &[], &self.buffers);
+        let mut onward = Messages::new(onward);
         onward.hold_head(out, &self.buffers, write);
         self.messages.expect_body(message.framing);
         let mut ended = None;

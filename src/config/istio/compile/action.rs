@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::destinations::Use;
 use super::object::Report;
 use super::upstreams::Known;
-use super::{answers, destinations, fault, headers, mirror, retries};
+use super::{answers, cors, destinations, fault, headers, mirror, retries};
 use crate::config::Severity;
 use crate::config::istio::virtual_service::{HttpRewrite, HttpRoute};
 use crate::model::{Action, Fault, Forward, PathRewrite, Share, Substitution, duration};
@@ -75,6 +75,9 @@ fn action(
         request: edits.request,
         response: edits.response,
         mirrors: mirror::compile(route, field, port, known, report, &mut uses),
+        cors: route.cors_policy.as_ref().map(|written| {
+            Box::new(cors::compile(written, &format!("{field}.corsPolicy"), report))
+        }),
     };
     if let Some(rewrite) = &route.rewrite {
         let field = format!("{field}.rewrite");
@@ -96,11 +99,17 @@ fn only(taken: &str, route: &HttpRoute, field: &str, report: &mut Report<'_>) {
         ("rewrite", route.rewrite.is_some()),
         ("mirror", route.mirror.is_some()),
         ("mirrors", !route.mirrors.is_empty()),
+        ("corsPolicy", route.cors_policy.is_some()),
     ] {
         if present && name != taken {
             let message = format!("{taken} stands beside it, so it is not in force");
             let at = format!("{field}.{name}");
-            report.fault("EG073", Severity::Error, &at, message, "keep one of them");
+            // Istio lets it pass, and Envoy takes no notice of it there.
+            let severity = match name {
+                "corsPolicy" => Severity::Warning,
+                _ => Severity::Error,
+            };
+            report.fault("EG073", severity, &at, message, "keep one of them");
         }
     }
 }
@@ -141,7 +150,7 @@ fn rewrite_path(
     None
 }
 
-/// Reports fields that no longer exist and those that are not implemented.
+/// Reports fields that no longer exist.
 fn removed(route: &HttpRoute, field: &str, report: &mut Report<'_>) {
     for (name, present, instead) in [
         (
@@ -168,10 +177,6 @@ fn removed(route: &HttpRoute, field: &str, report: &mut Report<'_>) {
                 instead,
             );
         }
-    }
-    if route.cors_policy.is_some() {
-        let effect = "no header is added for browsers, which do not call through an egress gateway";
-        report.unsupported(Severity::Warning, &format!("{field}.corsPolicy"), effect);
     }
 }
 

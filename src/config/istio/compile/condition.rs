@@ -51,20 +51,17 @@ pub fn applies(
             ),
         };
     }
-    // As Istio: the workload is only asked about where no gateway is named.
-    if !names::selects(&condition.source_labels, &identity.labels) {
-        return not_here(
-            "sourceLabels",
-            "match.sourceLabels are not this gateway's labels".to_owned(),
-        );
-    }
-    if !condition.source_namespace.is_empty() && condition.source_namespace != identity.namespace {
-        return not_here(
-            "sourceNamespace",
+    match for_others(condition, identity) {
+        None => Applies::Here,
+        Some("sourceLabels") => {
+            let reason = "match.sourceLabels are not this gateway's labels";
+            not_here("sourceLabels", reason.to_owned())
+        }
+        Some(field) => not_here(
+            field,
             format!("match.sourceNamespace {} is not this gateway's", condition.source_namespace),
-        );
+        ),
     }
-    Applies::Here
 }
 
 /// Whether a condition is for sidecars alone.
@@ -72,11 +69,22 @@ pub fn is_mesh_only(condition: &HttpMatch) -> bool {
     !condition.gateways.is_empty() && condition.gateways.iter().all(|name| name == MESH)
 }
 
+/// The field that keeps a condition for other workloads than this one, whatever the server.
+///
+/// As Istio: the workload is only asked about where no gateway is named.
+pub fn for_others(condition: &HttpMatch, identity: &Identity) -> Option<&'static str> {
+    let namespace = &condition.source_namespace;
+    if !condition.gateways.is_empty() {
+        None
+    } else if !names::selects(&condition.source_labels, &identity.labels) {
+        Some("sourceLabels")
+    } else {
+        (!namespace.is_empty() && *namespace != identity.namespace).then_some("sourceNamespace")
+    }
+}
+
 /// What is asked of a request; `None`: something cannot be understood, and all of that is reported.
 pub fn compile(asked: &HttpMatch, field: &str, report: &mut Report<'_>) -> Option<Condition> {
-    if !asked.stat_prefix.is_empty() {
-        report.unsupported(Severity::Warning, &format!("{field}.statPrefix"), "it is not in force");
-    }
     let mut condition = Condition::default();
     let mut understood = true;
     match path(asked, &format!("{field}.uri"), report) {
@@ -167,6 +175,10 @@ fn header(
     report: &mut Report<'_>,
 ) -> Option<(Field, TextMatch)> {
     let text = text(wanted, field, report);
+    if name.starts_with("@request.auth.claims") {
+        report.unsupported(Severity::Error, field, "no token is read; the rule is left out");
+        return None;
+    }
     let Some(part) = Field::named(name) else {
         let message = format!("\"{name}\" is no header name; the rule is left out");
         report.fault("EG081", Severity::Error, field, message, "write letters, digits and dashes");

@@ -236,9 +236,9 @@ fn read_traffic(
     if document_says_nothing(report, path) {
         report.refused_by_istio(path, "it says nothing", "add loadBalancer, tls or the like");
     }
-    if policy.proxy_protocol.is_some() {
-        let field = format!("{path}.proxyProtocol");
-        report.unsupported(Severity::Error, &field, "it is not in force");
+    if policy.tunnel.is_some() && policy.proxy_protocol.is_some() {
+        let what = "tunnel stands beside it";
+        report.refused_by_istio(&format!("{path}.proxyProtocol"), what, "keep one of them");
     }
     let all = policy::level(
         policy::Blocks {
@@ -247,6 +247,7 @@ fn read_traffic(
             outlier_detection: policy.outlier_detection.as_ref(),
             tls: policy.tls.as_ref(),
             retry_budget: policy.retry_budget.as_ref(),
+            proxy_protocol: policy.proxy_protocol.as_ref(),
         },
         path,
         store,
@@ -262,6 +263,7 @@ fn read_traffic(
                 outlier_detection: settings.outlier_detection.as_ref(),
                 tls: settings.tls.as_ref(),
                 retry_budget: None,
+                proxy_protocol: None,
             },
             &field,
             store,

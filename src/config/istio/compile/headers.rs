@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use super::object::Report;
 use crate::config::Severity;
 use crate::config::istio::virtual_service::{HeaderOperations, Headers};
-use crate::model::{Authority, HeaderEdit, HeaderEdits, Share};
+use crate::model::header_value::Unusable;
+use crate::model::{Authority, HeaderEdit, HeaderEdits, HeaderValue, Share};
 
 /// The edits of both heads; a set Host is a rewrite.
 #[derive(Default)]
@@ -19,7 +20,8 @@ pub struct Edits {
 }
 
 impl Edits {
-    /// Those of the only destination follow the route's own, as in Istio's `processDestination`.
+    /// Those of the only destination follow the route's own, but a Host counts only where the route has
+    /// none, as in Istio's `processDestination`.
     pub fn extend(&mut self, share: Share) {
         for (own, more) in
             [(&mut self.request, share.request), (&mut self.response, share.response)]
@@ -28,7 +30,7 @@ impl Edits {
             own.set.extend(more.set);
             own.add.extend(more.add);
         }
-        self.rewrite_host = share.rewrite_host.or(self.rewrite_host.take());
+        self.rewrite_host = self.rewrite_host.take().or(share.rewrite_host);
     }
 }
 
@@ -77,53 +79,46 @@ fn lines(
         if !check_name(name, &at, report) {
             continue;
         }
-        if value.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
-            report.fault(
-                "EG081",
-                Severity::Error,
-                &at,
-                "the value has a line break or a NUL; it is left out",
-                "write one line",
-            );
-            continue;
+        let Some(value) = value_of(value, &at, report) else { continue };
+        if let HeaderValue::Format(format) = &value
+            && !field.contains(".response.")
+            && let Some(command) = format.never_in_requests()
+        {
+            let message =
+                format!("{command} is known when the answer is here: it is empty in a request");
+            let fix = "write it under headers.response";
+            report.tell("EG073", Severity::Warning, &at, message, fix);
         }
-        match literal(value) {
-            Ok(value) => lines.push(HeaderEdit { name: name.clone(), value }),
-            Err(Unusable::Command(command)) => {
-                let effect = format!("{command} is a command of Envoy; the line is left out");
-                report.unsupported(Severity::Error, &at, &effect);
-            }
-            Err(Unusable::LonePercent) => {
-                let message = "a % alone begins a command in Envoy's values; the line is left out";
-                report.fault("EG081", Severity::Error, &at, message, "write %% for one %");
-            }
-        }
+        lines.push(HeaderEdit { name: name.clone(), value });
     }
     lines
 }
 
-/// Why a value cannot be sent as it is written.
-#[derive(Debug, PartialEq, Eq)]
-enum Unusable {
-    /// It asks for something that is known only when a request comes.
-    Command(String),
-    LonePercent,
-}
-
-/// The text of a value, in which Envoy takes `%%` for one `%` and everything else between two of them for
-/// a command.
-fn literal(value: &str) -> Result<String, Unusable> {
-    let mut parts = value.split('%');
-    let mut text = parts.next().unwrap_or_default().to_owned();
-    while let Some(command) = parts.next() {
-        let after = parts.next().ok_or(Unusable::LonePercent)?;
-        if !command.is_empty() {
-            return Err(Unusable::Command(format!("%{command}%")));
-        }
-        text.push('%');
-        text.push_str(after);
+/// What a line says; `None`: it is left out, which is reported.
+fn value_of(written: &str, field: &str, report: &mut Report<'_>) -> Option<HeaderValue> {
+    if written.is_empty() {
+        let message = "an empty value writes no line, in Istio as here";
+        report.tell("EG073", Severity::Warning, field, message, "take it away with remove");
+        return None;
     }
-    Ok(text)
+    if written.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+        let message = "the value has a line break or a NUL; it is left out";
+        report.fault("EG081", Severity::Error, field, message, "write one line");
+        return None;
+    }
+    match HeaderValue::parse(written) {
+        Ok(value) => return Some(value),
+        Err(Unusable::Unknown { command, hint }) => {
+            let message =
+                format!("not implemented; {command} is a command of Envoy; the line is left out");
+            report.fault("EG083", Severity::Error, field, message, hint);
+        }
+        Err(Unusable::Malformed(why)) => {
+            let message = format!("{why}; the line is left out");
+            report.fault("EG081", Severity::Error, field, message, "write %% for one %");
+        }
+    }
+    None
 }
 
 fn check_name(name: &str, field: &str, report: &mut Report<'_>) -> bool {
@@ -155,25 +150,4 @@ pub fn host(authority: &str, field: &str, report: &mut Report<'_>) -> Option<Str
         format!("\"{authority}\" is not a host, with or without a port; the Host stays as it is");
     report.fault("EG081", Severity::Error, field, message, "write the name alone");
     None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn two_percent_signs_are_one_and_commands_are_never_sent_as_text() {
-        for (value, text) in [
-            ("plain", Ok("plain")),
-            ("100%%", Ok("100%")),
-            ("%%%%", Ok("%%")),
-            ("a%%b%%c", Ok("a%b%c")),
-            ("100%", Err(Unusable::LonePercent)),
-            ("%%%", Err(Unusable::LonePercent)),
-            ("%REQ(X-A)%", Err(Unusable::Command("%REQ(X-A)%".into()))),
-            ("from %PROTOCOL%, 5%%", Err(Unusable::Command("%PROTOCOL%".into()))),
-        ] {
-            assert_eq!(literal(value), text.map(str::to_owned), "{value}");
-        }
-    }
 }

@@ -13,7 +13,7 @@ use super::upstreams::{Expectation, Facts, Known, PolicyFacts};
 use super::virtual_service::Virtual;
 use crate::config::problem::Severity;
 use crate::config::{Compiled, Identity};
-use crate::model::{Addressing, Security, UpstreamSpec};
+use crate::model::{Addressing, UpstreamSpec};
 
 mod remarks;
 mod unused;
@@ -87,7 +87,7 @@ fn plain_text(report: &mut Report<'_>, at: &Use, rules: &mut Rules<'_>, world: &
     let (spec, facts) =
         (&world.compiled.plan.upstreams[at.upstream], &world.known.facts[at.upstream]);
     let policy = &facts.policy;
-    if spec.key.security != Security::Plain || policy.expectation != Expectation::Tls {
+    if !spec.key.security.is_plain() || policy.expectation != Expectation::Tls {
         return;
     }
     let (host, port) = (world.host(facts), spec.key.port);
@@ -208,7 +208,7 @@ fn ports_missed(routed: &BTreeSet<usize>, rules: &mut Rules<'_>, world: &World<'
         let (Some(traffic), Some(mine)) = (&rule.traffic, by_rule.get(&index)) else {
             continue;
         };
-        let Some(plain) = mine.iter().find(|spec| spec.key.security == Security::Plain) else {
+        let Some(plain) = mine.iter().find(|spec| spec.key.security.is_plain()) else {
             continue;
         };
         let missed: Vec<(u16, String)> = traffic

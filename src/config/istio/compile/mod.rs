@@ -6,6 +6,7 @@
 mod action;
 mod answers;
 mod condition;
+mod cors;
 mod credential;
 mod delegate;
 mod destination_rule;

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use crate::config::provenance::{self, Condition, Origin};
-use crate::config::{Document, Identity, Outcome, Place, Problem, Severity, Typed, Verdict};
+use crate::config::{
+    Document, Identity, Outcome, Place, Problem, Severity, Typed, Verdict, misspelt,
+};
 
 /// Problems of one object; the rest is counted.
 const PROBLEMS_MAX: usize = 100;
@@ -23,7 +25,8 @@ pub struct Object<'a, S> {
 impl<'a, S: DeserializeOwned> Object<'a, S> {
     /// Reads the spec; `Err`: nothing could be made of it, and the report says so.
     pub fn read(document: &'a Document) -> Result<Self, Report<'a>> {
-        let Typed { value, problems } = document.typed::<S>("spec");
+        let Typed { value, mut problems } = document.typed::<S>("spec");
+        problems.extend(beside_spec(document));
         let mut report = Report::new(document);
         let faults = problems.iter().map(|problem| problem.field.clone()).collect();
         for problem in problems {
@@ -48,6 +51,21 @@ impl<'a, S: DeserializeOwned> Object<'a, S> {
             }
         }
     }
+}
+
+/// What stands beside `spec` though no object has it: most often a field of the spec, indented too little.
+fn beside_spec(document: &Document) -> impl Iterator<Item = Problem> {
+    const KNOWN: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
+    let fields = document.body().fields().into_iter().map(|(name, _)| name);
+    fields.filter(|name| !KNOWN.contains(name)).map(move |name| {
+        let fix = match misspelt(name, &KNOWN, 2) {
+            Some(meant) => format!("did you mean \"{meant}\"?"),
+            None => "indent it under spec, or remove it".to_owned(),
+        };
+        let what = "unknown field, ignored";
+        let place = document.locate_key(name);
+        Problem { place, ..document.problem("EG075", Severity::Error, name, what, fix) }
+    })
 }
 
 impl<S> Object<'_, S> {

@@ -6,18 +6,19 @@
 pub mod balance;
 mod outliers;
 mod pool;
+mod warmup;
 
 use std::time::Duration;
 
 use super::destination_rule::Traffic;
 use super::object::Report;
 use super::tls::{self, Store};
-use crate::config::Severity;
 use crate::config::istio::destination_rule::{
     self, ClientTls, ConnectionPool, LoadBalancer, OutlierDetection,
 };
-use crate::model::resilience::{Outliers, RetryBudget};
-use crate::model::{Balance, Policy, Security, duration};
+use crate::config::{Severity, nearest};
+use crate::model::resilience::{Outliers, RetryBudget, Warmup};
+use crate::model::{Balance, Policy, ProxyProtocol, Security, duration};
 use pool::Pool;
 pub use pool::Version;
 
@@ -28,17 +29,19 @@ pub struct Blocks<'a> {
     pub outlier_detection: Option<&'a OutlierDetection>,
     pub tls: Option<&'a ClientTls>,
     pub retry_budget: Option<&'a destination_rule::RetryBudget>,
+    pub proxy_protocol: Option<&'a destination_rule::ProxyProtocol>,
 }
 
 /// The blocks of one level, understood. `None`: not written.
 #[derive(Default, Clone)]
 pub struct Level {
     pub path: String,
-    balance: Option<Block<Balance>>,
+    balance: Option<Block<(Balance, Option<Warmup>)>>,
     pool: Option<Block<Pool>>,
     outliers: Option<Block<Outliers>>,
     tls: Option<Block<Security>>,
     retry_budget: Option<Block<RetryBudget>>,
+    proxy_protocol: Option<Block<ProxyProtocol>>,
 }
 
 /// A block with where it stands.
@@ -58,6 +61,7 @@ pub struct Effective {
     /// Where the TLS settings stand.
     pub tls_field: String,
     pub version: Option<Version>,
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// A line for each block in force.
     pub lines: Vec<String>,
     /// Blocks that were written for all ports and are not in force on this one.
@@ -81,8 +85,9 @@ pub fn level(blocks: Blocks<'_>, path: &str, store: &Store<'_>, report: &mut Rep
     let written = "as written".to_owned();
     let balance = blocks.load_balancer.map(|block| {
         let field = field("loadBalancer");
-        let value = balance::read(block, &field, report);
-        Block { text: balance::text(&value).to_owned(), value, field }
+        let balance = balance::read(block, &field, report);
+        let warmup = warmup::read(block, &balance, &field, report);
+        Block { text: balance::text(&balance).to_owned(), value: (balance, warmup), field }
     });
     let pool = blocks.connection_pool.map(|block| {
         let field = field("connectionPool");
@@ -96,12 +101,17 @@ pub fn level(blocks: Blocks<'_>, path: &str, store: &Store<'_>, report: &mut Rep
         let field = field("retryBudget");
         Block { value: pool::retry_budget(block, &field, report), text: written.clone(), field }
     });
+    let proxy_protocol = blocks.proxy_protocol.and_then(|block| {
+        let field = field("proxyProtocol");
+        let value = proxy_protocol(block, &field, report)?;
+        Some(Block { value, text: value.as_str().to_owned(), field })
+    });
     let tls = blocks.tls.map(|block| {
         let field = field("tls");
         let text = block.mode.clone().unwrap_or_else(|| "DISABLE".to_owned());
         Block { value: tls::security(block, &field, store, report), text, field }
     });
-    Level { path: path.to_owned(), balance, pool, outliers, tls, retry_budget }
+    Level { path: path.to_owned(), balance, pool, outliers, tls, retry_budget, proxy_protocol }
 }
 
 /// Puts together what is in force on a port: port settings replace all blocks, absent ones becoming
@@ -120,6 +130,7 @@ pub fn effective(traffic: Option<&Traffic>, subset: Option<&Traffic>, port: u16)
         level = match subset.ports.get(&port) {
             Some(own) => Level {
                 retry_budget: subset.all.retry_budget.clone().or(level.retry_budget),
+                proxy_protocol: subset.all.proxy_protocol.clone().or(level.proxy_protocol),
                 ..own.clone()
             },
             None => level.overlaid(&subset.all),
@@ -132,7 +143,7 @@ pub fn effective(traffic: Option<&Traffic>, subset: Option<&Traffic>, port: u16)
         lines.push(format!("connection pool: {} ({})", block.text, block.field));
     }
     if let Some(block) = level.balance {
-        policy.balance = block.value;
+        (policy.balance, policy.warmup) = block.value;
         lines.insert(0, format!("load balancer: {} ({})", block.text, block.field));
     }
     if let Some(block) = level.outliers {
@@ -143,14 +154,18 @@ pub fn effective(traffic: Option<&Traffic>, subset: Option<&Traffic>, port: u16)
         policy.retry_budget = Some(block.value);
         lines.push(format!("retry budget: {} ({})", block.text, block.field));
     }
+    if let Some(block) = &level.proxy_protocol {
+        lines.push(format!("PROXY protocol: {} ({})", block.text, block.field));
+    }
     if let Some(block) = &level.tls {
         lines.push(format!("TLS: {} ({})", block.text, block.field));
     }
+    let proxy_protocol = level.proxy_protocol.map(|block| block.value);
     let (security, tls_field) = match level.tls {
         Some(block) => (Some(block.value), block.field),
         None => (None, String::new()),
     };
-    Effective { policy, security, tls_field, version, lines, replaced, replaced_by }
+    Effective { policy, security, tls_field, version, proxy_protocol, lines, replaced, replaced_by }
 }
 
 impl Level {
@@ -170,6 +185,7 @@ impl Level {
             lost("outlierDetection", &self.outliers, &all.outliers),
             lost("tls", &self.tls, &all.tls),
             lost("retryBudget", &self.retry_budget, &all.retry_budget),
+            lost("proxyProtocol", &self.proxy_protocol, &all.proxy_protocol),
         ]
         .into_iter()
         .flatten()
@@ -184,6 +200,7 @@ impl Level {
             outliers: subset.outliers.clone().or(self.outliers),
             tls: subset.tls.clone().or(self.tls),
             retry_budget: subset.retry_budget.clone().or(self.retry_budget),
+            proxy_protocol: subset.proxy_protocol.clone().or(self.proxy_protocol),
         }
     }
 
@@ -191,6 +208,27 @@ impl Level {
     pub fn originates_tls(&self) -> bool {
         self.tls.as_ref().is_some_and(|block| matches!(block.value, Security::Tls(_)))
     }
+}
+
+/// Which version of the PROXY protocol is asked for. What it gives away is told.
+fn proxy_protocol(
+    block: &destination_rule::ProxyProtocol,
+    path: &str,
+    report: &mut Report<'_>,
+) -> Option<ProxyProtocol> {
+    let version = match block.version.as_deref() {
+        None | Some("V1") => ProxyProtocol::V1,
+        Some("V2") => ProxyProtocol::V2,
+        Some(other) => {
+            let message = format!("\"{other}\" is not a version; no PROXY header is sent");
+            let (field, fix) = (format!("{path}.version"), nearest(other, &["V1", "V2"]));
+            report.fault("EG081", Severity::Error, &field, message, fix);
+            return None;
+        }
+    };
+    let fix = "remove it if the origin is not yours";
+    report.tell("EG061", Severity::Warning, path, ProxyProtocol::GIVES_AWAY, fix);
+    Some(version)
 }
 
 /// A number of which 0 says that it is not given.

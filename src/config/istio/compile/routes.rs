@@ -140,6 +140,7 @@ impl<'g> Table<'g> {
         };
         let rule = Rule {
             name: String::new(),
+            stat_prefix: String::new(),
             condition: Condition::default(),
             fault: None,
             action: Action::Redirect(redirect),

@@ -15,7 +15,7 @@ use super::service_entry::{Application, Port, Service, ServiceHost};
 use crate::config::provenance::UpstreamOrigin;
 use crate::config::{Compiled, Severity, misspelt};
 use crate::model::upstream::TlsSpecs;
-use crate::model::{Policy, Protocol, Security, TlsSpec, UpstreamKey, UpstreamSpec};
+use crate::model::{Policy, Protocol, ProxyProtocol, Security, TlsSpec, UpstreamKey, UpstreamSpec};
 
 /// Hosts that an unknown one is compared with.
 const SIMILAR_MAX: usize = 1_000;
@@ -262,6 +262,7 @@ struct Part<'s> {
     labels: BTreeMap<String, String>,
     security: Security,
     protocol: Protocol,
+    proxy_protocol: Option<ProxyProtocol>,
     policy: Arc<Policy>,
     facts: Arc<PolicyFacts>,
     origin: Arc<UpstreamOrigin>,
@@ -324,6 +325,7 @@ impl<'s> Treatment<'s> {
             labels,
             protocol: protocol(port.application, &security, effective.version),
             security,
+            proxy_protocol: effective.proxy_protocol,
             policy,
             facts: Arc::new(facts(port, choice, &effective)),
             origin: Arc::new(self.origin(service, port, rules, &effective)),
@@ -365,6 +367,7 @@ impl Part<'_> {
             port: self.port.number,
             security: self.security.clone(),
             protocol: self.protocol,
+            proxy_protocol: self.proxy_protocol,
         };
         UpstreamSpec {
             key: Arc::new(key),

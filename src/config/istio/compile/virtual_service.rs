@@ -68,8 +68,8 @@ pub fn read<'a>(
     identity: &Identity,
 ) -> Result<Virtual<'a>, Report<'a>> {
     let mut object = Object::<VirtualService>::read(document)?;
-    l4::report(&mut object);
     if object.spec.hosts.is_empty() && !object.faulty_at("spec.hosts") {
+        l4::report(&mut object);
         return Ok(delegate(object));
     }
     let visibility =
@@ -82,6 +82,7 @@ pub fn read<'a>(
     if object.report.is_ignored() {
         return Err(object.report);
     }
+    l4::report(&mut object);
     let hosts = hosts(&mut object);
     if hosts.is_empty() || object.spec.http.is_empty() {
         let (field, what) =
@@ -118,7 +119,7 @@ pub fn read<'a>(
         positions,
         admitted,
     };
-    read.report_conditions(gateways);
+    read.report_conditions(gateways, identity);
     Ok(read)
 }
 

@@ -50,8 +50,16 @@ pub fn cluster(spec: &UpstreamSpec, origin: Option<&UpstreamOrigin>) -> Value {
         printed["typedExtensionProtocolOptions"] =
             json!({ "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options });
     }
-    if let Security::Tls(tls) = &spec.key.security {
-        printed["transportSocket"] = tls::transport_socket(tls, spec.key.protocol);
+    let socket = match &spec.key.security {
+        Security::Tls(tls) => Some(tls::transport_socket(tls, spec.key.protocol)),
+        Security::Plain | Security::Broken(_) => None,
+    };
+    let socket = match spec.key.proxy_protocol {
+        Some(version) => Some(tls::behind_proxy_header(version, socket)),
+        None => socket,
+    };
+    if let Some(socket) = socket {
+        printed["transportSocket"] = socket;
     }
     if let Some(origin) = origin.filter(|origin| !origin.service.object.resource.is_empty()) {
         printed["metadata"] = json!({ "filterMetadata": { "istio": metadata(&spec.key, origin) } });
@@ -94,8 +102,9 @@ fn protocol_options(spec: &UpstreamSpec) -> Option<Value> {
         Security::Tls(tls) => tls::upstream_options(tls),
         Security::Plain | Security::Broken(_) => Map::new(),
     };
+    let errors = spec.policy.outliers.as_deref().and_then(resilience::error_matcher);
     let as_default = matches!(spec.key.protocol, Protocol::Http1 | Protocol::Negotiate);
-    if common.is_empty() && upstream.is_empty() && as_default {
+    if common.is_empty() && upstream.is_empty() && errors.is_none() && as_default {
         return None;
     }
     let mut options = json!({ "@type": format!("{TYPE}.upstreams.http.v3.HttpProtocolOptions") });
@@ -106,6 +115,9 @@ fn protocol_options(spec: &UpstreamSpec) -> Option<Value> {
         if !fields.is_empty() {
             options[name] = fields.into();
         }
+    }
+    if let Some(errors) = errors {
+        options["outlierDetection"] = json!({ "errorMatcher": errors });
     }
     Some(options)
 }

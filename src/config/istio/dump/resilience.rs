@@ -5,7 +5,9 @@
 use serde_json::{Map, Value, json};
 
 use super::seconds;
-use crate::model::resilience::{HashBy, HashTable, Hashed, Keepalive, Outliers, UpstreamLimits};
+use crate::model::resilience::{
+    HashBy, HashTable, Hashed, Keepalive, Outliers, UpstreamLimits, Warmup,
+};
 use crate::model::{Balance, Destination, Forward, Plan, Policy, Protocol, UpstreamSpec};
 
 /// Adds what every cluster has and what its policy asks for.
@@ -13,6 +15,13 @@ pub fn add(printed: &mut Value, policy: &Policy) {
     printed["circuitBreakers"] = circuit_breakers(policy);
     if let Balance::Hashed(hash) = &policy.balance {
         table(printed, hash);
+    }
+    if let Some(warmup) = &policy.warmup {
+        let name = match policy.balance {
+            Balance::RoundRobin => "roundRobinLbConfig",
+            _ => "leastRequestLbConfig",
+        };
+        printed[name] = json!({ "slowStartConfig": slow_start(warmup) });
     }
     if let Some(rule) = &policy.outliers {
         printed["outlierDetection"] = outliers(rule);
@@ -60,6 +69,25 @@ fn table(printed: &mut Value, hash: &Hashed) {
     }
 }
 
+/// Both numbers where one was asked for, as istiod makes it of `warmup`; its predecessor had none.
+fn slow_start(warmup: &Warmup) -> Value {
+    let mut printed = json!({ "slowStartWindow": seconds(warmup.duration) });
+    if warmup.aggression_thousandths.or(warmup.minimum_percent_thousandths).is_some() {
+        printed["aggression"] =
+            json!({ "defaultValue": number(warmup.aggression()), "runtimeKey": "(" });
+        printed["minWeightPercent"] = match warmup.minimum_percent() {
+            0.0 => json!({}), // as protobuf's JSON form prints a zero
+            percent => json!({ "value": number(percent) }),
+        };
+    }
+    printed
+}
+
+/// A number as protobuf's JSON form prints it: without a point where it is whole.
+fn number(number: f64) -> Value {
+    if number.fract() == 0.0 { json!(number as u64) } else { json!(number) }
+}
+
 fn outliers(rule: &Outliers) -> Value {
     let mut printed = Map::new();
     let mut add = |name: &str, value: Value| _ = printed.insert(name.to_owned(), value);
@@ -84,6 +112,22 @@ fn outliers(rule: &Outliers) -> Value {
     add("maxEjectionPercent", json!(rule.ejected_max_percent));
     add("enforcingSuccessRate", json!(0));
     Value::Object(printed)
+}
+
+/// Which answers are errors; none where those from 500 are.
+pub fn error_matcher(rule: &Outliers) -> Option<Value> {
+    let matcher = |status: &u16| {
+        let line = json!({ "name": ":status", "stringMatch": { "exact": status.to_string() } });
+        json!({ "httpResponseHeadersMatch": { "headers": [line] } })
+    };
+    match rule.statuses.as_slice() {
+        [] => None,
+        [only] => Some(matcher(only)),
+        several => {
+            let rules: Vec<Value> = several.iter().map(matcher).collect();
+            Some(json!({ "orMatch": { "rules": rules } }))
+        }
+    }
 }
 
 fn keepalive(keepalive: &Keepalive) -> Map<String, Value> {
@@ -161,6 +205,13 @@ fn hash_policy(by: &HashBy) -> Value {
             }
             if !cookie.path.is_empty() {
                 printed["path"] = json!(cookie.path);
+            }
+            let attribute = |(name, value): &(String, String)| match value.as_str() {
+                "" => json!({ "name": name }),
+                value => json!({ "name": name, "value": value }),
+            };
+            if !cookie.attributes.is_empty() {
+                printed["attributes"] = cookie.attributes.iter().map(attribute).collect();
             }
             json!({ "cookie": printed })
         }

@@ -88,6 +88,9 @@ fn rule(rule: &Rule, origin: Option<&Origin>, listener: &Listener, plan: &Plan) 
         printed.insert("name".to_owned(), json!(rule.name));
     }
     printed.insert("match".to_owned(), condition(&rule.condition, origin));
+    if !rule.stat_prefix.is_empty() {
+        printed.insert("statPrefix".to_owned(), json!(rule.stat_prefix));
+    }
     match &rule.action {
         Action::Forward(forward) => {
             printed.insert("route".to_owned(), action(forward, plan));
@@ -115,9 +118,15 @@ fn rule(rule: &Rule, origin: Option<&Origin>, listener: &Listener, plan: &Plan) 
             headers(&mut printed, "response", [Some(&respond.response), None]);
         }
     }
+    let mut filters = Map::new();
     if let Some(fault) = &rule.fault {
-        let filter = json!({ "envoy.filters.http.fault": extras::injected(fault) });
-        printed.insert("typedPerFilterConfig".to_owned(), filter);
+        filters.insert("envoy.filters.http.fault".to_owned(), extras::injected(fault));
+    }
+    if let Some(cors) = rule.action.forward().and_then(|forward| forward.cors.as_ref()) {
+        filters.insert("envoy.filters.http.cors".to_owned(), extras::shared(cors));
+    }
+    if !filters.is_empty() {
+        printed.insert("typedPerFilterConfig".to_owned(), Value::Object(filters));
     }
     if let Some(origin) = origin.filter(|origin| !origin.object.resource.is_empty()) {
         printed.insert(
@@ -190,7 +199,7 @@ fn field(field: &FieldMatch) -> Value {
     printed
 }
 
-fn string_match(text: &TextMatch) -> Option<Value> {
+pub fn string_match(text: &TextMatch) -> Option<Value> {
     match text {
         TextMatch::Present => None,
         TextMatch::Exact(text) => Some(json!({ "exact": text })),
@@ -358,8 +367,7 @@ fn headers(printed: &mut Map<String, Value>, side: &str, edits: [Option<&HeaderE
 }
 
 fn header(edit: &HeaderEdit) -> Value {
-    // A % begins a command in Envoy's values, and two stand for one.
-    json!({ "header": { "key": edit.name, "value": edit.value.replace('%', "%%") } })
+    json!({ "header": { "key": edit.name, "value": edit.value.written() } })
 }
 
 fn by_name(edits: &[HeaderEdit]) -> Vec<&HeaderEdit> {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::TYPE;
 use crate::model::upstream::{ClientIdentity, Roots};
-use crate::model::{Protocol, TlsSpec};
+use crate::model::{Protocol, ProxyProtocol, TlsSpec};
 
 /// The transport socket of a cluster that originates TLS.
 pub fn transport_socket(tls: &TlsSpec, protocol: Protocol) -> Value {
@@ -37,6 +37,29 @@ pub fn transport_socket(tls: &TlsSpec, protocol: Protocol) -> Value {
         context["sni"] = json!(sni.as_str());
     }
     json!({ "name": "envoy.transport_sockets.tls", "typedConfig": context })
+}
+
+/// The transport socket that sends a PROXY header first, then does what another does; none: plain text.
+///
+/// Source: istio `core/cluster_traffic_policy.go:applyUpstreamProxyProtocol`.
+pub fn behind_proxy_header(version: ProxyProtocol, socket: Option<Value>) -> Value {
+    let config = match version {
+        ProxyProtocol::V1 => json!({}), // Envoy's default, which is not printed
+        ProxyProtocol::V2 => json!({ "version": "V2" }),
+    };
+    let plain = || {
+        let typed = json!({ "@type": format!("{TYPE}.transport_sockets.raw_buffer.v3.RawBuffer") });
+        json!({ "name": "envoy.transport_sockets.raw_buffer", "typedConfig": typed })
+    };
+    let kind = "transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport";
+    json!({
+        "name": "envoy.transport_sockets.upstream_proxy_protocol",
+        "typedConfig": {
+            "@type": format!("{TYPE}.{kind}"),
+            "config": config,
+            "transportSocket": socket.unwrap_or_else(plain),
+        },
+    })
 }
 
 /// Which names follow the request's host.

@@ -1,13 +1,13 @@
 //! The part of a policy that keeps an upstream from harm, written back; nothing that is the default.
 
 use super::super::yaml::Node;
-use super::{Fields, bracketed, number, text, time};
+use super::{Fields, bracketed, number, text, texts, time};
 use crate::model::resilience::{
     HashBy, HashTable, Hashed, Keepalive, Outliers, RetryBudget, UpstreamLimits,
 };
 use crate::model::{Balance, Policy};
 
-/// `pool`, `hash`, `weights` and `outliers`, where they say something.
+/// `pool`, `hash`, `weights`, `warmup` and `outliers`, where they say something.
 pub(super) fn fields(policy: &Policy) -> Fields {
     let mut fields = Fields::new();
     let pool = pool(policy);
@@ -24,6 +24,17 @@ pub(super) fn fields(policy: &Policy) -> Fields {
         };
         let weights = policy.weights.iter().map(weight).collect();
         fields.push(("weights".to_owned(), Node::Map(weights)));
+    }
+    if let Some(warmup) = &policy.warmup {
+        let mut written = vec![time("duration", warmup.duration)];
+        for (name, thousandths) in [
+            ("minimumPercent", warmup.minimum_percent_thousandths),
+            ("aggression", warmup.aggression_thousandths),
+        ] {
+            let decimal = |number: u32| Node::Decimal((f64::from(number) / 1000.0).to_string());
+            written.extend(thousandths.map(|number| (name.to_owned(), decimal(number))));
+        }
+        fields.push(("warmup".to_owned(), Node::Map(written)));
     }
     if let Some(rule) = &policy.outliers {
         fields.push(("outliers".to_owned(), Node::Map(outliers(rule))));
@@ -74,6 +85,14 @@ fn hashed(hash: &Hashed) -> Fields {
                 fields.push(text("path", &cookie.path));
             }
             fields.extend(cookie.ttl.map(|ttl| time("ttl", ttl)));
+            let attribute = |(name, value): &(String, String)| match value.as_str() {
+                "" => name.clone(),
+                value => format!("{name}={value}"),
+            };
+            if !cookie.attributes.is_empty() {
+                let attributes = texts(cookie.attributes.iter().map(attribute));
+                fields.push(("attributes".to_owned(), attributes));
+            }
             ("cookie".to_owned(), Node::Map(fields))
         }
     };
@@ -89,6 +108,10 @@ fn hashed(hash: &Hashed) -> Fields {
 fn outliers(rule: &Outliers) -> Fields {
     let defaults = Outliers::default();
     let mut fields = Fields::new();
+    if !rule.statuses.is_empty() {
+        let statuses = rule.statuses.iter().map(|status| Node::Number((*status).into()));
+        fields.push(("statuses".to_owned(), Node::List(statuses.collect())));
+    }
     if rule.errors != defaults.errors {
         fields.push(number("errors", rule.errors.unwrap_or(0).into()));
     }

@@ -5,10 +5,10 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::{Fields, Inline, number, options, text, texts, time, url};
 use crate::config::native::yaml::Node;
-use crate::config::native::{faults, mirrors, retries};
+use crate::config::native::{cors, faults, mirrors, retries};
 use crate::model::{
-    Action, Condition, Destination, FieldMatch, Forward, HeaderEdit, HeaderEdits, PathMatch,
-    PathRewrite, Plan, QueryMatch, Redirect, Respond, Rule, Share, TextMatch,
+    Action, Condition, Destination, FieldMatch, Forward, HeaderEdit, HeaderEdits, HeaderValue,
+    PathMatch, PathRewrite, Plan, QueryMatch, Redirect, Respond, Rule, Share, TextMatch,
 };
 
 pub(super) fn rule(rule: &Rule, plan: &Plan, inline: &Inline) -> Node {
@@ -26,7 +26,11 @@ pub(super) fn rule(rule: &Rule, plan: &Plan, inline: &Inline) -> Node {
 
 /// What is done with a rule's requests.
 pub(super) fn doing(rule: &Rule, plan: &Plan, inline: &Inline) -> Fields {
-    let mut fields = action(&rule.action, plan, inline);
+    let mut fields = Fields::new();
+    if !rule.stat_prefix.is_empty() {
+        fields.push(text("statPrefix", &rule.stat_prefix));
+    }
+    fields.extend(action(&rule.action, plan, inline));
     if let Some(fault) = &rule.fault {
         fields.push(("fault".to_owned(), Node::Map(faults::render(fault))));
     }
@@ -73,7 +77,7 @@ fn header(wanted: &FieldMatch) -> Node {
     Node::Map(fields)
 }
 
-fn text_match(wanted: &TextMatch) -> Option<(String, Node)> {
+pub(in crate::config::native) fn text_match(wanted: &TextMatch) -> Option<(String, Node)> {
     match wanted {
         TextMatch::Present => None,
         TextMatch::Exact(wanted) => Some(text("exact", wanted)),
@@ -118,8 +122,7 @@ pub(super) fn is_alone(to: &[Share]) -> bool {
 }
 
 fn forwarding(forward: &Forward, plan: &Plan, inline: &Inline) -> Fields {
-    let Forward { to, timeout, retry, rewrite_host, rewrite_path, request, response, mirrors } =
-        forward;
+    let Forward { to, timeout, retry, rewrite_host, rewrite_path, request, response, .. } = forward;
     let mut fields = Fields::new();
     match to.as_slice() {
         [Share { to: Destination::Upstream(index), .. }] if inline.0.contains(index) => {
@@ -150,9 +153,12 @@ fn forwarding(forward: &Forward, plan: &Plan, inline: &Inline) -> Fields {
         fields.push(("rewrite".to_owned(), Node::Map(rewrite)));
     }
     fields.extend(headers(request, response));
-    if !mirrors.is_empty() {
-        let mirrors = mirrors.iter().map(|mirror| mirrors::render(mirror, plan)).collect();
+    if !forward.mirrors.is_empty() {
+        let mirrors = forward.mirrors.iter().map(|mirror| mirrors::render(mirror, plan)).collect();
         fields.push(("mirrors".to_owned(), Node::List(mirrors)));
+    }
+    if let Some(cors) = &forward.cors {
+        fields.push(("cors".to_owned(), Node::Map(cors::render(cors))));
     }
     fields
 }
@@ -184,7 +190,12 @@ fn headers(request: &HeaderEdits, response: &HeaderEdits) -> Option<(String, Nod
 fn header_edits(edits: &HeaderEdits) -> Node {
     let mut fields = Fields::new();
     for (name, lines) in [("set", &edits.set), ("add", &edits.add)] {
-        let line = |edit: &HeaderEdit| (edit.name.clone(), Node::Text(edit.value.clone()));
+        let line = |edit: &HeaderEdit| match &edit.value {
+            HeaderValue::Text(value) => text(&edit.name, value),
+            HeaderValue::Format(format) => {
+                (edit.name.clone(), Node::Map(vec![text("format", format.to_string())]))
+            }
+        };
         if !lines.is_empty() {
             fields.push((name.to_owned(), Node::Map(lines.iter().map(line).collect())));
         }

@@ -74,13 +74,29 @@ pub(in crate::config::native) struct Cookie {
     pub name: Option<String>,
     pub path: Option<String>,
     pub ttl: Option<String>,
+    /// What is said of a cookie that is given, `SameSite=Strict` or `Secure`.
+    pub attributes: Vec<String>,
+}
+
+/// How an endpoint that is new gets its part of the requests by and by.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub(in crate::config::native) struct Warmup {
+    /// How long it is new.
+    pub duration: Option<String>,
+    /// The least part of what it will have. Default: 10.
+    pub minimum_percent: Option<f64>,
+    /// From 1: how steep its part grows at first. Default: 1.
+    pub aggression: Option<f64>,
 }
 
 /// When an endpoint is left out for a while.
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub(in crate::config::native) struct Outliers {
-    /// Answers from 500 in a row; 0: they don't count. Default: 5.
+    /// Statuses that count as errors; default: all from 500.
+    pub statuses: Vec<u16>,
+    /// Errors in a row; 0: they don't count. Default: 5.
     pub errors: Option<u32>,
     /// Answers 502, 503 and 504 in a row. Default: they don't count for themselves.
     pub gateway_errors: Option<u32>,

@@ -11,13 +11,14 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::resilience::{
     HashBy, HashCookie, HashTable, Hashed, Keepalive, Outliers, Pings, RetryBudget, UpstreamLimits,
+    Warmup,
 };
 use crate::model::retry::{Resend, RetryHosts, RetryOn, RetryOnSet};
 use crate::model::{
-    Abort, Aborted, Action, Balance, Condition, Delay, Fault, Field, FieldMatch, Forward, Fraction,
-    HeaderEdit, HeaderEdits, Host, HostPattern, Listener, Mirror, PathMatch, PathRewrite, Pattern,
-    Policy, Protocol, QueryMatch, Redirect, Respond, Retry, Route, Rule, Share, Substitution,
-    Target, TextMatch, TlsSpec, UpstreamKey,
+    Abort, Aborted, Action, Balance, Condition, Cors, Delay, Fault, Field, FieldMatch, Forward,
+    Fraction, HeaderEdit, HeaderEdits, HeaderValue, Host, HostPattern, Listener, Mirror, PathMatch,
+    PathRewrite, Pattern, Policy, Protocol, ProxyProtocol, QueryMatch, Redirect, Respond, Retry,
+    Route, Rule, Share, Substitution, Target, TextMatch, TlsSpec, UpstreamKey,
 };
 
 fn host() -> impl Strategy<Value = Host> {
@@ -135,8 +136,11 @@ fn addressing() -> impl Strategy<Value = Option<Addressing>> {
 
 fn balance() -> impl Strategy<Value = Balance> {
     let name = || "[a-z][a-z0-9-]{0,5}";
-    let cookie = (name(), prop_oneof![Just(String::new()), "/[a-z]{0,3}"], option::of(0u64..9_999))
-        .prop_map(|(name, path, ttl)| HashCookie { name, path, ttl: ttl.map(Duration::from_secs) });
+    let path = prop_oneof![Just(String::new()), "/[a-z]{0,3}"];
+    let attributes = vec(("[A-Za-z-]{1,5}", "([ -:<-~]{0,5}[!-:<-~])?"), 0..3);
+    let ttl = option::of((0u64..9_999).prop_map(Duration::from_secs));
+    let cookie = (name(), path, ttl, attributes)
+        .prop_map(|(name, path, ttl, attributes)| HashCookie { name, path, ttl, attributes });
     let by = prop_oneof![
         name().prop_map(HashBy::Header),
         name().prop_map(HashBy::Query),
@@ -171,11 +175,14 @@ fn limits() -> impl Strategy<Value = UpstreamLimits> {
 
 fn outliers() -> impl Strategy<Value = Outliers> {
     let count = || option::of(1u32..99);
-    (count(), count(), count(), duration(), duration(), 0u32..101, 0u32..101).prop_map(
-        |(errors, gateway_errors, local_errors, interval, ejection, ejected, healthy)| Outliers {
-            errors,
-            gateway_errors,
-            local_errors,
+    let statuses = vec(100u16..600, 0..3);
+    let counts = (count(), count(), count());
+    (statuses, counts, duration(), duration(), 0u32..101, 0u32..101).prop_map(
+        |(statuses, counts, interval, ejection, ejected, healthy)| Outliers {
+            statuses,
+            errors: counts.0,
+            gateway_errors: counts.1,
+            local_errors: counts.2,
             interval,
             ejection,
             ejected_max_percent: ejected,
@@ -194,12 +201,28 @@ fn policy() -> impl Strategy<Value = Policy> {
     let times = (duration(), duration(), option::of(duration()), option::of(1u32..));
     let probes = (keepalive, option::of(pings), option::of(budget));
     let weights = vec((target(), 1u32..), 0..3);
-    let policy = (balance(), weights, times, limits(), probes, option::of(outliers())).prop_map(
-        |(balance, weights, times, limits, (keepalive, pings, retry_budget), outliers)| {
+    let warmup = (duration(), option::of(1_000u32..9_999), option::of(0u32..=100_000)).prop_map(
+        |(duration, aggression_thousandths, minimum_percent_thousandths)| Warmup {
+            duration,
+            aggression_thousandths,
+            minimum_percent_thousandths,
+        },
+    );
+    let balance = (balance(), option::of(warmup));
+    let policy = (balance, weights, times, limits(), probes, option::of(outliers())).prop_map(
+        |(
+            (balance, warmup),
+            weights,
+            times,
+            limits,
+            (keepalive, pings, retry_budget),
+            outliers,
+        )| {
             let (connect_timeout, idle_timeout, connection_age_max, requests_per_connection_max) =
                 times;
             let mut policy = Policy {
                 balance,
+                warmup,
                 weights,
                 connect_timeout,
                 idle_timeout,
@@ -223,8 +246,11 @@ fn upstream() -> impl Strategy<Value = UpstreamSpec> {
         &[Protocol::Negotiate, Protocol::Http1, Protocol::Http2, Protocol::Client][..],
     );
     let variant = prop_oneof![3 => Just(String::new()), 1 => "[a-z]{1,3}"];
-    (target(), variant, security(), protocol, policy(), addressing()).prop_map(
-        |(target, variant, security, protocol, policy, addressing)| {
+    let proxy_protocol =
+        prop::sample::select(&[None, None, Some(ProxyProtocol::V1), Some(ProxyProtocol::V2)][..]);
+    let spoken = (protocol, proxy_protocol);
+    (target(), variant, security(), spoken, policy(), addressing()).prop_map(
+        |(target, variant, security, (protocol, proxy_protocol), policy, addressing)| {
             let own = match target.host.ip() {
                 Some(ip) => Addressing::Static(vec![SocketAddr::new(ip, target.port)]),
                 None => Addressing::Dns(vec![target.clone()]),
@@ -236,8 +262,14 @@ fn upstream() -> impl Strategy<Value = UpstreamSpec> {
             let wildcard =
                 if matches!(addressing, Some(Addressing::Dynamic(_))) { "*." } else { "" };
             let name = format!("outbound|{}|{variant}|{wildcard}{}", target.port, target.host);
-            let key =
-                UpstreamKey { name, host: target.host, port: target.port, security, protocol };
+            let key = UpstreamKey {
+                name,
+                host: target.host,
+                port: target.port,
+                security,
+                protocol,
+                proxy_protocol,
+            };
             UpstreamSpec {
                 key: key.into(),
                 policy: policy.into(),
@@ -248,8 +280,17 @@ fn upstream() -> impl Strategy<Value = UpstreamSpec> {
 }
 
 fn edits() -> impl Strategy<Value = HeaderEdits> {
+    const FORMATS: [&str; 4] =
+        ["%REQ(x-a?:path):7%", "5%% %PROTOCOL%", "%START_TIME(%s.%3f)%", "%RESP(x-b)%%HOSTNAME%"];
+    let value = || {
+        let format = prop::sample::select(&FORMATS[..]);
+        prop_oneof![
+            3 => "[!-~]([ -~]{0,6}[!-~])?|".prop_map(HeaderValue::Text),
+            1 => format.prop_map(|format| HeaderValue::parse(format).expect("a format")),
+        ]
+    };
     let lines = || {
-        btree_map("[a-z][a-z0-9_-]{1,5}", "[!-~]([ -~]{0,6}[!-~])?|", 0..3).prop_map(|lines| {
+        btree_map("[a-z][a-z0-9_-]{1,5}", value(), 0..3).prop_map(|lines| {
             lines
                 .into_iter()
                 .map(|(name, value)| HeaderEdit { name: format!("x-{name}"), value })
@@ -325,8 +366,9 @@ fn forward(upstreams: usize) -> impl Strategy<Value = Action> {
     ];
     let mirror = (mirrored, fraction()).prop_map(|(to, fraction)| Mirror { to, fraction });
     let edits = (edits(), edits());
-    (to, option::of(duration()), retry(), host_sent(), rewrite, edits, vec(mirror, 0..2)).prop_map(
-        |(to, timeout, retry, rewrite_host, rewrite_path, (request, response), mirrors)| {
+    let others = (vec(mirror, 0..2), option::of(cors().prop_map(Box::new)));
+    (to, option::of(duration()), retry(), host_sent(), rewrite, edits, others).prop_map(
+        |(to, timeout, retry, rewrite_host, rewrite_path, (request, response), (mirrors, cors))| {
             Action::Forward(Forward {
                 to,
                 timeout,
@@ -336,9 +378,31 @@ fn forward(upstreams: usize) -> impl Strategy<Value = Action> {
                 request,
                 response,
                 mirrors,
+                cors,
             })
         },
     )
+}
+
+fn cors() -> impl Strategy<Value = Cors> {
+    let origin = prop_oneof![
+        awkward().prop_map(TextMatch::Exact),
+        awkward().prop_map(TextMatch::Prefix),
+        Just(TextMatch::Regex(Pattern::parse("https://[a-z]+").expect("valid"))),
+    ];
+    let names = || vec("[a-zA-Z*-]{1,5}", 0..3);
+    (
+        vec(origin, 1..3),
+        any::<bool>(),
+        names(),
+        names(),
+        names(),
+        option::of(0u64..1_000_000),
+        any::<bool>(),
+    )
+        .prop_map(|(origins, credentials, methods, headers, exposed, max_age, answers_all)| {
+            Cors { origins, credentials, methods, headers, exposed, max_age, answers_all }
+        })
 }
 
 fn answer() -> impl Strategy<Value = Action> {
@@ -362,8 +426,16 @@ fn answer() -> impl Strategy<Value = Action> {
 fn rule(upstreams: usize) -> impl Strategy<Value = Rule> {
     let name = prop_oneof![Just(String::new()), awkward()];
     let action = prop_oneof![4 => forward(upstreams), 1 => answer()];
-    (name, condition(), option::of(fault()), action)
-        .prop_map(|(name, condition, fault, action)| Rule { name, condition, fault, action })
+    let stat_prefix = prop_oneof![2 => Just(String::new()), 1 => awkward()];
+    (name, stat_prefix, condition(), option::of(fault()), action).prop_map(
+        |(name, stat_prefix, condition, fault, action)| Rule {
+            name,
+            stat_prefix,
+            condition,
+            fault,
+            action,
+        },
+    )
 }
 
 fn fraction() -> impl Strategy<Value = Fraction> {

@@ -7,6 +7,7 @@ use super::super::shapes::{self, Rule};
 use super::parse_endpoint;
 use crate::model::resilience::{
     HashBy, HashCookie, HashTable, Hashed, Keepalive, Outliers, Pings, RetryBudget, UpstreamLimits,
+    Warmup,
 };
 use crate::model::{Balance, Policy, Target, duration};
 
@@ -45,6 +46,7 @@ impl Reader<'_, '_> {
             }
         }
         policy.sort_weights();
+        policy.warmup = rule.warmup.as_ref().and_then(|warmup| self.warmup(warmup));
         policy.outliers = rule.outliers.as_ref().map(|outliers| Box::new(self.outliers(outliers)));
     }
 
@@ -116,13 +118,48 @@ impl Reader<'_, '_> {
                 None
             }
         };
-        Some(HashBy::Cookie(HashCookie { name, path, ttl }))
+        let mut attributes = Vec::new();
+        for text in &cookie.attributes {
+            let (name, value) = text.split_once('=').unwrap_or((text, ""));
+            if HashCookie::takes(name, value) {
+                attributes.push((name.to_owned(), value.to_owned()));
+            } else {
+                let message = format!("\"{text}\" does not fit a cookie; it is left out");
+                self.error("hash.cookie.attributes", &message, "write e.g. SameSite=Strict");
+            }
+        }
+        Some(HashBy::Cookie(HashCookie { name, path, ttl, attributes }))
+    }
+
+    fn warmup(&mut self, warmup: &shapes::Warmup) -> Option<Warmup> {
+        let mut number = |written: Option<f64>, name: &str, least: f64, most: f64| {
+            let written = written?;
+            if (least..=most).contains(&written) {
+                return Warmup::thousandths(written);
+            }
+            let message = format!("it is from {least} to {most}; the default is used");
+            self.error(&format!("warmup.{name}"), &message, "");
+            None
+        };
+        let aggression_thousandths = number(warmup.aggression, "aggression", 1.0, 1_000.0);
+        let minimum_percent_thousandths =
+            number(warmup.minimum_percent, "minimumPercent", 0.0, 100.0);
+        if warmup.duration.is_none() {
+            self.error("warmup.duration", "it is missing", "write e.g. duration: 60s");
+        }
+        let duration = self.time("warmup.duration", &warmup.duration)?;
+        Some(Warmup { duration, aggression_thousandths, minimum_percent_thousandths })
     }
 
     fn outliers(&mut self, outliers: &shapes::Outliers) -> Outliers {
         let defaults = Outliers::default();
         let (ejected, healthy) = (outliers.ejected_max_percent, outliers.healthy_min_percent);
+        let is_status = |status: &u16| (100..600).contains(status);
+        if !outliers.statuses.iter().all(is_status) {
+            self.error("outliers.statuses", "a status is from 100 to 599; others don't count", "");
+        }
         Outliers {
+            statuses: outliers.statuses.iter().copied().filter(is_status).collect(),
             errors: outliers.errors.map_or(defaults.errors, |number| count(Some(number))),
             gateway_errors: count(outliers.gateway_errors),
             local_errors: count(outliers.local_errors),

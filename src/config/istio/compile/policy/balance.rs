@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::{count, duration_or_report};
 use crate::config::istio::compile::object::Report;
-use crate::config::istio::destination_rule::{ConsistentHash, HttpCookie, LoadBalancer};
+use crate::config::istio::destination_rule::{
+    ConsistentHash, CookieAttribute, HttpCookie, LoadBalancer,
+};
 use crate::config::{Severity, nearest};
 use crate::model::Balance;
 use crate::model::resilience::{HashBy, HashCookie, HashTable, Hashed};
@@ -28,8 +30,6 @@ pub fn read(block: &LoadBalancer, path: &str, report: &mut Report<'_>) -> Balanc
     for (name, present) in [
         ("localityLbSetting", block.locality_lb_setting.is_some()),
         ("zoneAwareLbSetting", block.zone_aware_lb_setting.is_some()),
-        ("warmup", block.warmup.is_some()),
-        ("warmupDurationSecs", block.warmup_duration_secs.is_some()),
     ] {
         if present {
             report.unsupported(Severity::Warning, &format!("{path}.{name}"), "it is not in force");
@@ -93,10 +93,6 @@ fn hashed(hash: &ConsistentHash, path: &str, report: &mut Report<'_>) -> Balance
 
 fn cookie_key(cookie: &HttpCookie, path: &str, report: &mut Report<'_>) -> Option<HashBy> {
     let field = format!("{path}.httpCookie");
-    if cookie.attributes.is_some() {
-        let field = format!("{field}.attributes");
-        report.unsupported(Severity::Warning, &field, "the cookie is sent without them");
-    }
     // Unlike other durations it may be 0: the cookie of a session.
     let ttl = cookie.ttl.as_deref().and_then(|text| {
         duration_or_report(text, &format!("{field}.ttl"), report).map(|ttl| {
@@ -104,6 +100,12 @@ fn cookie_key(cookie: &HttpCookie, path: &str, report: &mut Report<'_>) -> Optio
         })
     });
     let fits = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';');
+    let attributes = attributes(&cookie.attributes, &format!("{field}.attributes"), report);
+    if !attributes.is_empty() && cookie.ttl.is_none() {
+        let message = "without a ttl no client is given the cookie, so they have no effect";
+        let field = format!("{field}.attributes");
+        report.tell("EG073", Severity::Warning, &field, message, "add ttl: 0s for a session");
+    }
     if cookie.name.is_empty() || !fits(&cookie.name) || cookie.name.contains(['=', '"', ',']) {
         let message = "a cookie needs a name that fits one";
         report.fault("EG082", Severity::Error, &format!("{field}.name"), message, "name it");
@@ -114,5 +116,25 @@ fn cookie_key(cookie: &HttpCookie, path: &str, report: &mut Report<'_>) -> Optio
         report.fault("EG081", Severity::Error, &format!("{field}.path"), message, "");
     }
     let path = Some(cookie.path.clone()).filter(|path| fits(path)).unwrap_or_default();
-    Some(HashBy::Cookie(HashCookie { name: cookie.name.clone(), path, ttl }))
+    Some(HashBy::Cookie(HashCookie { name: cookie.name.clone(), path, ttl, attributes }))
+}
+
+/// What is said of the cookie besides, without what would break it.
+fn attributes(
+    written: &[CookieAttribute],
+    field: &str,
+    report: &mut Report<'_>,
+) -> Vec<(String, String)> {
+    let mut attributes = Vec::new();
+    for (index, CookieAttribute { name, value }) in written.iter().enumerate() {
+        if HashCookie::takes(name, value) {
+            attributes.push((name.clone(), value.clone()));
+        } else {
+            let message =
+                format!("\"{name}\" with \"{value}\" does not fit a cookie; it is left out");
+            let fix = "write e.g. {name: SameSite, value: Strict}";
+            report.fault("EG081", Severity::Error, &format!("{field}[{index}]"), message, fix);
+        }
+    }
+    attributes
 }

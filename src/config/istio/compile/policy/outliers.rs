@@ -19,10 +19,6 @@ pub fn read(block: &OutlierDetection, path: &str, report: &mut Report<'_>) -> Ou
         let fix = "write consecutive5xxErrors or consecutiveGatewayErrors";
         report.tell("EG074", Severity::Warning, &field("consecutiveErrors"), message, fix);
     }
-    if block.outlier_detection_http_error_codes.is_some() {
-        let field = field("outlierDetectionHttpErrorCodes");
-        report.unsupported(Severity::Warning, &field, "answers from 500 count");
-    }
     let apart = block.split_external_local_origin_errors == Some(true);
     if !apart && block.consecutive_local_origin_failures.is_some() {
         let message = "it has no effect without splitExternalLocalOriginErrors: true";
@@ -44,6 +40,7 @@ pub fn read(block: &OutlierDetection, path: &str, report: &mut Report<'_>) -> Ou
     let interval = time(&block.interval, &field("interval"), report);
     let ejection = time(&block.base_ejection_time, &field("baseEjectionTime"), report);
     Outliers {
+        statuses: statuses(block, path, report),
         // An explicit 0 switches the count off, unlike with the other numbers.
         errors: block.consecutive_5xx_errors.map_or(defaults.errors, |number| count(Some(number))),
         gateway_errors: count(block.consecutive_gateway_errors),
@@ -54,4 +51,20 @@ pub fn read(block: &OutlierDetection, path: &str, report: &mut Report<'_>) -> Ou
         ejected_max_percent,
         healthy_min_percent,
     }
+}
+
+/// The statuses that count as errors, as they are written.
+fn statuses(block: &OutlierDetection, path: &str, report: &mut Report<'_>) -> Vec<u16> {
+    let mut statuses = Vec::new();
+    for (index, code) in block.outlier_detection_http_error_codes.iter().enumerate() {
+        match u16::try_from(*code) {
+            Ok(status @ 100..=599) => statuses.push(status),
+            _ => {
+                let message = format!("{code} is no status of an answer; it does not count");
+                let field = format!("{path}.outlierDetectionHttpErrorCodes[{index}]");
+                report.fault("EG081", Severity::Error, &field, message, "write 100 to 599");
+            }
+        }
+    }
+    statuses
 }

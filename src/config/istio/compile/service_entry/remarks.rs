@@ -15,6 +15,10 @@ pub(super) fn tell(spec: &ServiceEntry, report: &mut Report<'_>) {
     addresses(spec, report);
     if spec.workload_selector.is_some() {
         report.unsupported(Severity::Error, "spec.workloadSelector", "no endpoint comes from it");
+        if !spec.endpoints.is_empty() {
+            let what = "workloadSelector and endpoints exclude each other";
+            report.refused_by_istio("spec.workloadSelector", what, "leave it out");
+        }
     }
     match spec.location.as_deref() {
         None | Some("MESH_EXTERNAL") => {}
@@ -49,6 +53,11 @@ fn ports(spec: &ServiceEntry, report: &mut Report<'_>) {
 }
 
 fn endpoints(spec: &ServiceEntry, report: &mut Report<'_>) {
+    if !spec.endpoints.is_empty() && matches!(spec.resolution.as_deref(), None | Some("NONE")) {
+        let message = "resolution NONE, which is the default, uses no endpoints";
+        let fix = "write resolution: STATIC for addresses, DNS for names";
+        report.fault("EG052", Severity::Error, "spec.endpoints", message, fix);
+    }
     for (index, entry) in spec.endpoints.iter().enumerate() {
         for (name, present) in [
             ("network", entry.network.is_some()),

@@ -6,11 +6,11 @@
 use std::collections::BTreeSet;
 
 use super::Virtual;
-use crate::config::Severity;
 use crate::config::istio::compile::condition;
 use crate::config::istio::compile::gateway::{Gateways, OpenServer};
 use crate::config::istio::compile::names::{self, MESH};
 use crate::config::istio::virtual_service::HttpMatch;
+use crate::config::{Identity, Severity};
 
 impl Virtual<'_> {
     /// Says which hosts no server admits.
@@ -57,11 +57,16 @@ impl Virtual<'_> {
     }
 
     /// Says which conditions can hold on no server of this process at all.
-    pub(super) fn report_conditions(&mut self, gateways: &Gateways) {
+    pub(super) fn report_conditions(&mut self, gateways: &Gateways, identity: &Identity) {
         let entries = std::mem::take(&mut self.entries);
         for entry in &entries {
             for (condition, at) in entry.route.matches.iter().zip(&entry.conditions) {
                 self.report_condition(condition, at, gateways);
+                if let Some(field) = condition::for_others(condition, identity) {
+                    let field = format!("{at}.{field}");
+                    let message = "for other workloads than this gateway; ignored";
+                    self.object.report.tell("EG013", Severity::Info, &field, message, "");
+                }
             }
         }
         self.entries = entries;

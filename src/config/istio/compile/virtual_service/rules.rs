@@ -122,7 +122,8 @@ impl Virtual<'_> {
         if condition.is_any() {
             rules.ended_by = Some(at);
         }
-        rules.rules.push((Arc::new(Rule { name, condition, fault, action }), origin));
+        let stat_prefix = written.stat_prefix.clone();
+        rules.rules.push((Arc::new(Rule { name, stat_prefix, condition, fault, action }), origin));
     }
 
     /// Says when an earlier rule has the very same condition, so that this one is never reached.
