@@ -22,6 +22,7 @@ use crate::config::source::watch::Watcher;
 use crate::config::{Compiled, Document, Identity};
 use crate::control::{Control, Reload, Source};
 use crate::drain::{Activity, Asked, Drain, Step};
+use crate::listen::spread::Spread;
 use crate::observe::access_log::unix_ms;
 use crate::observe::{Format, LogWriter, Readiness, Scraper};
 use crate::proxy::Phase;
@@ -31,7 +32,7 @@ use crate::upstream::dns::{Dns, Resolve};
 use crate::upstream::endpoints::Lookups;
 use crate::upstream::guard::Guard;
 use crate::upstream::overrides::Overrides;
-use crate::upstream::tls::TlsContext;
+use crate::upstream::tls::{self, TlsContext};
 use crate::worker::{Command, Common, Worker};
 
 /// How often the lanes are asked how they stand while they drain.
@@ -131,6 +132,7 @@ impl App {
             upstream_connections: Arc::default(),
         };
         let workers = workers(&settings, &common, log.as_ref())?;
+        gather_randomness(&readiness)?;
         let mut listeners = Listeners::new(guard, &readiness);
         for error in listeners.follow(&control.listeners(), &workers).await {
             tracing::error!("{error}");
@@ -310,6 +312,17 @@ fn control(
     })
 }
 
+/// Beside the start, which it must not delay; clients are waited with until it is done.
+fn gather_randomness(readiness: &Arc<Readiness>) -> Result<(), String> {
+    let gathering = readiness.wait_for("the first random numbers");
+    let gather = move || {
+        tls::gather_randomness();
+        drop(gathering);
+    };
+    let thread = std::thread::Builder::new().name("randomness".into()).spawn(gather);
+    thread.map(drop).map_err(|error| format!("cannot start a thread: {error}"))
+}
+
 fn access_log(settings: &Settings) -> Result<Option<LogWriter>, String> {
     if settings.access_log == AccessLog::Off {
         return Ok(None);
@@ -328,12 +341,12 @@ fn workers(
         AccessLog::Json => Format::Json,
         AccessLog::Text | AccessLog::Off => Format::Text,
     };
-    let start = |index| {
+    let start = |(index, spread)| {
         let log = log.map(|log| log.buffer(format, unix_ms));
-        Worker::start(index, common.clone(), log)
+        Worker::start(index, common.clone(), spread, log)
             .map_err(|error| format!("worker {index} cannot start: {error}"))
     };
-    (0..settings.workers).map(start).collect()
+    Spread::among(settings.workers).enumerate().map(start).collect()
 }
 
 /// Tells every lane.

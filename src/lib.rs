@@ -11,11 +11,11 @@
 //! it, everything speaks listeners, routes and upstreams, and nothing has heard of Istio.
 //!
 //! Each CPU core runs one **worker**, a single-threaded runtime that drives one **lane**: its own sockets,
-//! pools, buffers and counters. The path of a request has no shared lock, no channel and no hop: it is an
-//! `async fn` from head to reply. One **control** thread does everything else (sources, compiling, DNS,
-//! the pages beside the traffic), and one thread writes the access log. Lanes only read what control
-//! publishes. What must survive a reload hangs on `Arc<Upstream>`, and a reload reuses the `Arc` of every
-//! upstream whose definition did not change.
+//! pools, buffers and counters. A new connection is given to the lane that has fewest, and stays there. The
+//! path of a request has no shared lock, no channel and no hop: it is an `async fn` from head to reply. One
+//! **control** thread does everything else (sources, compiling, DNS, the pages beside the traffic), and one
+//! thread writes the access log. Lanes only read what control publishes. What must survive a reload hangs on
+//! `Arc<Upstream>`, and a reload reuses the `Arc` of every upstream whose definition did not change.
 //!
 //! # The floors
 //!
@@ -72,7 +72,8 @@
 //! What an upstream may have at once: `model/resilience.rs`, `upstream/limits.rs` and `proxy/places.rs`; which
 //! endpoint is next: `proxy/pick.rs`, with `upstream/{balance,hash,health}.rs`.
 //! A wrong status: the table in `model/failure.rs`. A connection bug:
-//! `upstream/pool.rs` if it is *when*, `transport/` or `upstream/h1.rs` if it is *what bytes*. A malformed
+//! `upstream/pool.rs` if it is *when*, `transport/` or `upstream/h1.rs` if it is *what bytes*; TLS records:
+//! `upstream/tls/session.rs`, over rustls's unbuffered interface; resumption: `tickets.rs` beside it. A malformed
 //! message let through: `wire/`. What may be dialled: `upstream/guard.rs`. A log field: `observe/record.rs`, then
 //! `observe/access_log/`. A flag: `settings.rs` and `cli/mod.rs`. A limit: `model/limit.rs`, `settings/limits.rs`,
 //! and the place that keeps it.

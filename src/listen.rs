@@ -1,7 +1,9 @@
 //! Sockets that clients knock at: bound by control, accepted from by every lane.
 //!
 //! Each lane has a socket of its own on the same address (SO_REUSEPORT), so that the kernel spreads
-//! connections and lanes share nothing.
+//! connections; [`spread`] evens out what chance leaves uneven.
+
+pub mod spread;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
@@ -14,7 +16,8 @@ use tokio::time::sleep;
 
 use crate::downstream::Ends;
 use crate::model::Listener;
-use crate::proxy::{Admission, Lane, serve};
+use crate::proxy::{Admission, Lane};
+use spread::Spread;
 
 /// Connections that may wait to be accepted, on each lane's socket.
 const BACKLOG: i32 = 4096;
@@ -77,7 +80,13 @@ fn explain(listener: &Listener, error: &io::Error) -> String {
 /// Accepts connections on one lane until the task is aborted.
 ///
 /// One too many is accepted and closed at once: left waiting, it would look like a gateway that hangs.
-pub async fn accept(socket: StdListener, port: u16, admission: Admission, lane: Rc<Lane>) {
+pub async fn accept(
+    socket: StdListener,
+    port: u16,
+    admission: Admission,
+    spread: Rc<Spread>,
+    lane: Rc<Lane>,
+) {
     let listener = match TcpListener::from_std(socket) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!("port {port}: cannot accept connections: {error}"),
@@ -90,7 +99,8 @@ pub async fn accept(socket: StdListener, port: u16, admission: Admission, lane: 
                     tracing::info!("port {port}: accepting again, after {failures} failures");
                     failures = 0;
                 }
-                let admitted = match admission.admit(&lane.limits) {
+                let seat = spread.choose();
+                let admitted = match admission.admit(&lane.limits, &seat.connections) {
                     Ok(admitted) => admitted,
                     Err(limit) => {
                         let what = format_args!("a connection of {peer} to port {port} is closed");
@@ -104,8 +114,7 @@ pub async fn accept(socket: StdListener, port: u16, admission: Admission, lane: 
                 // option the connection is only slower.
                 let _ = stream.set_nodelay(true);
                 let ends = Ends { peer, local, port };
-                let lane = Rc::clone(&lane);
-                tokio::task::spawn_local(serve::connection(stream, ends, admitted, lane));
+                spread.seat(seat, stream, ends, admitted, &lane);
             }
             Err(error) => {
                 if failures == 0 {

@@ -22,6 +22,12 @@ impl Quota {
         quota.enter(max).then(|| Place(Arc::clone(quota)))
     }
 
+    /// A place without a maximum.
+    pub fn count(quota: &Arc<Self>) -> Place {
+        quota.taken.fetch_add(1, Ordering::Relaxed);
+        Place(Arc::clone(quota))
+    }
+
     /// Counts one more, unless `max` are there; who came in must [`Quota::leave`]. A [`Place`] does.
     pub fn enter(&self, max: u32) -> bool {
         let room = self.taken.fetch_add(1, Ordering::Relaxed) < max;

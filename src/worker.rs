@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::listen;
+use crate::listen::spread::{Arrival, Spread};
 use crate::model::HeaderPolicy;
 use crate::observe::{LogBuffer, scraper};
 use crate::proxy::lane::TICK;
@@ -81,9 +82,15 @@ pub struct Worker {
 
 impl Worker {
     /// Starts one. It serves whatever is published, and writes its log lines to `log`.
-    pub fn start(index: usize, common: Common, log: Option<LogBuffer>) -> io::Result<Self> {
+    pub fn start(
+        index: usize,
+        common: Common,
+        (spread, passed): (Spread, mpsc::Receiver<Arrival>),
+        log: Option<LogBuffer>,
+    ) -> io::Result<Self> {
         let (commands, orders) = mpsc::channel(COMMANDS_MAX);
         let (scrapes, asked) = mpsc::channel(SCRAPES_MAX);
+        let told = Told { orders, asked, passed };
         let thread =
             std::thread::Builder::new().name(format!("lane-{index}")).spawn(move || {
                 match Builder::new_current_thread()
@@ -92,7 +99,7 @@ impl Worker {
                 {
                     Ok(runtime) => {
                         let lane = lane(common, log);
-                        runtime.block_on(drive(lane, orders, asked));
+                        runtime.block_on(drive(lane, Rc::new(spread), told));
                     }
                     Err(error) => tracing::error!("lane {index} cannot start: {error}"),
                 }
@@ -120,11 +127,15 @@ fn lane(common: Common, log: Option<LogBuffer>) -> Rc<Lane> {
     Lane::new(publisher.subscribe(), connector, limits, headers, log)
 }
 
-async fn drive(
-    lane: Rc<Lane>,
-    mut orders: mpsc::Receiver<Command>,
-    mut asked: mpsc::Receiver<scraper::Request>,
-) {
+/// What comes to a lane from other threads.
+struct Told {
+    orders: mpsc::Receiver<Command>,
+    asked: mpsc::Receiver<scraper::Request>,
+    passed: mpsc::Receiver<Arrival>,
+}
+
+async fn drive(lane: Rc<Lane>, spread: Rc<Spread>, told: Told) {
+    let Told { mut orders, mut asked, mut passed } = told;
     let mut accepting: HashMap<String, JoinHandle<()>> = HashMap::new();
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -135,9 +146,11 @@ async fn drive(
                 // Whoever asked may have given up waiting.
                 let _ = request.send(lane.stats());
             }
+            Some(arrival) = passed.recv() => arrival.serve(&lane),
             order = orders.recv() => match order {
                 Some(Command::Listen { name, port, socket, admission }) => {
-                    let task = listen::accept(socket, port, admission, Rc::clone(&lane));
+                    let (spread, lane) = (Rc::clone(&spread), Rc::clone(&lane));
+                    let task = listen::accept(socket, port, admission, spread, lane);
                     let task = tokio::task::spawn_local(task);
                     if let Some(before) = accepting.insert(name, task) {
                         before.abort();

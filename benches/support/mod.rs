@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener as StdListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use egret::listen::spread::Spread;
 use egret::model::{
     Action, Addressing, Condition, Destination, Forward, HeaderPolicy, Host, HostPattern, Listener,
     Plan, Policy, Protocol, Route, Rule, Security, TlsSpec, UpstreamKey, UpstreamSpec,
@@ -169,7 +170,8 @@ impl Gateway {
             headers: HeaderPolicy::default(),
             upstream_connections: Arc::default(),
         };
-        let worker = Worker::start(0, common, None).expect("a thread");
+        let alone = Spread::among(1).next().expect("one lane");
+        let worker = Worker::start(0, common, alone, None).expect("a thread");
         let admission = Admission::new(&Arc::default());
         let listen = Command::Listen { name: "0.0.0.0_443".into(), port: 443, socket, admission };
         worker.commands.blocking_send(listen).expect("a lane");

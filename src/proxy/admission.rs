@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::model::Limit;
-use crate::quota::Quota;
+use crate::quota::{Place, Quota};
 use crate::settings::Limits;
 
 /// The counts that a listener's connections go by; the same in every lane.
@@ -18,10 +18,13 @@ struct Counts {
     listener: Quota,
 }
 
-/// A connection that was let in; its place is free again when it is dropped. One pointer: each idle
+/// A connection that was let in; its places are free again when it is dropped. Two pointers: each idle
 /// connection holds it.
 #[derive(Debug)]
-pub struct Admitted(Arc<Counts>);
+pub struct Admitted {
+    counts: Arc<Counts>,
+    _of_lane: Place,
+}
 
 impl Admission {
     /// For one more listener, beside others that are counted in `all`.
@@ -29,8 +32,8 @@ impl Admission {
         Self(Arc::new(Counts { all: Arc::clone(all), listener: Quota::default() }))
     }
 
-    /// Lets a connection in. Errors: the limit that keeps it out.
-    pub fn admit(&self, limits: &Limits) -> Result<Admitted, Limit> {
+    /// Lets a connection in, as one of a lane's. Errors: the limit that keeps it out.
+    pub fn admit(&self, limits: &Limits, of_lane: &Arc<Quota>) -> Result<Admitted, Limit> {
         let Counts { all, listener } = &*self.0;
         if !all.enter(limits.connections.unwrap_or(u32::MAX)) {
             return Err(Limit::Connections);
@@ -39,14 +42,14 @@ impl Admission {
             all.leave();
             return Err(Limit::ListenerConnections);
         }
-        Ok(Admitted(Arc::clone(&self.0)))
+        Ok(Admitted { counts: Arc::clone(&self.0), _of_lane: Quota::count(of_lane) })
     }
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        self.0.all.leave();
-        self.0.listener.leave();
+        self.counts.all.leave();
+        self.counts.listener.leave();
     }
 }
 
@@ -58,15 +61,15 @@ mod tests {
     fn each_listener_has_its_own_count_within_that_of_all() {
         let limits =
             Limits { connections: Some(3), listener_connections: Some(2), ..Limits::default() };
-        let all = Arc::default();
+        let (all, lane) = (Arc::default(), Arc::default());
         let (one, other) = (Admission::new(&all), Admission::new(&all));
-        let mut inside = vec![one.admit(&limits), one.clone().admit(&limits)];
-        assert_eq!(one.admit(&limits).err(), Some(Limit::ListenerConnections));
-        inside.push(other.admit(&limits));
+        let mut inside = vec![one.admit(&limits, &lane), one.clone().admit(&limits, &lane)];
+        assert_eq!(one.admit(&limits, &lane).err(), Some(Limit::ListenerConnections));
+        inside.push(other.admit(&limits, &lane));
         assert!(inside.iter().all(Result::is_ok));
-        assert_eq!(other.admit(&limits).err(), Some(Limit::Connections));
+        assert_eq!(other.admit(&limits, &lane).err(), Some(Limit::Connections));
         drop(inside);
-        assert_eq!(all.taken(), 0);
-        assert!(other.admit(&limits).is_ok());
+        assert_eq!((all.taken(), lane.taken()), (0, 0));
+        assert!(other.admit(&limits, &lane).is_ok());
     }
 }

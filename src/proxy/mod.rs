@@ -6,6 +6,7 @@ pub mod account;
 pub mod admission;
 pub mod answer;
 mod apart;
+mod asked;
 pub mod attempt;
 pub mod deadlines;
 pub mod discard;

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use tokio::time::sleep_until;
 
 use super::apart::apart;
+use super::asked::{self, Asked};
 use super::attempt::Carrier;
 use super::deadlines::Waits;
 use super::exchange::Exchange;
@@ -17,7 +18,6 @@ use super::flow::{Flow, Side};
 use super::headers;
 use super::lane::Lane;
 use super::limits;
-use super::reply::{self, Asked};
 use super::request::Next;
 use super::tunnel;
 use crate::downstream::Client;
@@ -47,7 +47,7 @@ pub async fn both(
     let edits = [&exchange.share.response, &exchange.forward.response];
     let values = exchange.values.as_deref();
     headers::inbound(&mut head, &lane.headers, edits, values, &lane.date());
-    let (framing, next) = reply::frame(&mut head, exchange.framing, asked, lane);
+    let (framing, next) = asked::frame(&mut head, exchange.framing, asked, lane);
     let begun = client.reply(&head, framing, &lane.buffers);
     lane.buffers.give_back_head(head.into_memory());
     let mut download = match framing {

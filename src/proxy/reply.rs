@@ -1,151 +1,25 @@
-//! The head that goes to the client: the origin's, framed for this client, or one of our own.
+//! An answer of our own: of a failure, or what the configuration says.
 
-use std::borrow::Cow;
+mod told;
+
 use std::rc::Rc;
 use std::task::Poll;
 
+use super::asked::{Asked, Body, frame};
 use super::deadlines::Waits;
 use super::headers;
 use super::headers::values::{Answer, Source, Values};
-use super::lane::{Lane, Phase};
+use super::lane::Lane;
 use super::request::Next;
 use crate::downstream::Client;
-use crate::model::failure::{Failure, Flag, Row};
-use crate::model::{Aborted, Cors, HeaderEdits, Limit, Redirect, Respond};
-use crate::observe::{Record, escape_json};
-use crate::snapshot::cors::{self, Allowed};
+use crate::model::{Cors, Failure, HeaderEdits, Limit, Redirect, Respond};
+use crate::observe::Record;
+use crate::snapshot::cors;
 use crate::transport::{Broken, Data, Piece};
-use crate::wire::{Framing, Head, Name, Persistence, Trailers, Version, fields};
+use crate::wire::{Framing, Head, Trailers, Version};
 
 /// Body bytes of a refused request that are read for the sake of the connection.
 const DISCARD_BYTES_MAX: u64 = 64 * 1024;
-
-/// What a request's head says about how it wants to be answered; noted before the head is edited.
-#[derive(Debug, Clone, Copy)]
-pub struct Asked<'r> {
-    version: Version,
-    persistence: Persistence,
-    body: Body,
-    form: Form,
-    /// The host that was asked for, once it is known.
-    host: Option<&'r str>,
-    /// The request's `x-request-id`.
-    request_id: Option<&'r [u8]>,
-    /// The page of another site that may read the answer.
-    allowed: Option<&'r Allowed<'r>>,
-}
-
-/// Whether the answer may have a body at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Body {
-    Wanted,
-    HeadOnly,
-}
-
-/// How a failure is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Text,
-    Json,
-    Grpc,
-}
-
-impl Default for Asked<'_> {
-    /// Nothing is known of the request.
-    fn default() -> Self {
-        Self {
-            version: Version::Http11,
-            persistence: Persistence::Close,
-            body: Body::Wanted,
-            form: Form::Text,
-            host: None,
-            request_id: None,
-            allowed: None,
-        }
-    }
-}
-
-impl<'r> Asked<'r> {
-    /// Reads it off a request's head.
-    pub fn of(head: &Head) -> Self {
-        let form = if head.find(Name::ContentType).is_some_and(is_grpc) {
-            Form::Grpc
-        } else if head.find(Name::Accept).is_some_and(wants_json) {
-            Form::Json
-        } else {
-            Form::Text
-        };
-        Self {
-            version: head.version(),
-            persistence: fields::keep_alive(head),
-            body: if head.method() == b"HEAD" { Body::HeadOnly } else { Body::Wanted },
-            form,
-            host: None,
-            request_id: None,
-            allowed: None,
-        }
-    }
-
-    /// The same, with the page that may read the answer.
-    pub fn read_by(self, allowed: Option<&'r Allowed<'r>>) -> Self {
-        Self { allowed, ..self }
-    }
-
-    /// Tells the browser that a page may read the answer.
-    pub fn tell_page(&self, head: &mut Head) {
-        if let Some(allowed) = self.allowed {
-            allowed.tell(head);
-        }
-    }
-
-    /// The same, with what a reply in JSON names the request by.
-    pub fn naming(self, host: Option<&'r str>, request_id: Option<&'r [u8]>) -> Self {
-        Self { host, request_id, ..self }
-    }
-
-    /// The same, but as the last request of its connection.
-    pub fn closing(self) -> Self {
-        Self { persistence: Persistence::Close, ..self }
-    }
-}
-
-fn is_grpc(content_type: &[u8]) -> bool {
-    content_type.starts_with(b"application/grpc")
-}
-
-fn wants_json(accept: &[u8]) -> bool {
-    const JSON: &[u8] = b"application/json";
-    accept.len() >= JSON.len() && fields::tokens(accept).any(|token| token.starts_with(JSON))
-}
-
-/// Frames a response for this client: how its body is written, and what becomes of the connection.
-pub fn frame(head: &mut Head, framing: Framing, asked: Asked<'_>, lane: &Lane) -> (Framing, Next) {
-    asked.tell_page(head);
-    if asked.version == Version::Http2 {
-        return (framing, Next::Keep);
-    }
-    let framing = match framing {
-        Framing::Chunked | Framing::UntilClose if asked.version == Version::Http11 => {
-            head.set(b"transfer-encoding", b"chunked");
-            Framing::Chunked
-        }
-        Framing::Chunked | Framing::UntilClose => Framing::UntilClose,
-        Framing::Length(0) if head.find(Name::ContentLength).is_none() => {
-            head.set(b"content-length", b"0");
-            framing
-        }
-        framing => framing,
-    };
-    let keep = asked.persistence == Persistence::Keep
-        && framing != Framing::UntilClose
-        && lane.phase() == Phase::Serving;
-    match (keep, asked.version) {
-        (true, Version::Http10) => head.set(b"connection", b"keep-alive"),
-        (true, _) => {}
-        (false, _) => head.set(b"connection", b"close"),
-    }
-    (framing, if keep { Next::Keep } else { Next::Close })
-}
 
 /// Answers with a reply of our own. Only while no head was sent.
 pub async fn local(
@@ -159,7 +33,7 @@ pub async fn local(
     if *failure == Failure::ClientGone {
         return Next::Abort;
     }
-    let (head, body) = write(failure, asked, record, lane);
+    let (head, body) = told::write(failure, asked, record, lane);
     record.status = head.status();
     // After a message that could be read in two ways, nothing more is read from this connection.
     let asked = if matches!(failure, Failure::Refused(_)) { asked.closing() } else { asked };
@@ -252,89 +126,6 @@ fn sign(head: &mut Head, lane: &Lane) {
     head.append(b"server", lane.headers.server.as_deref().unwrap_or("egret").as_bytes());
 }
 
-/// The head and body that tell of a failure.
-fn write(failure: &Failure, asked: Asked<'_>, record: &Record<'_>, lane: &Lane) -> (Head, Vec<u8>) {
-    let row = failure.row();
-    let status = if asked.form == Form::Grpc { 200 } else { row.status };
-    let mut head = begin(status, lane);
-    let message = row.message(record.attempts);
-    let (content_type, body) = match asked.form {
-        Form::Grpc => {
-            head.append(b"grpc-status", grpc_status(failure, row.status).as_bytes());
-            if !message.is_empty() {
-                // Ours are plain ASCII without a `%`: nothing in them needs percent-encoding.
-                head.append(b"grpc-message", message.as_bytes());
-            }
-            ("application/grpc", Vec::new())
-        }
-        Form::Json if row.status != 404 => ("application/json", json(&row, asked, record)),
-        _ if message.is_empty() => ("", Vec::new()),
-        _ => ("text/plain", message.into_owned().into_bytes()),
-    };
-    if !content_type.is_empty() {
-        head.append(b"content-type", content_type.as_bytes());
-    }
-    // A gRPC status without a message before it is its stream's whole answer, and has no length.
-    if asked.form != Form::Grpc && !matches!(status, 204 | 304) {
-        head.append(b"content-length", itoa::Buffer::new().format(body.len()).as_bytes());
-    }
-    sign(&mut head, lane);
-    if row.flag == Flag::UpstreamOverflow {
-        head.append(b"x-envoy-overloaded", b"true");
-    }
-    head.append(b"proxy-status", proxy_status(failure, &row).as_bytes());
-    (head, body)
-}
-
-/// RFC 9209: the token, and the details as the log begins them, without the reason that only the log has.
-fn proxy_status(failure: &Failure, row: &Row) -> String {
-    let mut status = format!("egret; error={}; details=\"{}\"", row.token, row.details);
-    if let Some(received) = failure.received_status() {
-        status += &format!("; received-status={received}");
-    }
-    status
-}
-
-/// An object for programs: what failed, and which request that was.
-fn json(row: &Row, asked: Asked<'_>, record: &Record<'_>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(256);
-    let route = record.rule.or(record.route);
-    for (name, value) in [
-        ("{\"error\":", Some(row.token.as_bytes())),
-        (",\"host\":", asked.host.map(str::as_bytes)),
-        (",\"route\":", route.map(str::as_bytes)),
-        (",\"request_id\":", asked.request_id),
-    ] {
-        out.extend_from_slice(name.as_bytes());
-        match value {
-            Some(value) => {
-                out.push(b'"');
-                escape_json(&mut out, value);
-                out.push(b'"');
-            }
-            None => out.extend_from_slice(b"null"),
-        }
-    }
-    out.push(b'}');
-    out
-}
-
-/// Envoy's mapping of HTTP statuses to gRPC's, unless the failure is one of gRPC itself.
-fn grpc_status(failure: &Failure, status: u16) -> Cow<'static, str> {
-    if let Failure::Injected(Aborted::Grpc(status)) = failure {
-        return status.to_string().into();
-    }
-    let status = match status {
-        400 => "13",
-        401 => "16",
-        403 => "7",
-        404 => "12",
-        429 | 502..=504 => "14",
-        _ => "2",
-    };
-    status.into()
-}
-
 /// Whether some of the request's body is still to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum BodyLeft {
@@ -389,64 +180,4 @@ async fn send(
         }
     })
     .await
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::SocketAddr;
-
-    use tokio::time::Instant;
-
-    use super::*;
-    use crate::model::Refused;
-    use crate::snapshot::Publisher;
-
-    fn told(failure: &Failure, form: Form) -> (Head, Vec<u8>) {
-        let lane = Lane::new(
-            Publisher::default().subscribe(),
-            Default::default(),
-            Default::default(),
-            Default::default(),
-            None,
-        );
-        let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
-        let record = Record::begin(Instant::now(), nobody, nobody);
-        write(failure, Asked { form, ..Asked::default() }, &record, &lane)
-    }
-
-    #[test]
-    fn overload_is_told_to_clients_that_know_envoys_word_for_it() {
-        for (failure, expected) in
-            [(Failure::Overloaded("a limit".into()), Some(&b"true"[..])), (Failure::Closed, None)]
-        {
-            for form in [Form::Text, Form::Json, Form::Grpc] {
-                let (head, _) = told(&failure, form);
-                let named = head.lines().find(|(name, _)| *name == b"x-envoy-overloaded");
-                assert_eq!(named.map(|(_, value)| value), expected, "{failure:?} {form:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn statuses_become_grpcs_as_in_envoy() {
-        let refused = |status| Failure::Refused(Refused { status, details: "" });
-        for (failure, expected) in [
-            (refused(400), "13"),
-            (refused(401), "16"),
-            (refused(403), "7"),
-            (Failure::NoRoute, "12"),
-            (refused(429), "14"),
-            (Failure::Malformed(String::new()), "14"),
-            (Failure::Closed, "14"),
-            (Failure::Timeout, "14"),
-            (Failure::RequestIdle, "2"),
-            (Failure::BodyTooLarge, "2"),
-            (Failure::Looped, "2"),
-        ] {
-            let (head, body) = told(&failure, Form::Grpc);
-            let status = head.lines().find(|(name, _)| *name == b"grpc-status");
-            assert_eq!(status.map(|(_, value)| value), Some(expected.as_bytes()), "{failure:?}");
-            assert_eq!((head.status(), body.len()), (200, 0));
-        }
-    }
 }

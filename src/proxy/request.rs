@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::account::Account;
 use super::apart::apart;
+use super::asked;
 use super::exchange::{self, Order};
 use super::fault;
 use super::headers::values::{Answer, Source, Values};
@@ -47,7 +48,7 @@ pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) ->
     let mut account = Account::open(client, || facts(&head), lane);
     let record = &mut account.record;
     record.version = Some(observed(head.version()));
-    let asked = reply::Asked::of(&head);
+    let asked = asked::Asked::of(&head);
 
     let mut noted = Noted::default();
     let mut started = start(&mut head, &mut noted, client, &snapshot, record, lane).await;
@@ -221,7 +222,7 @@ fn body_of(head: &Head, client: &mut Client<'_>) -> Result<Framing, Failure> {
 /// How to answer without the switch to another protocol that a head may have asked for: what the client has sent
 /// behind it may be in that protocol already, so that nothing more of the connection may be read as a request.
 #[cold]
-fn turned_down<'r>(asked: reply::Asked<'r>, head: &Head) -> reply::Asked<'r> {
+fn turned_down<'r>(asked: asked::Asked<'r>, head: &Head) -> asked::Asked<'r> {
     let switches = head.method() == b"CONNECT"
         || fields::upgrade(head).is_some_and(|protocol| !protocol.eq_ignore_ascii_case(b"h2c"));
     if switches { asked.closing() } else { asked }
@@ -252,7 +253,7 @@ pub async fn refuse(client: &mut Client<'_>, refusal: Refusal, lane: &Rc<Lane>) 
     let failure = Failure::from(refusal);
     limits::client_refused(refusal, lane);
     tracing::debug!(client = %client.ends().peer, "a request is refused: {}", refusal.reason());
-    reply::local(client, reply::Asked::default(), &failure, &mut account.record, lane).await;
+    reply::local(client, asked::Asked::default(), &failure, &mut account.record, lane).await;
     account.close();
     Next::Close
 }

@@ -57,11 +57,12 @@ pub fn connection(
                 match Box::pin(find_out(&mut connection, &deadline, lane)).await {
                     Some(Speaks::Http1 | Speaks::Unknown) => known = true,
                     Some(Speaks::Http2) => {
-                        let (stream, first) = connection.messages.into_parts();
+                        let h1::Connection { messages, ends, .. } = connection;
+                        let (stream, first) = messages.into_parts();
                         return apart(h2::serve(stream, first, ends, lane)).await;
                     }
                     Some(Speaks::Tls { server_name }) => {
-                        return refuse_tls(ends, server_name, lane);
+                        return refuse_tls(connection.ends, server_name, lane);
                     }
                     None => return,
                 }

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::asked::Asked;
 use super::attempt::Carrier;
 use super::deadlines::Waits;
 use super::exchange::Exchange;
@@ -13,7 +14,6 @@ use super::flow::Flow;
 use super::headers;
 use super::lane::Lane;
 use super::limits;
-use super::reply::Asked;
 use super::request::Next;
 use crate::downstream::Client;
 use crate::model::Failure;

@@ -9,6 +9,7 @@ mod names;
 mod records;
 mod session;
 mod stream;
+mod tickets;
 mod verify;
 mod words;
 
@@ -31,11 +32,16 @@ use crate::model::{Failure, Protocol, TlsSpec};
 pub use records::Records;
 use session::Session;
 pub use stream::Stream;
+use tickets::Tickets;
 
 /// Names whose sessions are kept when one upstream is called by many names, and when by one.
 const SESSION_NAMES: (usize, usize) = (1024, 1);
-/// rustls keeps this many tickets for a name, and counts its limit in tickets.
-const TICKETS_PER_NAME: usize = 8;
+
+/// Gathers the first random numbers, which takes AWS-LC about 100 ms: the first handshake would wait for it, and
+/// with it all that its lane does. Blocks.
+pub fn gather_randomness() {
+    let _ = aws_lc_rs::default_provider().secure_random.fill(&mut [0]); // the first handshake would say so
+}
 
 /// What all TLS clients of the process share: cryptography, and root stores, each parsed once.
 pub struct TlsContext {
@@ -120,6 +126,8 @@ pub struct TlsClients {
     negotiate: Arc<ClientConfig>,
     /// Offers HTTP/1.1 alone, for upgrades and for clients that speak it.
     http1: Arc<ClientConfig>,
+    /// The sessions of both.
+    tickets: Arc<Tickets>,
     /// The SNI and the name to verify; `None`: those of the request's host.
     fixed_name: Option<ServerName<'static>>,
     protocol: Protocol,
@@ -176,7 +184,8 @@ impl TlsClients {
             }
         };
         let names = if fixed_name.is_some() { SESSION_NAMES.1 } else { SESSION_NAMES.0 };
-        config.resumption = Resumption::in_memory_sessions(names * TICKETS_PER_NAME);
+        let tickets = Tickets::for_names(names);
+        config.resumption = Resumption::store(Arc::clone(&tickets) as Arc<_>);
         config.alpn_protocols = match protocol {
             Protocol::Negotiate => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
             Protocol::Http1 => vec![b"http/1.1".to_vec()],
@@ -187,6 +196,7 @@ impl TlsClients {
         Ok(Self {
             negotiate: Arc::new(config),
             http1: Arc::new(http1),
+            tickets,
             fixed_name,
             protocol,
             roots: described(&spec.roots),
@@ -212,6 +222,7 @@ impl TlsClients {
             Want::Any | Want::ClientsHttp2 => &self.negotiate,
             Want::Http1 | Want::ClientsHttp1 => &self.http1,
         };
+        self.tickets.wait(&name).await;
         let begun = Session::begin(tcp, Arc::clone(config), name, Rc::clone(records)).await;
         let session = begun.map_err(|error| self.failure(&error, address))?;
         let agreed = session.agreed();

@@ -50,6 +50,37 @@ fn an_idle_connection_serves_the_next_client() {
     );
 }
 
+/// Each worker has connections of its own: were clients spread by chance, every wave of them would open some more.
+#[test]
+fn clients_are_spread_evenly_over_the_workers() {
+    const CLIENTS: usize = 16;
+    let origin = Origin::plain();
+    let setup = Setup::new(&Egress::plain(HOST).yaml()).origin(HOST, 80, &origin);
+    let gateway = setup.flags(&["--workers", "2"]).start();
+    for wave in 1..=5 {
+        let mut clients = Vec::new();
+        while clients.len() < CLIENTS {
+            let mut client = gateway.client();
+            client
+                .send(format!("POST /echo HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 4\r\n\r\n"));
+            clients.push(client);
+            until("the request is under way", || {
+                let under_way = gateway.metric("egret_requests_active", &[]);
+                (under_way == clients.len() as f64).then_some(())
+            });
+        }
+        for client in &mut clients {
+            client.send("body");
+        }
+        assert!(clients.iter_mut().all(|client| client.response().status == 200));
+        assert_eq!(origin.connections(), CLIENTS, "after wave {wave}");
+        drop(clients);
+        until("all clients have left", || {
+            (gateway.metric("egret_client_connections_open", &[]) == 0.0).then_some(())
+        });
+    }
+}
+
 #[test]
 fn a_stale_connection_is_retried_for_get() {
     let (gateway, origin) = plain();

@@ -319,4 +319,4 @@ impl std::fmt::Debug for Session {
 
 #[cfg(test)]
 #[path = "session_tests.rs"]
-mod tests;
+pub(super) mod tests;

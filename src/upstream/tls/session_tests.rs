@@ -12,10 +12,12 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 
-const NAME: &str = "origin.test";
+pub const NAME: &str = "origin.test";
 
 /// A server and the client that trusts it, of these versions of TLS.
-fn configs(versions: &[&'static SupportedProtocolVersion]) -> (ServerConfig, Arc<ClientConfig>) {
+pub fn configs(
+    versions: &[&'static SupportedProtocolVersion],
+) -> (ServerConfig, Arc<ClientConfig>) {
     let leaf = rcgen::generate_simple_self_signed([NAME.to_owned()]).expect("a certificate");
     let mut roots = RootCertStore::empty();
     roots.add(leaf.cert.der().clone()).expect("it is its own authority");

@@ -41,7 +41,8 @@ impl Client {
         let stream = TcpStream::connect(address).await.expect("someone listens");
         let (accepted, peer) = listener.accept().await.expect("a connection");
         let ends = Ends { peer, local: address, port: 443 };
-        let admitted = Admission::new(&Arc::default()).admit(&lane.limits).expect("room");
+        let admitted =
+            Admission::new(&Arc::default()).admit(&lane.limits, &Arc::default()).expect("room");
         let connection = super::super::connection(accepted, ends, admitted, Rc::clone(&lane));
         tokio::task::spawn_local(connection);
         Self { lane, stream, read: Vec::new(), start: Instant::now() }
