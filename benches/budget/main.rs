@@ -5,6 +5,7 @@
 //! fast the gateway is beside others is not measured here.
 
 mod callgrind;
+mod compile;
 mod gateway;
 mod instructions;
 mod load;
@@ -26,13 +27,14 @@ use table::{Row, Verdict};
 type Measure = fn(&Origin) -> Vec<Row>;
 
 /// What can be measured, by name.
-const MEASURES: [(&str, Measure); 6] = [
+const MEASURES: [(&str, Measure); 7] = [
     ("instructions", instructions::instructions),
     ("allocations", instructions::allocations),
     ("syscalls", syscalls::measure),
     ("memory", memory::measure),
     ("start", start::measure),
     ("lookup", lookup::measure),
+    ("compile", compile::measure),
 ];
 
 fn main() -> ExitCode {
