@@ -29,6 +29,7 @@ use crate::proxy::Phase;
 use crate::settings::{AccessLog, Settings};
 use crate::snapshot::Publisher;
 use crate::upstream::dns::{Dns, Resolve};
+use crate::upstream::endpoints::Lookups;
 use crate::upstream::guard::Guard;
 use crate::upstream::overrides::Overrides;
 use crate::upstream::tls::{self, TlsContext};
@@ -38,6 +39,8 @@ use crate::worker::{Command, Common, Worker};
 const DRAIN_LOOK: Duration = Duration::from_millis(25);
 /// How long the last lines of the access log may take to be written.
 const LOG_FLUSH_WITHIN: Duration = Duration::from_secs(2);
+/// How much less urgent control is than a lane: of a CPU that both want it gets a quarter.
+const CONTROL_NICENESS: i32 = 5;
 
 /// What a gateway is started with.
 pub struct Start {
@@ -57,8 +60,17 @@ pub fn run(start: Start) -> Result<ExitCode, String> {
         .map_err(|error| format!("cannot start: {error}"))?;
     runtime.block_on(async {
         let app = App::start(start).await?;
+        give_way();
         Ok(app.serve().await)
     })
+}
+
+/// Lets lanes go first on a CPU that they share with control, which may compile or render for seconds. This
+/// thread alone: the lanes have started.
+fn give_way() {
+    if let Err(error) = rustix::process::nice(CONTROL_NICENESS) {
+        tracing::debug!("control runs as urgently as the lanes: {error}");
+    }
 }
 
 /// Everything that runs.
@@ -290,9 +302,11 @@ fn control(
         },
         publisher: publisher.clone(),
         tls: TlsContext::new(further_roots)?,
-        resolver,
-        overrides: Arc::new(Overrides::new(&settings.resolve, &settings.connect_to)),
-        guard: Arc::clone(guard),
+        lookups: Arc::new(Lookups::new(
+            resolver,
+            Arc::new(Overrides::new(&settings.resolve, &settings.connect_to)),
+            Arc::clone(guard),
+        )),
         readiness: Arc::clone(readiness),
         taken: Arc::new(ArcSwap::from_pointee(Compiled::default())),
     })

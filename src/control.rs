@@ -8,21 +8,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::source::files::{self, Loaded};
 use crate::config::{self, Compiled, Document, Identity, Outcome, Severity};
 use crate::model::Listener;
 use crate::observe::Readiness;
+use crate::observe::readiness::Pending;
 use crate::snapshot::{Publisher, Snapshot, materials};
-use crate::upstream::dns::Resolve;
-use crate::upstream::endpoints::keep_fresh;
-use crate::upstream::guard::Guard;
-use crate::upstream::overrides::Overrides;
+use crate::upstream::Upstream;
+use crate::upstream::endpoints::{Lookups, keep_fresh};
 use crate::upstream::tls::TlsContext;
 
 /// How long readiness waits for the first answer to each name.
 const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How often it looks at the names that it waits for, unless the last of them wakes it.
+const ANSWERS_LOOK: Duration = Duration::from_millis(100);
+/// How often it is looked whether a snapshot that is over is still held on to.
+const RELEASE_LOOK: Duration = Duration::from_secs(1);
 
 /// Where configurations come from.
 #[derive(Debug)]
@@ -54,12 +57,8 @@ pub struct Control {
     pub publisher: Publisher,
     /// What all TLS origination shares.
     pub tls: TlsContext,
-    /// Who is asked for names.
-    pub resolver: Arc<dyn Resolve>,
-    /// Names and ports that lead elsewhere.
-    pub overrides: Arc<Overrides>,
-    /// What may be dialled.
-    pub guard: Arc<Guard>,
+    /// Who is asked for names, and what is done with the answers.
+    pub lookups: Arc<Lookups>,
     /// What readiness waits for.
     pub readiness: Arc<Readiness>,
     /// The configuration in force.
@@ -78,26 +77,30 @@ impl Control {
     }
 
     /// Compiles what was read and puts it in force, unless there is a reason not to.
+    ///
+    /// What was read is let go before anything is built of the plan, and so is the plan before: the two are
+    /// as large as the configuration.
     pub fn take(&mut self, loaded: Loaded) -> Reload {
-        let mut compiled = config::compile(&loaded.documents, &loaded.materials, &self.identity);
-        compiled.problems.extend(loaded.problems);
-        materials::judge(&loaded.documents, &self.tls, &mut compiled);
+        let previous = self.publisher.current();
+        let mut compiled = self.compile(loaded);
         tell(&compiled);
         let before = self.taken.load_full();
         if compiled.plan.listeners.is_empty() && !before.plan.listeners.is_empty() {
             return Reload::Kept("the new one has no listener that could be used".into());
         }
-        let previous = self.publisher.current();
         let unchanged = compiled.plan == before.plan && previous.generation > 0;
+        previous.share_with(&mut compiled.plan);
         let taken = Arc::new(compiled);
         self.taken.store(Arc::clone(&taken));
+        drop(before);
         if unchanged {
             return Reload::Unchanged;
         }
         let (snapshot, changes) = Snapshot::build(&taken.plan, &previous, &self.tls);
         let generation = snapshot.generation;
-        self.follow_names(&snapshot, &previous);
+        self.follow_names(&snapshot);
         self.publisher.publish(snapshot);
+        tokio::spawn(release(previous));
         tracing::info!(
             "configuration generation {generation} in force: {} listeners, {} routes, {} upstreams \
              ({} new, {} kept, {} gone)",
@@ -111,35 +114,54 @@ impl Control {
         Reload::InForce(generation)
     }
 
-    /// Keeps the endpoints of each new upstream fresh, for as long as it lives.
-    fn follow_names(&self, snapshot: &Snapshot, previous: &Snapshot) {
+    fn compile(&self, loaded: Loaded) -> Compiled {
+        let Loaded { documents, materials, problems, .. } = loaded;
+        let mut compiled = config::compile(&documents, &materials, &self.identity);
+        compiled.problems.extend(problems);
+        materials::judge(&documents, &self.tls, &mut compiled);
+        compiled
+    }
+
+    /// Keeps the endpoints of each upstream fresh, for as long as it lives.
+    fn follow_names(&self, snapshot: &Snapshot) {
+        let mut waiting = Vec::new();
         for (key, upstream) in &snapshot.upstreams {
-            if previous.upstreams.get(key).is_some_and(|known| Arc::ptr_eq(known, upstream)) {
+            if !upstream.begin_following() {
                 continue;
             }
-            tokio::spawn(keep_fresh(
-                Arc::downgrade(upstream),
-                Arc::clone(&self.resolver),
-                Arc::clone(&self.overrides),
-                Arc::clone(&self.guard),
-            ));
+            tokio::spawn(keep_fresh(Arc::downgrade(upstream), Arc::clone(&self.lookups)));
             // Whom a dynamic one will be asked for, nobody knows yet.
-            if !upstream.endpoints.is_pending() || upstream.names.is_some() {
-                continue;
+            if upstream.endpoints.is_pending() && upstream.names.is_none() {
+                let pending = self.readiness.wait_for(format!("the addresses of {}", key.host));
+                waiting.push((Arc::clone(upstream), pending));
             }
-            let waiting = self.readiness.wait_for(format!("the addresses of {}", key.host));
-            let upstream = Arc::clone(upstream);
-            tokio::spawn(async move {
-                // A failure is an answer too; so is silence, after a while.
-                let _ = timeout(FIRST_ANSWER_WITHIN, upstream.endpoints.ready()).await;
-                drop(waiting);
-            });
         }
+        tokio::spawn(wait_for_answers(waiting));
     }
 
     /// The listeners in force.
     pub fn listeners(&self) -> Vec<Listener> {
         self.taken.load().plan.listeners.clone()
+    }
+}
+
+/// Holds up readiness until each name has its first answer, or for a while. A failure is an answer too.
+async fn wait_for_answers(mut waiting: Vec<(Arc<Upstream>, Pending)>) {
+    let until = Instant::now() + FIRST_ANSWER_WITHIN;
+    while Instant::now() < until {
+        waiting.retain(|(upstream, _)| upstream.endpoints.is_pending());
+        let Some((last, _)) = waiting.last() else { return };
+        // They are asked in order, so there is nothing to do before the last has its answer.
+        let _ = timeout(ANSWERS_LOOK, last.endpoints.ready()).await;
+    }
+}
+
+/// Lets a snapshot go that is over, once no lane has it in hand: to free a hundred thousand upstreams takes
+/// a while, in which a lane would serve nobody.
+async fn release(mut snapshot: Arc<Snapshot>) {
+    while let Err(held) = Arc::try_unwrap(snapshot) {
+        snapshot = held;
+        sleep(RELEASE_LOOK).await;
     }
 }
 

@@ -18,12 +18,11 @@ const FLOORS: [&[&str]; 8] = [
 ];
 
 /// Where each library may be named: files, and folders of the same name.
-const LIBRARIES: [(&str, &[&str]); 9] = [
+const LIBRARIES: [(&str, &[&str]); 8] = [
     ("tokio_rustls", &["upstream/tls", "cli/demo"]),
     ("rustls", &["upstream/tls", "cli/demo"]),
     ("webpki_roots", &["upstream/tls"]),
     ("hickory_resolver", &["upstream/dns"]),
-    ("serde_saphyr", &["config/document"]),
     ("granit_parser", &["config/document"]),
     ("httparse", &["wire/parse"]),
     ("h2", &["downstream/h2", "upstream/h2", "transport/frames"]),

@@ -71,7 +71,7 @@ fn told(compiled: &Compiled) -> String {
     }
     text.push('\n');
     for verdict in &compiled.provenance.verdicts {
-        let (place, object, outcome) = (&verdict.place, &verdict.object, &verdict.outcome);
+        let (place, object, outcome) = (&verdict.place, &verdict.object.name, &verdict.outcome);
         writeln!(text, "{place}: {object}: {outcome:?}").expect("a string takes all");
         for reason in &verdict.reasons {
             writeln!(text, "    {reason}").expect("a string takes all");

@@ -95,7 +95,7 @@ impl Drop for Gateway {
 
 /// What `EGRET_BINARY` names; else what cargo built with the bench, by the bench's own profile.
 #[expect(clippy::disallowed_methods, reason = "a bench has no settings that could gather it")]
-fn binary() -> String {
+pub fn binary() -> String {
     std::env::var("EGRET_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_egret").to_owned())
 }
 

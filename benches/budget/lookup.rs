@@ -124,7 +124,7 @@ fn table(form: &str, hosts: usize) -> RouteTable {
         name: "hosts".into(),
         listeners: vec![0],
         hosts: hosts.collect(),
-        rules: vec![rule],
+        rules: vec![rule.into()],
     };
     let plan = Plan { listeners: vec![listener], routes: vec![route], upstreams: vec![] };
     RouteTable::build(&plan, &[], &mut StatPrefixes::default())

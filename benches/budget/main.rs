@@ -9,6 +9,7 @@
 //! `EGRET_BINARY=FILE` measures that gateway, in place of the one that cargo builds with the bench.
 
 mod callgrind;
+mod compile;
 mod gateway;
 mod handshakes;
 mod instructions;
@@ -31,7 +32,7 @@ use table::{Row, Verdict};
 type Measure = fn(&Origin) -> Vec<Row>;
 
 /// What can be measured, by name.
-const MEASURES: [(&str, Measure); 7] = [
+const MEASURES: [(&str, Measure); 8] = [
     ("instructions", instructions::instructions),
     ("allocations", instructions::allocations),
     ("syscalls", syscalls::measure),
@@ -39,6 +40,7 @@ const MEASURES: [(&str, Measure); 7] = [
     ("memory", memory::measure),
     ("start", start::measure),
     ("lookup", lookup::measure),
+    ("compile", compile::measure),
 ];
 
 fn main() -> ExitCode {

@@ -260,12 +260,12 @@ fn plan(origin: &Origin, hosts: &[String]) -> Plan {
             name: format!("{HOST}:443"),
             listeners: vec![0],
             hosts: std::iter::once(HostPattern::Exact(host)).chain(further).collect(),
-            rules: vec![rule],
+            rules: vec![rule.into()],
         }],
         upstreams: vec![UpstreamSpec {
-            key,
-            policy: Policy::default(),
-            addressing: Addressing::Static(vec![origin.address]),
+            key: key.into(),
+            policy: Policy::default().into(),
+            addressing: Addressing::Static(vec![origin.address]).into(),
         }],
     }
 }

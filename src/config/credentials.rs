@@ -4,12 +4,14 @@
 //! `configmap:NAMESPACE/NAME/KEY`, so that everything which can name a file can name it too. Nothing
 //! here knows what a certificate says.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
 
+use super::document::Node;
+use super::provenance::Object;
 use super::{Compiled, Document, Identity, Materials, Outcome, Problem, Severity, Verdict};
 use crate::model::upstream::Roots;
 use crate::model::{Plan, Security};
@@ -78,7 +80,8 @@ pub fn report(
                 compiled.problems.push(problem(document, &field, why));
             }
         }
-        let is_used = used.iter().any(|name| name.starts_with(&prefix));
+        let first = used.range(prefix.as_str()..).next();
+        let is_used = first.is_some_and(|name| name.starts_with(&prefix));
         let outcome = match (is_used, reasons.is_empty()) {
             (true, true) => Outcome::Applied,
             (true, false) => Outcome::PartlyApplied,
@@ -87,9 +90,14 @@ pub fn report(
                 Outcome::Ignored
             }
         };
+        let object = Object {
+            name: document.object().into(),
+            namespace: namespace(document, identity).into(),
+            file: Arc::clone(&document.file),
+            resource: "".into(),
+        };
         compiled.provenance.verdicts.push(Verdict {
-            object: document.object(),
-            namespace: namespace(document, identity),
+            object: Arc::new(object),
             place: document.place(),
             outcome,
             reasons,
@@ -137,18 +145,18 @@ fn namespace(document: &Document, identity: &Identity) -> String {
 /// Every entry: the field it stands under, its key and its text. What is no text is left out.
 fn entries(document: &Document) -> impl Iterator<Item = (&'static str, &str, &str)> {
     ["data", "binaryData", "stringData"].into_iter().flat_map(move |list| {
-        let fields = document.body.get(list).and_then(Value::as_object).into_iter().flatten();
-        fields.filter_map(move |(key, value)| Some((list, key.as_str(), value.as_str()?)))
+        let fields = document.body().get(list).map(Node::fields).into_iter().flatten();
+        fields.filter_map(move |(key, value)| Some((list, key, value.as_str()?)))
     })
 }
 
 /// The names of every file that a plan has in use.
-fn names_in(plan: &Plan) -> Vec<&str> {
-    let mut names = Vec::new();
+fn names_in(plan: &Plan) -> BTreeSet<&str> {
+    let mut names = BTreeSet::new();
     for spec in &plan.upstreams {
         let Security::Tls(tls) = &spec.key.security else { continue };
         if let Roots::Pem { path, .. } = &tls.roots {
-            names.push(path.as_str());
+            names.insert(path.as_str());
         }
         if let Some(identity) = &tls.identity {
             names.extend([identity.certificate_path.as_str(), identity.key_path.as_str()]);

@@ -1,24 +1,20 @@
 //! YAML text becomes documents, each with its place in the file; JSON is read as the YAML it is.
 //!
-//! The only file that knows the YAML crates. It does not know what any kind of object means.
+//! This file and its folder alone know the YAML crate. They do not know what any kind of object means.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use granit_parser::Marker;
-use serde_json::{Map, Value};
-
 use super::problem::{Place, Problem, Severity};
-use super::protojson;
-use walk::{Entry, Walk};
+use compose::{Composer, ReadError};
+pub use tree::{Kind, Node, Part, Step};
+use tree::{Position, Slot, Tree};
 
-mod walk;
+mod compose;
+mod scalar;
+mod tree;
 
 /// The longest text that is read as one file.
 pub const TEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
-
-/// Nodes (mappings, lists and values) of one document: room for 100,000 hosts several times over.
-const NODES_MAX: usize = 1_000_000;
 
 /// Documents of one file, lists unfolded.
 const DOCUMENTS_MAX: usize = 100_000;
@@ -38,12 +34,9 @@ pub struct Document {
     pub namespace: String,
     /// `metadata.creationTimestamp`; empty when absent, as in files written by hand.
     pub created: String,
-    /// The whole object. Fields that are null are left out, as Kubernetes does.
-    pub body: Value,
-    text: Arc<str>,
-    line: u32,
-    /// Where the object stands inside `text`, e.g. `items[3]`.
-    root: String,
+    tree: Arc<Tree>,
+    /// The object itself, one of several in the tree if that was a list.
+    root: Slot,
 }
 
 /// Reads every document of a text.
@@ -58,21 +51,20 @@ pub fn parse(file: &str, text: &str) -> (Vec<Document>, Vec<Problem>) {
         problems.push(unreadable(&file, 1, 1, "EG085", message));
         return (documents, problems);
     }
+    let (mut composer, mut roots) = (Composer::default(), Vec::new());
     for (line, piece) in split(text.strip_prefix('\u{feff}').unwrap_or(text)) {
-        match read(piece) {
-            Ok(Value::Null) => {} // nothing but comments
-            Ok(body) => {
-                let whole = Document::new(&file, piece.into(), line, String::new(), body);
-                unfold(whole, &mut documents, &mut problems);
+        match composer.add(piece, line) {
+            Ok(None) => {} // nothing but comments
+            Ok(Some(root)) => roots.push((line, root)),
+            Err(ReadError { line, column, message }) => {
+                problems.push(unreadable(&file, line, column, "EG080", message));
             }
-            Err(error) => problems.push(unreadable(
-                &file,
-                line - 1 + error.line,
-                error.column,
-                "EG080",
-                error.message,
-            )),
         }
+    }
+    let tree = Arc::new(composer.finish());
+    for (line, root) in roots {
+        let whole = Document::new(&file, Arc::clone(&tree), root);
+        unfold(whole, line, &mut documents, &mut problems);
         if documents.len() > DOCUMENTS_MAX {
             documents.truncate(DOCUMENTS_MAX);
             let message =
@@ -85,27 +77,32 @@ pub fn parse(file: &str, text: &str) -> (Vec<Document>, Vec<Problem>) {
 }
 
 impl Document {
-    fn new(file: &Arc<str>, text: Arc<str>, line: u32, root: String, body: Value) -> Self {
+    fn new(file: &Arc<str>, tree: Arc<Tree>, root: Slot) -> Self {
+        let body = tree.node(&root);
+        let metadata = |name: &str| body.get("metadata").and_then(|metadata| metadata.get(name));
         let string =
-            |path: &str| body.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let namespace = string("/metadata/namespace");
+            |node: Option<Node<'_>>| node.and_then(Node::as_str).unwrap_or_default().to_owned();
+        let namespace = string(metadata("namespace"));
         Self {
             file: file.clone(),
-            api_version: string("/apiVersion"),
-            kind: string("/kind"),
-            name: string("/metadata/name"),
+            api_version: string(body.get("apiVersion")),
+            kind: string(body.get("kind")),
+            name: string(metadata("name")),
             namespace: if namespace.is_empty() { "default".to_owned() } else { namespace },
-            created: string("/metadata/creationTimestamp"),
-            text,
-            line,
+            created: string(metadata("creationTimestamp")),
             root,
-            body,
+            tree,
         }
+    }
+
+    /// The whole object. Fields that are null count as absent, as Kubernetes has it.
+    pub fn body(&self) -> Node<'_> {
+        self.tree.node(&self.root)
     }
 
     /// Whether this is Egret's own form: neither `apiVersion` nor `kind`.
     pub fn is_native(&self) -> bool {
-        self.body.get("apiVersion").is_none() && self.body.get("kind").is_none()
+        self.body().get("apiVersion").is_none() && self.body().get("kind").is_none()
     }
 
     /// How messages name the object: `Gateway/istio-egressgateway`, or `file` for Egret's own form.
@@ -121,48 +118,24 @@ impl Document {
     /// Where the value at a path stands, e.g. `spec.http[0].route[0].destination.port`; the nearest
     /// existing parent's place if it is absent. A value that begins on a later line than its key is
     /// placed at the key.
-    ///
-    /// Parses the text again, so it is for problems and provenance, not for every field.
     pub fn locate(&self, path: &str) -> Place {
-        self.find(path).value
+        let (key, value) = self.body().locate(path);
+        let (line, _) = value;
+        self.at(if line > key.0 { key } else { value })
     }
 
     /// Where the key of the value at a path stands: the place for a field that should not be there.
     pub fn locate_key(&self, path: &str) -> Place {
-        self.find(path).key
+        self.at(self.body().locate(path).0)
     }
 
-    /// Where every mapping that is an entry of a list begins, by its path (`routes[2].rules[0]`): one
-    /// pass, for when many places are needed.
-    pub fn entries(&self) -> HashMap<String, Place> {
-        let mut walk = Walk::new(&self.text);
-        let mut places = HashMap::new();
-        let mut add = |path: &str, mark: Marker| {
-            let path = path.strip_prefix(&self.root).unwrap_or(path);
-            let place = Place {
-                file: self.file.clone(),
-                line: self.line - 1 + mark.line() as u32,
-                column: mark.col() as u32 + 1,
-            };
-            places.insert(path.trim_start_matches('.').to_owned(), place);
-        };
-        while let Some((event, _)) = walk.next() {
-            if event.is_node() {
-                // As in `find`: the text has been parsed before.
-                let _ = walk.entries(&event, &mut String::new(), &mut add);
-                break;
-            }
-        }
-        places
+    fn at(&self, (line, column): Position) -> Place {
+        Place { file: self.file.clone(), line, column }
     }
 
     /// The value at a path; `None` if absent.
-    pub fn value(&self, path: &str) -> Option<&Value> {
-        let mut steps = path.split(['.', '[']).filter(|step| !step.is_empty());
-        steps.try_fold(&self.body, |value, step| match step.strip_suffix(']') {
-            Some(index) => value.get(index.parse::<usize>().ok()?),
-            None => protojson::entry(value.as_object()?, step).map(|(_, value)| value),
-        })
+    pub fn value(&self, path: &str) -> Option<Node<'_>> {
+        self.body().at(path)
     }
 
     /// A problem with the value at a path.
@@ -185,38 +158,6 @@ impl Document {
             fix: fix.into(),
         }
     }
-
-    fn find(&self, path: &str) -> Spot {
-        let whole = match (self.root.as_str(), path) {
-            ("", path) => path.to_owned(),
-            (root, "") => root.to_owned(),
-            (root, path) => format!("{root}.{path}"),
-        };
-        let mut walk = Walk::new(&self.text);
-        // The text has been parsed before: an error can only mean that the rest is not needed.
-        let _ = walk.document(&whole);
-        let place = |mark: Marker| Place {
-            file: self.file.clone(),
-            line: self.line - 1 + mark.line() as u32,
-            column: mark.col() as u32 + 1,
-        };
-        match walk.found {
-            Some((key, value)) if value.line() > key.line() => {
-                Spot { key: place(key), value: place(key) }
-            }
-            Some((key, value)) => Spot { key: place(key), value: place(value) },
-            None => {
-                let start = Place { file: self.file.clone(), line: self.line, column: 1 };
-                Spot { key: start.clone(), value: start }
-            }
-        }
-    }
-}
-
-/// Where a value and its key stand; for a list's entry and the document both are the same.
-struct Spot {
-    key: Place,
-    value: Place,
 }
 
 /// Splits a stream at its `---` and `...` lines; each piece with the number of its first line.
@@ -243,114 +184,28 @@ fn split(text: &str) -> Vec<(u32, &str)> {
     pieces
 }
 
-/// Why a document cannot be read; the line counts from the document's first.
-struct ReadError {
-    line: u32,
-    column: u32,
-    message: String,
-}
-
-fn read(piece: &str) -> Result<Value, ReadError> {
-    let options = serde_saphyr::options! {
-        budget: serde_saphyr::budget! {
-            max_nodes: NODES_MAX,
-            max_events: 4 * NODES_MAX,
-            max_anchors: 10_000,
-            max_aliases: 10_000,
-        },
-        // `y`, `no` and `on` are texts, as in YAML 1.2.
-        strict_booleans: true,
-        with_snippet: false,
-    };
-    let mut value: Value =
-        serde_saphyr::from_str_with_options(piece, options).map_err(|error| {
-            let (line, column) = match error.location() {
-                Some(location) => (location.line() as u32, location.column() as u32),
-                None => (1, 1),
-            };
-            ReadError {
-                line: line.max(1),
-                column: column.max(1),
-                message: without_position(&error.to_string()),
-            }
-        })?;
-    drop_nulls(&mut value);
-    Ok(value)
-}
-
-/// The first line of a parser's message, without the position that it repeats.
-fn without_position(message: &str) -> String {
-    let line = message.lines().next().unwrap_or_default();
-    let end = line.find(" at line ").unwrap_or(line.len());
-    let start = match line.strip_prefix("error: line ") {
-        Some(rest) => rest.find(": ").map_or(0, |colon| line.len() - rest.len() + colon + 2),
-        None => 0,
-    };
-    let message = line.get(start..end.max(start)).unwrap_or(line).trim();
-    // What follows speaks of the parser's options, which nobody who writes a configuration has.
-    let message = message.split(", set DuplicateKeyPolicy").next().unwrap_or(message);
-    message.replace("duplicate mapping key: ", "the same key twice in one mapping: ")
-}
-
-fn drop_nulls(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            fields.retain(|_, field| !field.is_null());
-            fields.values_mut().for_each(drop_nulls);
-        }
-        Value::Array(entries) => entries.iter_mut().for_each(drop_nulls),
-        _ => {}
-    }
-}
-
-/// Takes the objects out of a `kind: List`; every other document is itself.
-fn unfold(mut whole: Document, documents: &mut Vec<Document>, problems: &mut Vec<Problem>) {
-    if !whole.body.is_object() {
+/// Takes the objects out of a `kind: List`; every other document is itself. It begins on `line`.
+fn unfold(whole: Document, line: u32, documents: &mut Vec<Document>, problems: &mut Vec<Problem>) {
+    let body = whole.body();
+    if !body.is_map() {
         let message = "the document is not a mapping of fields; it is ignored";
-        let mut problem = unreadable(&whole.file, whole.line, 1, "EG080", message.to_owned());
+        let mut problem = unreadable(&whole.file, line, 1, "EG080", message.to_owned());
         problem.fix = "begin with apiVersion: and kind:, or with routes:".to_owned();
         return problems.push(problem);
     }
-    if whole.kind != "List" && !(whole.kind.ends_with("List") && whole.body.get("items").is_some())
-    {
+    let items = body.get("items");
+    if whole.kind != "List" && !(whole.kind.ends_with("List") && items.is_some()) {
         return documents.push(whole);
     }
-    let items = whole.body.as_object_mut().and_then(|fields| fields.remove("items"));
-    let Some(Value::Array(items)) = items else {
-        return problems.push(whole.problem(
-            "EG080",
-            Severity::Error,
-            "items",
-            "a List without a list of items",
-            "",
-        ));
+    let Some(items) = items.filter(|items| items.is_list()) else {
+        let message = "a List without a list of items";
+        return problems.push(whole.problem("EG080", Severity::Error, "items", message, ""));
     };
-    let texts = if whole.root.is_empty() { item_texts(&whole.text) } else { Vec::new() };
-    for (index, item) in items.into_iter().enumerate() {
-        let item = match texts.get(index) {
-            Some((line, text)) => {
-                let line = whole.line - 1 + line;
-                Document::new(&whole.file, text.as_str().into(), line, String::new(), item)
-            }
-            None => {
-                let root = format!("{}.items[{index}]", whole.root);
-                let root = root.trim_start_matches('.').to_owned();
-                Document::new(&whole.file, whole.text.clone(), whole.line, root, item)
-            }
-        };
-        unfold(item, documents, problems);
+    for item in items.entries() {
+        let (line, _) = item.position();
+        let item = Document::new(&whole.file, Arc::clone(&whole.tree), item.slot());
+        unfold(item, line, documents, problems);
     }
-}
-
-/// The text of each entry of `items`, with its line and at its column: to locate something in a list
-/// of 100,000 objects, only its own text is parsed.
-fn item_texts(text: &str) -> Vec<(u32, String)> {
-    let mut walk = Walk::new(text);
-    let item = |entry: &Entry| {
-        let own = text.get(entry.bytes.clone()?)?;
-        Some((entry.start.line() as u32, " ".repeat(entry.start.col()) + own))
-    };
-    walk.entries_of("items").iter().map(item).collect::<Option<_>>().unwrap_or_default()
 }
 
 fn unreadable(
@@ -370,11 +225,6 @@ fn unreadable(
         message,
         fix: String::new(),
     }
-}
-
-/// An empty object, for a document that lacks the part asked for.
-pub(super) fn empty() -> Value {
-    Value::Object(Map::new())
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod credentials;
 pub mod document;
 pub mod istio;
 pub mod native;
+mod plain;
 pub mod problem;
 mod protojson;
 pub mod provenance;

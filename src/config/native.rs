@@ -24,8 +24,7 @@ mod upstreams;
 mod yaml;
 
 use std::collections::HashSet;
-
-use serde_json::Value;
+use std::sync::Arc;
 
 pub use render::render;
 pub use settings::settings;
@@ -35,6 +34,7 @@ use self::report::{Parts, Report};
 use self::routes::Routes;
 use self::shapes::File;
 use self::upstreams::{Faults, Upstreams, Written};
+use super::document::Node;
 use super::provenance::{Condition, Outcome, Verdict};
 use super::typed::Typed;
 use super::{Compiled, Document, Identity, Materials, Severity, document};
@@ -105,29 +105,23 @@ pub fn compile(
 pub fn referenced_files(documents: &[Document]) -> Vec<String> {
     let mut files = Vec::new();
     for document in documents.iter().filter(|document| document.is_native()) {
-        add_files(&document.body, &mut files);
+        add_files(document.body(), &mut files);
     }
     files.sort();
     files.dedup();
     files
 }
 
-fn add_files(value: &Value, files: &mut Vec<String>) {
-    match value {
-        Value::Array(entries) => entries.iter().for_each(|entry| add_files(entry, files)),
-        Value::Object(fields) => {
-            for (name, field) in fields {
-                if name != "tls" {
-                    add_files(field, files);
-                    continue;
-                }
-                let named = ["ca", "certificate", "key"]
-                    .into_iter()
-                    .filter_map(|name| field.get(name)?.as_str());
-                files.extend(named.filter(|path| *path != tls::CA_OF_SYSTEM).map(str::to_owned));
-            }
+fn add_files(value: Node<'_>, files: &mut Vec<String>) {
+    value.entries().for_each(|entry| add_files(entry, files));
+    for (name, field) in value.fields() {
+        if name != "tls" {
+            add_files(field, files);
+            continue;
         }
-        _ => {}
+        let named =
+            ["ca", "certificate", "key"].into_iter().filter_map(|name| field.get(name)?.as_str());
+        files.extend(named.filter(|path| *path != tls::CA_OF_SYSTEM).map(str::to_owned));
     }
 }
 
@@ -202,7 +196,7 @@ impl Unit<'_> {
             self.report.problems.iter().filter(|problem| problem.severity == Severity::Error);
         let mut reasons: Vec<String> =
             errors.map(|problem| format!("{}: {}", problem.field, problem.message)).collect();
-        let has_settings = document.body.get("settings").is_some();
+        let has_settings = document.body().get("settings").is_some();
         let outcome = match (reasons.is_empty(), self.in_force || has_settings) {
             (true, _) => Outcome::Applied,
             (false, true) => Outcome::PartlyApplied,
@@ -210,8 +204,7 @@ impl Unit<'_> {
         };
         reasons.extend(default_note.map(str::to_owned));
         Verdict {
-            object: document.object(),
-            namespace: document.namespace.clone(),
+            object: Arc::clone(&self.report.object),
             place: document.place(),
             outcome,
             reasons,

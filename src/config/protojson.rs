@@ -9,26 +9,21 @@ use std::borrow::Cow;
 use serde::de::value::{BorrowedStrDeserializer, CowStrDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
-use serde_json::{Error, Map, Value};
+use serde_json::Error;
 
+use super::document::{Kind, Node};
 use super::istio::ENUMERATIONS;
+use super::plain::{Plain, visit_scalar};
 
 /// A value to be read so.
 #[derive(Debug, Clone, Copy)]
-pub struct ProtoJson<'v>(pub &'v Value);
+pub struct ProtoJson<'v>(pub Node<'v>);
 
 /// The name of an enumeration's value that is written as its number.
-fn enumerated(shape: &str, field: &str, number: &Value) -> Option<&'static str> {
+fn enumerated(shape: &str, field: &str, number: Node<'_>) -> Option<&'static str> {
     let number = usize::try_from(number.as_u64()?).ok()?;
     let of_field = |(at, name, _): &&(&str, &str, _)| *at == shape && *name == field;
     ENUMERATIONS.iter().find(of_field)?.2.get(number).copied()
-}
-
-/// The entry of a mapping by a field's name, under the key with which it was written.
-pub fn entry<'v>(fields: &'v Map<String, Value>, name: &str) -> Option<(&'v String, &'v Value)> {
-    fields
-        .get_key_value(name)
-        .or_else(|| fields.iter().find(|(key, _)| key.contains('_') && camel_case(key) == name))
 }
 
 /// `port_level_settings` as `portLevelSettings`.
@@ -48,17 +43,17 @@ pub fn camel_case(name: &str) -> String {
 macro_rules! whole_numbers {
     ($($method:ident $visit:ident $kind:ty;)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-            let number = match self.0 {
-                Value::String(text) => text.parse::<$kind>().ok(),
-                Value::Number(number) => number
-                    .as_f64()
-                    .filter(|float| number.is_f64() && float.fract() == 0.0)
+            let number = match self.0.as_str() {
+                Some(text) => text.parse::<$kind>().ok(),
+                None => self
+                    .0
+                    .as_float()
+                    .filter(|float| float.fract() == 0.0)
                     .and_then(|float| format!("{float:.0}").parse::<$kind>().ok()),
-                _ => None,
             };
             match number {
                 Some(number) => visitor.$visit(number),
-                None => self.0.$method(visitor),
+                None => Plain(self.0).$method(visitor),
             }
         }
     )*};
@@ -68,12 +63,10 @@ impl<'de> Deserializer<'de> for ProtoJson<'de> {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.0 {
-            Value::Array(entries) => visitor.visit_seq(Entries(entries.iter())),
-            Value::Object(fields) => {
-                visitor.visit_map(Fields { left: fields.iter(), shape: "", known: &[], next: None })
-            }
-            other => other.deserialize_any(visitor),
+        match self.0.kind() {
+            Kind::List => visitor.visit_seq(Entries(self.0.entries())),
+            Kind::Map => visitor.visit_map(Fields::of(self.0, "", &[])),
+            _ => visit_scalar(self.0, visitor),
         }
     }
 
@@ -83,18 +76,16 @@ impl<'de> Deserializer<'de> for ProtoJson<'de> {
         known: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        match self.0 {
-            Value::Object(fields) => {
-                visitor.visit_map(Fields { left: fields.iter(), shape: name, known, next: None })
-            }
-            other => other.deserialize_struct(name, known, visitor),
+        match self.0.kind() {
+            Kind::Map => visitor.visit_map(Fields::of(self.0, name, known)),
+            _ => Plain(self.0).deserialize_struct(name, known, visitor),
         }
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.0 {
-            Value::Null => visitor.visit_none(),
-            _ => visitor.visit_some(self),
+        match self.0.is_null() {
+            true => visitor.visit_none(),
+            false => visitor.visit_some(self),
         }
     }
 
@@ -104,7 +95,7 @@ impl<'de> Deserializer<'de> for ProtoJson<'de> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        self.0.deserialize_enum(name, variants, visitor)
+        Plain(self.0).deserialize_enum(name, variants, visitor)
     }
 
     whole_numbers! {
@@ -119,7 +110,7 @@ impl<'de> Deserializer<'de> for ProtoJson<'de> {
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.0.as_str().and_then(|text| text.parse::<f64>().ok()) {
             Some(number) => visitor.visit_f64(number),
-            None => self.0.deserialize_f64(visitor),
+            None => Plain(self.0).deserialize_f64(visitor),
         }
     }
 
@@ -137,9 +128,9 @@ impl<'de> Deserializer<'de> for ProtoJson<'de> {
     }
 }
 
-struct Entries<'v>(std::slice::Iter<'v, Value>);
+struct Entries<I>(I);
 
-impl<'de> SeqAccess<'de> for Entries<'de> {
+impl<'de, I: ExactSizeIterator<Item = Node<'de>>> SeqAccess<'de> for Entries<I> {
     type Error = Error;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(
@@ -148,19 +139,30 @@ impl<'de> SeqAccess<'de> for Entries<'de> {
     ) -> Result<Option<T::Value>, Error> {
         self.0.next().map(|entry| seed.deserialize(ProtoJson(entry))).transpose()
     }
+
+    /// How many are left, so that a list takes no more memory than it needs.
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.0.len())
+    }
 }
 
 /// The fields of a mapping; those that a type knows by their names in camelCase.
 struct Fields<'v> {
-    left: serde_json::map::Iter<'v>,
+    left: smallvec::IntoIter<[(&'v str, Node<'v>); 8]>,
     shape: &'static str,
     known: &'static [&'static str],
     next: Option<Next<'v>>,
 }
 
+impl<'v> Fields<'v> {
+    fn of(map: Node<'v>, shape: &'static str, known: &'static [&'static str]) -> Self {
+        Self { left: map.fields().into_iter(), shape, known, next: None }
+    }
+}
+
 /// The value that belongs to the last key.
 enum Next<'v> {
-    Written(&'v Value),
+    Written(Node<'v>),
     /// A number that stands for this.
     Enumerated(&'static str),
 }
@@ -172,14 +174,12 @@ impl<'de> MapAccess<'de> for Fields<'de> {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, Error> {
-        let is_map = self.known.is_empty();
-        let Some((key, value)) = self.left.find(|(_, value)| is_map || !value.is_null()) else {
-            return Ok(None);
-        };
-        let known = |name: &String| self.known.contains(&name.as_str());
-        let name = match Some(camel_case(key)).filter(|camel| !known(key) && known(camel)) {
-            Some(camel) => Cow::Owned(camel),
-            None => Cow::Borrowed(key.as_str()),
+        let Some((key, value)) = self.left.next() else { return Ok(None) };
+        let known = |name: &str| self.known.contains(&name);
+        let camel = || Some(camel_case(key)).filter(|camel| known(camel));
+        let name = match (known(key) || !key.contains('_')).then_some(key) {
+            Some(key) => Cow::Borrowed(key),
+            None => camel().map_or(Cow::Borrowed(key), Cow::Owned),
         };
         self.next = Some(match enumerated(self.shape, &name, value) {
             Some(meant) => Next::Enumerated(meant),
@@ -189,10 +189,9 @@ impl<'de> MapAccess<'de> for Fields<'de> {
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
-        match self.next.take() {
-            Some(Next::Enumerated(meant)) => seed.deserialize(Meant(meant)),
-            Some(Next::Written(value)) => seed.deserialize(ProtoJson(value)),
-            None => seed.deserialize(ProtoJson(&Value::Null)),
+        match self.next.take().expect("a key was asked for before its value") {
+            Next::Enumerated(meant) => seed.deserialize(Meant(meant)),
+            Next::Written(value) => seed.deserialize(ProtoJson(value)),
         }
     }
 }
@@ -231,9 +230,11 @@ mod tests {
     use std::collections::BTreeMap;
 
     use serde::Deserialize;
+    use serde_json::Value;
     use serde_json::json;
 
     use super::*;
+    use crate::config::document;
 
     #[derive(Debug, Default, PartialEq, Deserialize)]
     #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
@@ -248,7 +249,8 @@ mod tests {
     }
 
     fn read(value: &Value) -> Result<Shape, String> {
-        Shape::deserialize(ProtoJson(value)).map_err(|error| error.to_string())
+        let (documents, _) = document::parse("t.json", &value.to_string());
+        Shape::deserialize(ProtoJson(documents[0].body())).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Plain data beside the plan, never inside it, so that moving a line changes no plan. The texts are
 //! ready to print: whoever prints them need not know the configuration language they speak of.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -19,8 +20,8 @@ pub struct Provenance {
     pub listeners: Vec<Vec<Origin>>,
     /// Where each rule of each route comes from.
     pub routes: Vec<Vec<Origin>>,
-    /// What made each upstream what it is.
-    pub upstreams: Vec<UpstreamOrigin>,
+    /// What made each upstream what it is; those of one object often share it.
+    pub upstreams: Vec<Arc<UpstreamOrigin>>,
     /// What was looked at and not taken.
     pub skipped: Vec<Skipped>,
 }
@@ -50,9 +51,7 @@ impl Outcome {
 /// The one verdict on an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// Kind and name, or `file`.
-    pub object: String,
-    pub namespace: String,
+    pub object: Arc<Object>,
     pub place: Place,
     pub outcome: Outcome,
     /// Why; may be empty when all of it is applied.
@@ -61,24 +60,40 @@ pub struct Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: {}", self.place, self.object, self.outcome.as_str())?;
+        write!(f, "{}: {}: {}", self.place, self.object.name, self.outcome.as_str())?;
         if self.reasons.is_empty() { Ok(()) } else { write!(f, ": {}", self.reasons.join("; ")) }
     }
+}
+
+/// An object, as everything that came of it knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Object {
+    /// Kind and name, or `file`.
+    pub name: Box<str>,
+    pub namespace: Box<str>,
+    pub file: Arc<str>,
+    /// Its identifier in its own system, as `show routes -o json` prints it; empty: none.
+    pub resource: Box<str>,
 }
 
 /// The object and field that made something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
-    /// Kind and name, or `file`.
-    pub object: Arc<str>,
-    pub namespace: Arc<str>,
-    pub place: Place,
+    pub object: Arc<Object>,
+    /// Where the field stands in the object's file.
+    pub position: (u32, u32),
     /// The field, e.g. `spec.http[1]`.
-    pub field: String,
-    /// The identifier of the object in its own system, as `show routes -o json` prints it; empty: none.
-    pub resource: Arc<str>,
+    pub field: Box<str>,
     /// Whether a condition was written, even one that is always fulfilled.
     pub condition: Condition,
+}
+
+impl Origin {
+    /// Where the field stands.
+    pub fn place(&self) -> Place {
+        let (line, column) = self.position;
+        Place { file: Arc::clone(&self.object.file), line, column }
+    }
 }
 
 /// Whether a rule's condition was written down.
@@ -107,8 +122,10 @@ pub struct UpstreamOrigin {
     pub service: Origin,
     /// What says how it is called; `None`: all defaults.
     pub policy: Option<Origin>,
-    /// Every policy that was considered, with the verdict.
+    /// The policies that were considered, with the verdict.
     pub candidates: Vec<Candidate>,
+    /// How many more there are.
+    pub candidates_untold: usize,
     /// The policy in force, a line each, e.g. `tls: SIMPLE (spec.trafficPolicy.portLevelSettings[0].tls)`.
     pub effective: Vec<String>,
     /// What the policy says but is not in force, a line each, with the reason.
@@ -118,9 +135,8 @@ pub struct UpstreamOrigin {
 /// A policy that was considered for an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    pub object: Arc<str>,
-    pub namespace: Arc<str>,
-    pub place: Place,
+    /// Where it says what it says.
+    pub origin: Origin,
     /// `chosen`, or the field that excluded it.
-    pub verdict: String,
+    pub verdict: Cow<'static, str>,
 }

@@ -2,15 +2,13 @@
 //!
 //! It does not judge values beyond their type; that is for the compilers.
 
-use std::borrow::Cow;
-
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use serde_path_to_error::Segment;
 
-use super::document::{Document, empty};
+use super::document::{Document, Part, Step};
+use super::plain::Plain;
 use super::problem::{Problem, Severity};
-use super::protojson::{self, ProtoJson};
+use super::protojson::ProtoJson;
 
 use crate::model::spelling::nearest;
 
@@ -45,25 +43,34 @@ impl Document {
     /// Understands a field of the document (`spec`), or with `""` the whole, as a type whose structs
     /// have `deny_unknown_fields`.
     pub fn typed<T: DeserializeOwned>(&self, field: &str) -> Typed<T> {
-        let mut value = match field {
-            "" => Cow::Borrowed(&self.body),
-            field => self.body.get(field).map_or_else(|| Cow::Owned(empty()), Cow::Borrowed),
+        let body = self.body();
+        let empty = Part::empty();
+        let value = match field {
+            "" => body,
+            field => body.get(field).unwrap_or(empty.root()),
         };
-        let mut problems = Vec::new();
+        let is_native = self.is_native();
+        // Mostly nothing is wrong, and then nobody asks for the path to it.
+        let read = match is_native {
+            true => T::deserialize(Plain(value)),
+            false => T::deserialize(ProtoJson(value)),
+        };
+        if let Ok(value) = read {
+            return Typed { value: Some(value), problems: Vec::new() };
+        }
+        let (mut rest, mut problems) = (Part::copy(value), Vec::new());
         while problems.len() < FAULTS_MAX {
-            let read = match self.is_native() {
-                true => serde_path_to_error::deserialize::<_, T>(value.as_ref()),
-                false => serde_path_to_error::deserialize(ProtoJson(value.as_ref())),
+            let read = match is_native {
+                true => serde_path_to_error::deserialize::<_, T>(Plain(rest.root())),
+                false => serde_path_to_error::deserialize(ProtoJson(rest.root())),
             };
             let error = match read {
-                Ok(value) => {
-                    return Typed { value: Some(value), problems };
-                }
+                Ok(value) => return Typed { value: Some(value), problems },
                 Err(error) => error,
             };
             let path: Vec<&Segment> = error.path().iter().collect();
             problems.push(self.fault(&display(field, &path), &error.inner().to_string()));
-            if !prune(value.to_mut(), &path) {
+            if !prune(&mut rest, &path) {
                 break;
             }
         }
@@ -179,35 +186,22 @@ fn display(field: &str, path: &[&Segment]) -> String {
 
 /// Removes the innermost field on the path, so that the rest can be understood. Entries of lists are
 /// not removed on their own: the places of those after them would shift.
-fn prune(value: &mut Value, path: &[&Segment]) -> bool {
-    let Some(last) = path.iter().rposition(|segment| matches!(segment, Segment::Map { .. })) else {
+fn prune(value: &mut Part, path: &[&Segment]) -> bool {
+    let steps: Vec<Step<'_>> = path
+        .iter()
+        .filter_map(|segment| match segment {
+            Segment::Seq { index } => Some(Step::Entry(*index)),
+            Segment::Map { key } => Some(Step::Field(key)),
+            Segment::Enum { .. } | Segment::Unknown => None,
+        })
+        .collect();
+    let Some(last) = steps.iter().rposition(|step| matches!(step, Step::Field(_))) else {
         return false;
     };
-    let mut at = value;
-    for segment in &path[..last] {
-        let inner = match segment {
-            Segment::Seq { index } => at.get_mut(*index),
-            Segment::Map { key } => below(at, key),
-            _ => Some(at),
-        };
-        match inner {
-            Some(inner) => at = inner,
-            None => return false,
-        }
+    match steps[last] {
+        Step::Field(name) => value.leave_out(&steps[..last], name),
+        Step::Entry(_) => false,
     }
-    match (at, path[last]) {
-        (Value::Object(fields), Segment::Map { key }) => {
-            let written = protojson::entry(fields, key).map(|(written, _)| written.clone());
-            written.is_some_and(|written| fields.remove(&written).is_some())
-        }
-        _ => false,
-    }
-}
-
-fn below<'v>(value: &'v mut Value, name: &str) -> Option<&'v mut Value> {
-    let fields = value.as_object_mut()?;
-    let written = protojson::entry(fields, name).map(|(written, _)| written.clone())?;
-    fields.get_mut(&written)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::View;
-use crate::config::provenance::{Origin, Provenance};
+use crate::config::provenance::{Object, Origin, Provenance};
 use crate::config::{Compiled, Outcome, Place, Problem, Severity, Verdict};
 
 /// Every problem by its place, then the verdict on each object, then the count of both.
@@ -70,14 +70,14 @@ fn found(view: &View<'_>) -> Vec<Problem> {
     let Some(snapshot) = view.snapshot else { return found };
     for (spec, made) in plan.upstreams.iter().zip(&provenance.upstreams) {
         let Some(upstream) = snapshot.upstreams.get(&spec.key) else { continue };
-        let Origin { object, namespace, place, field, .. } = &made.service;
+        let Origin { object, field, .. } = &made.service;
         found.extend(upstream.concerns().into_iter().map(|message| Problem {
             code: "EG053",
             severity: Severity::Warning,
-            place: place.clone(),
-            object: object.to_string(),
-            namespace: namespace.to_string(),
-            field: field.clone(),
+            place: made.service.place(),
+            object: object.name.to_string(),
+            namespace: object.namespace.to_string(),
+            field: field.to_string(),
             message,
             fix: "settings.guardAllow opens a range, settings.guardDeny closes one".to_owned(),
         }));
@@ -90,10 +90,10 @@ pub(super) fn objects(compiled: &Compiled) -> Value {
 }
 
 /// An object with its namespace, where that is not the one everything is in by default.
-pub(super) fn object(name: &str, namespace: &str) -> String {
-    match namespace {
-        "" | "default" => name.to_owned(),
-        namespace => format!("{name} in {namespace}"),
+pub(super) fn named(object: &Object) -> String {
+    match &*object.namespace {
+        "" | "default" => object.name.to_string(),
+        namespace => format!("{} in {namespace}", object.name),
     }
 }
 
@@ -104,8 +104,8 @@ pub(super) fn by_place(problems: &[Problem]) -> Vec<&Problem> {
 }
 
 fn verdict_line(verdict: &Verdict) -> String {
-    let Verdict { place, reasons, .. } = verdict;
-    let object = object(&verdict.object, &verdict.namespace);
+    let Verdict { place, reasons, object, .. } = verdict;
+    let object = named(object);
     let outcome = verdict.outcome.as_str();
     match reasons.is_empty() {
         true => format!("{place}: {object}: {outcome}"),
@@ -160,9 +160,9 @@ pub(super) fn problem_value(problem: &Problem) -> Value {
 
 fn verdict_value(verdict: &Verdict) -> Value {
     let mut value = json!({
-        "object": verdict.object,
-        "kind": verdict.object.split_once('/').map_or("", |(kind, _)| kind),
-        "namespace": verdict.namespace,
+        "object": verdict.object.name,
+        "kind": verdict.object.name.split_once('/').map_or("", |(kind, _)| kind),
+        "namespace": verdict.object.namespace,
         "outcome": verdict.outcome.as_str(),
         "reasons": verdict.reasons,
     });

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::View;
-use super::problems::{number, object};
+use super::problems::{named, number};
 use super::table::Table;
 use crate::config::provenance::Origin;
 use crate::model::{
@@ -124,7 +124,7 @@ pub(super) fn objects(view: &View<'_>) -> String {
     let mut table = Table::new(&["OBJECT", "VERDICT", "PLACE", "REASON"]);
     for verdict in &view.compiled.provenance.verdicts {
         table.row([
-            object(&verdict.object, &verdict.namespace),
+            named(&verdict.object),
             verdict.outcome.as_str().to_owned(),
             verdict.place.to_string(),
             verdict.reasons.join("; "),
@@ -146,7 +146,7 @@ pub(super) fn served_on(plan: &Plan, listener: usize) -> impl Iterator<Item = (u
 
 /// An object and where it stands.
 pub(super) fn from(origin: &Origin) -> String {
-    format!("{} ({})", object(&origin.object, &origin.namespace), origin.place)
+    format!("{} ({})", named(&origin.object), origin.place())
 }
 
 /// What a rule asks of a request: `GET,HEAD /v2/* x-team=blue ?page=~[0-9]+`.
@@ -268,7 +268,7 @@ fn rows(upstream: &UpstreamSpec, view: &View<'_>) -> Vec<Row> {
         names(upstream).into_iter().map(row).collect()
     };
     let Some(live) = live else {
-        return match &upstream.addressing {
+        return match &*upstream.addressing {
             Addressing::Nowhere(why) => written(format!("none: {why}")),
             Addressing::Static(_) => written("as written".to_owned()),
             Addressing::Dynamic(_) => written("looked up when asked for".to_owned()),
@@ -313,7 +313,7 @@ fn known_rows(live: &Upstream, known: &Known, written: impl Fn(String) -> Vec<Ro
 
 /// Names and addresses as they are written; `-` where there are none.
 pub(super) fn names(upstream: &UpstreamSpec) -> Vec<String> {
-    let names: Vec<String> = match &upstream.addressing {
+    let names: Vec<String> = match &*upstream.addressing {
         Addressing::Dns(targets) => targets.iter().map(target_text).collect(),
         Addressing::LogicalDns(target) => vec![target_text(target)],
         Addressing::Static(addresses) => addresses.iter().map(ToString::to_string).collect(),

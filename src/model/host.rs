@@ -86,6 +86,14 @@ impl HostPattern {
         }
     }
 
+    /// The pattern as text; that of a name alone is shared with the name.
+    pub fn text(&self) -> Arc<str> {
+        match self {
+            Self::Exact(name) => Arc::clone(&name.0),
+            Self::Suffix(_) | Self::Any => self.to_string().into(),
+        }
+    }
+
     /// Whether this pattern covers the (lower-case, dot-less) host.
     pub fn matches(&self, host: &str) -> bool {
         match self {

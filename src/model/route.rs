@@ -1,5 +1,6 @@
 //! What is done with a request: virtual hosts, rules in order, and what a rule does.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::condition::Condition;
@@ -20,7 +21,7 @@ pub struct Route {
     /// The hosts it answers to; no other route of the same listener has any of them.
     pub hosts: Vec<HostPattern>,
     /// The first rule that matches decides; none: 404.
-    pub rules: Vec<Rule>,
+    pub rules: Vec<Arc<Rule>>,
 }
 
 /// A condition and what follows from it.

@@ -3,6 +3,8 @@
 //! The key says which upstream it is: connections, TLS sessions and counters survive a reload as long
 //! as the key is equal. Policy and addressing may change under it.
 
+use std::collections::HashSet;
+use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +16,11 @@ use super::resilience::{Hashed, Keepalive, Outliers, Pings, RetryBudget, Upstrea
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamSpec {
     /// What makes it this upstream and no other.
-    pub key: UpstreamKey,
-    /// What may change while its connections live on.
-    pub policy: Policy,
+    pub key: Arc<UpstreamKey>,
+    /// What may change while its connections live on; upstreams with the same share it.
+    pub policy: Arc<Policy>,
     /// Where its endpoints come from.
-    pub addressing: Addressing,
+    pub addressing: Arc<Addressing>,
 }
 
 /// The identity of an upstream; equal keys may share connections.
@@ -110,8 +112,24 @@ pub struct TlsSpec {
     pub skip_verify: bool,
 }
 
+/// TLS settings, each once: upstreams that say the same share what they say.
+#[derive(Debug, Default)]
+pub struct TlsSpecs(HashSet<Arc<TlsSpec>>);
+
+impl TlsSpecs {
+    /// The same, shared with those that were asked for before.
+    pub fn shared(&mut self, security: Security) -> Security {
+        let Security::Tls(spec) = security else { return security };
+        if let Some(known) = self.0.get(&spec) {
+            return Security::Tls(Arc::clone(known));
+        }
+        self.0.insert(Arc::clone(&spec));
+        Security::Tls(spec)
+    }
+}
+
 /// Who is trusted to sign an upstream's certificate.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Roots {
     /// The web's roots, built in.
     Web,
@@ -123,19 +141,44 @@ pub enum Roots {
 
 /// A revocation list (RFC 5280, section 5) in PEM; its path is only for messages. Where there is one, each
 /// authority of a chain must have one, as in Envoy.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevocationList {
     pub path: String,
     pub pem: Arc<[u8]>,
 }
 
 /// A client certificate with its key, both in PEM; the paths are only for messages.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientIdentity {
     pub certificate_path: String,
     pub certificate: Arc<[u8]>,
     pub key_path: String,
     pub key: Arc<[u8]>,
+}
+
+// Files count by their names alone: a table of many upstreams that trust the same long bundle would else read it
+// for each of them. Two contents of one name are told apart where they are compared.
+
+impl Hash for Roots {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Web => state.write_u8(0),
+            Self::System => state.write_u8(1),
+            Self::Pem { path, .. } => path.hash(state),
+        }
+    }
+}
+
+impl Hash for RevocationList {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.path.hash(state);
+    }
+}
+
+impl Hash for ClientIdentity {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.certificate_path, &self.key_path).hash(state);
+    }
 }
 
 /// What may change while connections live on.

@@ -3,46 +3,57 @@
 //! Compiling knows that a file is PEM; that a key belongs to its certificate, or that a certificate has
 //! expired, is known below. No plan is changed by it.
 
-use serde_json::Value;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
-use crate::config::{Compiled, Document, Outcome, Problem, Severity};
-use crate::model::{Security, TlsSpec};
+use crate::config::document::Node;
+use crate::config::{Compiled, Document, Outcome, Place, Problem, Severity, Verdict};
+use crate::model::{Plan, Security, TlsSpec};
 use crate::upstream::tls::TlsContext;
 use crate::upstream::tls::fitness::{Purpose, Unfit};
 
 /// Adds a problem for every file that is not fit for its purpose now, wherever it is named.
 pub fn judge(documents: &[Document], tls: &TlsContext, compiled: &mut Compiled) {
-    let mut judged: Vec<&TlsSpec> = Vec::new();
-    let mut found: Vec<Unfit> = Vec::new();
-    for spec in &compiled.plan.upstreams {
-        let Security::Tls(spec) = &spec.key.security else { continue };
-        let same = |other: &&TlsSpec| {
-            other.identity == spec.identity
-                && other.roots == spec.roots
-                && other.revoked == spec.revoked
-        };
-        if judged.iter().any(same) {
+    let found = unfit(tls, &compiled.plan);
+    if found.is_empty() {
+        return;
+    }
+    let names = Names::of(&found);
+    let verdicts = compiled.provenance.verdicts.iter().enumerate();
+    let verdicts: HashMap<Place, usize> =
+        verdicts.map(|(index, verdict)| (verdict.place.clone(), index)).collect();
+    for document in documents {
+        let named = names.fields(document);
+        for (index, field) in named {
+            let problem = problem(document, &field, &found[index]);
+            if let Some(verdict) = verdicts.get(&document.place()) {
+                partly(&mut compiled.provenance.verdicts[*verdict], &problem);
+            }
+            compiled.problems.push(problem);
+        }
+    }
+    compiled.problems.sort_by(|a, b| a.place.cmp(&b.place));
+}
+
+/// What is not fit for its purpose, each once.
+fn unfit(tls: &TlsContext, plan: &Plan) -> Vec<Unfit> {
+    let (mut judged, mut found) = (HashSet::new(), Vec::new());
+    let mut seen: HashSet<*const TlsSpec> = HashSet::new();
+    for upstream in &plan.upstreams {
+        let Security::Tls(spec) = &upstream.key.security else { continue };
+        // Most upstreams share what they say.
+        let is_new = seen.insert(Arc::as_ptr(spec))
+            && judged.insert((&spec.identity, &spec.roots, &spec.revoked));
+        if !is_new {
             continue;
         }
-        judged.push(spec);
         for unfit in tls.unfit(spec) {
             if !found.contains(&unfit) {
                 found.push(unfit);
             }
         }
     }
-    for unfit in &found {
-        let named =
-            documents.iter().filter_map(|document| Some((document, field(document, &unfit.file)?)));
-        for (document, field) in named {
-            let problem = problem(document, &field, unfit);
-            partly(document, &problem, compiled);
-            compiled.problems.push(problem);
-        }
-    }
-    if !found.is_empty() {
-        compiled.problems.sort_by(|a, b| a.place.cmp(&b.place));
-    }
+    found
 }
 
 fn problem(document: &Document, field: &str, unfit: &Unfit) -> Problem {
@@ -65,10 +76,8 @@ fn problem(document: &Document, field: &str, unfit: &Unfit) -> Problem {
 }
 
 /// An error takes something away from the object that names the file.
-fn partly(document: &Document, problem: &Problem, compiled: &mut Compiled) {
-    let place = document.place();
-    let own = compiled.provenance.verdicts.iter_mut().find(|verdict| verdict.place == place);
-    if let (Some(verdict), Severity::Error) = (own, problem.severity) {
+fn partly(verdict: &mut Verdict, problem: &Problem) {
+    if problem.severity == Severity::Error {
         verdict.reasons.push(format!("{}: {}", problem.field, problem.message));
         if verdict.outcome == Outcome::Applied {
             verdict.outcome = Outcome::PartlyApplied;
@@ -76,51 +85,71 @@ fn partly(document: &Document, problem: &Problem, compiled: &mut Compiled) {
     }
 }
 
-/// The field that names a file, or, for an entry of a Secret or ConfigMap, the field that holds it.
-fn field(document: &Document, file: &str) -> Option<String> {
-    for (scheme, kind) in [("secret:", "Secret"), ("configmap:", "ConfigMap")] {
-        if let Some(rest) = file.strip_prefix(scheme) {
-            let mut parts = rest.splitn(3, '/').skip(1);
-            let (name, key) = (parts.next()?, parts.next()?);
-            if document.kind != kind || document.name != name {
-                return None;
-            }
-            let lists = ["data", "binaryData", "stringData"];
-            let holds =
-                |list: &&str| document.body.get(*list).is_some_and(|list| list.get(key).is_some());
-            return lists.into_iter().find(holds).map(|list| format!("{list}.{key}"));
-        }
-    }
-    naming(&document.body, file, &mut String::new())
+/// What is to be looked for in documents: an index into what was found, by the name of the file.
+#[derive(Default)]
+struct Names<'f> {
+    files: HashMap<&'f str, Vec<usize>>,
+    /// Entries of Secrets and ConfigMaps by kind and name, each with its key.
+    entries: HashMap<(&'static str, &'f str), Vec<(&'f str, usize)>>,
 }
 
-/// The path of the first text that is the name of the file.
-fn naming(value: &Value, file: &str, path: &mut String) -> Option<String> {
-    let length = path.len();
-    match value {
-        Value::String(text) if text == file => return Some(path.clone()),
-        Value::Object(fields) => {
-            for (name, field) in fields {
-                if length > 0 {
-                    path.push('.');
-                }
-                path.push_str(name);
-                if let Some(found) = naming(field, file, path) {
-                    return Some(found);
-                }
-                path.truncate(length);
+impl<'f> Names<'f> {
+    fn of(found: &'f [Unfit]) -> Self {
+        let mut names = Self::default();
+        for (index, Unfit { file, .. }) in found.iter().enumerate() {
+            let entry = [("secret:", "Secret"), ("configmap:", "ConfigMap")]
+                .into_iter()
+                .find_map(|(scheme, kind)| Some((kind, file.strip_prefix(scheme)?)));
+            let Some((kind, path)) = entry else {
+                names.files.entry(file).or_default().push(index);
+                continue;
+            };
+            if let [_, name, key] = path.splitn(3, '/').collect::<Vec<_>>()[..] {
+                names.entries.entry((kind, name)).or_default().push((key, index));
             }
         }
-        Value::Array(entries) => {
-            for (index, entry) in entries.iter().enumerate() {
-                path.push_str(&format!("[{index}]"));
-                if let Some(found) = naming(entry, file, path) {
-                    return Some(found);
-                }
-                path.truncate(length);
-            }
-        }
-        _ => {}
+        names
     }
-    None
+
+    /// What a document names, by its index, at the first field that does; an entry of a Secret or
+    /// ConfigMap at the field that holds it.
+    fn fields(&self, document: &Document) -> BTreeMap<usize, String> {
+        let mut found = BTreeMap::new();
+        if !self.files.is_empty() {
+            self.look(document.body(), &mut String::new(), &mut found);
+        }
+        let kind = ["Secret", "ConfigMap"].into_iter().find(|kind| document.kind == *kind);
+        let own = kind.and_then(|kind| self.entries.get(&(kind, document.name.as_str())));
+        for (key, index) in own.into_iter().flatten() {
+            let holds =
+                |list: &&str| document.body().get(list).is_some_and(|list| list.get(key).is_some());
+            if let Some(list) = ["data", "binaryData", "stringData"].iter().find(|list| holds(list))
+            {
+                found.insert(*index, format!("{list}.{key}"));
+            }
+        }
+        found
+    }
+
+    /// Goes through all texts at and below a value.
+    fn look(&self, value: Node<'_>, path: &mut String, found: &mut BTreeMap<usize, String>) {
+        let named = value.as_str().and_then(|text| self.files.get(text));
+        for index in named.into_iter().flatten() {
+            found.entry(*index).or_insert_with(|| path.clone());
+        }
+        let length = path.len();
+        for (name, field) in value.fields() {
+            if length > 0 {
+                path.push('.');
+            }
+            path.push_str(name);
+            self.look(field, path, found);
+            path.truncate(length);
+        }
+        for (index, entry) in value.entries().enumerate() {
+            path.push_str(&format!("[{index}]"));
+            self.look(entry, path, found);
+            path.truncate(length);
+        }
+    }
 }

@@ -34,7 +34,7 @@ pub struct Snapshot {
     /// Who gets what.
     pub routes: RouteTable,
     /// Every upstream by what makes it that one.
-    pub upstreams: HashMap<UpstreamKey, Arc<Upstream>, RandomState>,
+    pub upstreams: HashMap<Arc<UpstreamKey>, Arc<Upstream>, RandomState>,
     /// What requests are counted by besides, now and before.
     pub stat_prefixes: StatPrefixes,
     /// Those of them whose destination is the request's own host.
@@ -53,6 +53,22 @@ pub struct Changes {
 }
 
 impl Snapshot {
+    /// Makes a plan share what it says of upstreams with those that are here and say the same, so that it
+    /// is kept once.
+    pub fn share_with(&self, plan: &mut Plan) {
+        for spec in &mut plan.upstreams {
+            let Some(upstream) = self.upstreams.get(&spec.key) else { continue };
+            spec.key = Arc::clone(&upstream.key);
+            let (policy, addressing) = (upstream.policy.load_full(), upstream.addressing());
+            if policy == spec.policy {
+                spec.policy = policy;
+            }
+            if addressing == spec.addressing {
+                spec.addressing = addressing;
+            }
+        }
+    }
+
     /// Makes a plan ready, reusing what the previous snapshot has of it.
     pub fn build(plan: &Plan, previous: &Self, tls: &TlsContext) -> (Self, Changes) {
         let mut upstreams =
@@ -73,7 +89,7 @@ impl Snapshot {
                 }
             };
             by_index.push(Arc::clone(&upstream));
-            upstreams.insert(spec.key.clone(), upstream);
+            upstreams.insert(Arc::clone(&upstream.key), upstream);
         }
         for (key, upstream) in &previous.upstreams {
             if !upstreams.get(key).is_some_and(|now| Arc::ptr_eq(now, upstream)) {
@@ -108,9 +124,10 @@ mod tests {
                 security: Security::Plain,
                 protocol: Protocol::Http1,
                 proxy_protocol: None,
-            },
-            policy: Policy::default(),
-            addressing: Addressing::Static(vec![([127, 0, 0, 1], 80).into()]),
+            }
+            .into(),
+            policy: Policy::default().into(),
+            addressing: Addressing::Static(vec![([127, 0, 0, 1], 80).into()]).into(),
         };
         Plan { upstreams: names.iter().map(spec).collect(), ..Plan::default() }
     }

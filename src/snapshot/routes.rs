@@ -44,7 +44,7 @@ struct VirtualHost {
 #[derive(Debug)]
 pub struct Rule {
     /// The rule as it was planned.
-    pub plan: model::Rule,
+    pub plan: Arc<model::Rule>,
     /// Where it leads, in the plan's order; empty for a rule that answers itself.
     pub onward: Vec<Onward>,
     /// Who gets a copy, in the plan's order.
@@ -183,7 +183,11 @@ impl ListenerTable {
 }
 
 impl Rule {
-    fn new(plan: &model::Rule, upstreams: &[Arc<Upstream>], prefixes: &mut StatPrefixes) -> Self {
+    fn new(
+        plan: &Arc<model::Rule>,
+        upstreams: &[Arc<Upstream>],
+        prefixes: &mut StatPrefixes,
+    ) -> Self {
         let forward = plan.action.forward();
         let onward = forward.into_iter().flat_map(|forward| {
             forward.to.iter().map(|share| Onward::new(forward, share, upstreams))
@@ -195,7 +199,7 @@ impl Rule {
         let weights = onward.iter().map(|onward| u64::from(onward.weight)).sum();
         let stat_prefix = Some(plan.stat_prefix.as_str()).filter(|prefix| !prefix.is_empty());
         let stat_prefix = stat_prefix.map(|prefix| prefixes.slot(prefix));
-        Self { plan: plan.clone(), onward, mirrors, stat_prefix, weights }
+        Self { plan: Arc::clone(plan), onward, mirrors, stat_prefix, weights }
     }
 
     /// One of its shares by weight, by its index in the plan; `None`: it leads nowhere.
@@ -262,7 +266,7 @@ mod tests {
             name: hosts[0].into(),
             listeners: vec![0],
             hosts: hosts.iter().map(|host| HostPattern::parse(host).expect("valid")).collect(),
-            rules: rules.collect(),
+            rules: rules.map(Arc::new).collect(),
         }
     }
 

@@ -311,9 +311,10 @@ mod tests {
                 security,
                 protocol,
                 proxy_protocol: None,
-            },
-            policy: Policy::default(),
-            addressing: Addressing::Static(addresses.to_vec()),
+            }
+            .into(),
+            policy: Policy::default().into(),
+            addressing: Addressing::Static(addresses.to_vec()).into(),
         };
         Upstream::new(&spec, &TlsContext::new(&[]).expect("no files"))
     }

@@ -17,10 +17,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::Upstream;
-use super::dns::{Answer, Resolve, ResolveError};
-use super::endpoints::{self, ENDPOINTS_MAX, EndpointSet, Known};
+use super::dns::{Answer, ResolveError};
+use super::endpoints::{self, ENDPOINTS_MAX, EndpointSet, Known, Lookups};
 use super::guard::{Chosen, Guard, classify};
-use super::overrides::Overrides;
 use crate::model::{Failure, Host, Target};
 
 /// Names of one upstream at a time.
@@ -196,13 +195,6 @@ fn is_address(host: &str) -> bool {
 fn is_under(host: &str, under: &str) -> bool {
     let front = host.strip_suffix(under).and_then(|front| front.strip_suffix('.'));
     front.is_some_and(|front| !front.is_empty())
-}
-
-/// What looking names up needs.
-pub(super) struct Lookups {
-    pub resolver: Arc<dyn Resolve>,
-    pub overrides: Arc<Overrides>,
-    pub guard: Arc<Guard>,
 }
 
 /// A name that is being followed.

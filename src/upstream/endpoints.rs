@@ -3,28 +3,35 @@
 //! Readers never wait for a lookup once there was an answer. When to look up again and when to stop
 //! believing an old answer is decided in `freshness`.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::Upstream;
 use super::dns::{Answer, Resolve, ResolveError};
-use super::dynamic::{self, Lookups};
+use super::dynamic;
 use super::freshness::Freshness;
 use super::guard::{self, Class, Guard};
 use super::hash;
 use super::health::Health;
 use super::overrides::Overrides;
-use crate::model::{Addressing, Failure, Target};
+use crate::model::{Addressing, Failure, Host, Target};
 
 /// Addresses of one upstream that are used at most; what a name answers beyond is left out.
 pub(super) const ENDPOINTS_MAX: usize = 256;
+
+/// Names that the configuration gives and that are looked up at once. A hundred thousand of them are due
+/// together after a start: that would take gigabytes, and no server would answer all of them in time. Names
+/// that a request waits for have no part in it.
+const LOOKUPS_MAX: usize = 256;
 
 /// One address of an upstream. It stays the same object as long as the address stays in the set.
 #[derive(Debug)]
@@ -237,54 +244,62 @@ impl EndpointSet {
     }
 }
 
-/// Keeps the endpoints of one upstream fresh until the upstream is gone: looks its names up,
-/// publishes, sleeps until the answer is old, and starts over when the addressing changed.
-pub async fn keep_fresh(
-    upstream: Weak<Upstream>,
-    resolver: Arc<dyn Resolve>,
-    overrides: Arc<Overrides>,
-    guard: Arc<Guard>,
-) {
-    let is_dynamic = upstream.upgrade().filter(|upstream| upstream.names.is_some());
-    if let Some(changed) = is_dynamic.map(|upstream| upstream.changed.clone()) {
-        return dynamic::follow(upstream, changed, &Lookups { resolver, overrides, guard }).await;
+/// What looking names up needs.
+pub struct Lookups {
+    pub resolver: Arc<dyn Resolve>,
+    pub overrides: Arc<Overrides>,
+    pub guard: Arc<Guard>,
+    turns: Arc<Semaphore>,
+}
+
+impl Lookups {
+    pub fn new(resolver: Arc<dyn Resolve>, overrides: Arc<Overrides>, guard: Arc<Guard>) -> Self {
+        Self { resolver, overrides, guard, turns: Arc::new(Semaphore::new(LOOKUPS_MAX)) }
     }
+}
+
+/// Keeps the endpoints of one upstream fresh until the upstream is gone: looks its names up, publishes,
+/// sleeps until the answer is old, and starts over when the addressing changed.
+///
+/// There may be a hundred thousand of these, mostly asleep: what one holds on to is kept small.
+pub async fn keep_fresh(upstream: Weak<Upstream>, lookups: Arc<Lookups>) {
+    let Some(changed) = upstream.upgrade().map(|upstream| Arc::clone(&upstream.changed)) else {
+        return;
+    };
     loop {
-        let Some((addressing, policy, changed)) = upstream.upgrade().map(|upstream| {
-            (upstream.addressing(), upstream.policy.load_full(), upstream.changed.clone())
-        }) else {
-            return;
-        };
-        let (targets, logical) = match &*addressing {
-            Addressing::Dns(targets) if !targets.is_empty() => (targets.clone(), false),
-            Addressing::LogicalDns(target) => (vec![target.clone()], true),
-            // There is nothing to look up; what there is has been published.
-            Addressing::Dns(_)
-            | Addressing::Static(_)
-            | Addressing::Dynamic(_)
-            | Addressing::Nowhere(_) => {
-                changed.notified().await;
-                continue;
-            }
-        };
-        let names = targets
-            .iter()
-            .map(|target| Name::new(overrides.apply(target), policy.weight(target), &overrides));
-        let following =
-            Following { upstream: &upstream, addressing: &addressing, logical, guard: &guard };
-        tokio::select! {
-            () = changed.notified() => {}
-            () = following.forever(names.collect(), &resolver) => return,
+        let Some(now) = upstream.upgrade() else { return };
+        if now.names.is_some() {
+            drop(now);
+            return Box::pin(dynamic::follow(upstream, changed, &lookups)).await;
+        }
+        let following = Following::begin(&now, &lookups);
+        drop(now); // not held while we wait
+        match following {
+            None => changed.notified().await,
+            Some(following) => tokio::select! {
+                () = changed.notified() => {}
+                () = following.forever(&upstream, &lookups) => return,
+            },
         }
     }
 }
 
+impl Upstream {
+    /// Whether it has names to be looked up and nobody does so yet; who asks has to, see [`keep_fresh`].
+    pub fn begin_following(&self) -> bool {
+        let has_names = match &*self.addressing() {
+            Addressing::Dns(targets) => !targets.is_empty(),
+            Addressing::LogicalDns(_) | Addressing::Dynamic(_) => true,
+            Addressing::Static(_) | Addressing::Nowhere(_) => false,
+        };
+        has_names && !self.followed.swap(true, Ordering::Relaxed)
+    }
+}
+
 /// One addressing, being followed.
-struct Following<'a> {
-    upstream: &'a Weak<Upstream>,
-    addressing: &'a Arc<Addressing>,
-    logical: bool,
-    guard: &'a Guard,
+struct Following {
+    addressing: Arc<Addressing>,
+    names: Vec<Name>,
 }
 
 /// One name of an upstream and what is known of it.
@@ -308,29 +323,49 @@ impl Name {
     }
 }
 
-impl Following<'_> {
+impl Following {
+    /// Begins with what an upstream's addressing says now; `None`: there is nothing to look up.
+    fn begin(upstream: &Upstream, lookups: &Lookups) -> Option<Self> {
+        let addressing = upstream.addressing();
+        let targets = match &*addressing {
+            Addressing::Dns(targets) if !targets.is_empty() => targets.as_slice(),
+            Addressing::LogicalDns(target) => std::slice::from_ref(target),
+            // What there is has been published.
+            Addressing::Dns(_)
+            | Addressing::Static(_)
+            | Addressing::Dynamic(_)
+            | Addressing::Nowhere(_) => return None,
+        };
+        let policy = upstream.policy.load();
+        let overrides = &lookups.overrides;
+        let name = |target| Name::new(overrides.apply(target), policy.weight(target), overrides);
+        let names = targets.iter().map(name).collect();
+        Some(Self { addressing, names })
+    }
+
     /// Looks up what is due and publishes what comes; ends only when the upstream is gone.
-    async fn forever(&self, mut names: Vec<Name>, resolver: &Arc<dyn Resolve>) {
-        let mut lookups: JoinSet<(usize, Result<Answer, ResolveError>)> = JoinSet::new();
+    async fn forever(mut self, upstream: &Weak<Upstream>, lookups: &Lookups) {
+        // Only there while lookups are under way.
+        let mut under_way: Option<Box<JoinSet<Looked>>> = None;
         loop {
-            let Some(upstream) = self.upstream.upgrade() else { return };
-            self.publish(&upstream, &names);
+            let Some(upstream) = upstream.upgrade() else { return };
+            self.publish(&upstream, &lookups.guard);
             drop(upstream); // not held while we wait
-            let due = names.iter().filter_map(|name| name.due).min();
+            let due = self.names.iter().filter_map(|name| name.due).min();
             tokio::select! {
-                Some(ended) = lookups.join_next() => {
+                ended = poll_fn(|cx| poll_next(&mut under_way, cx)) => {
                     let Ok((index, outcome)) = ended else { return }; // the runtime is shutting down
-                    let name = &mut names[index];
+                    let name = &mut self.names[index];
                     let after = name.freshness.learn(outcome, Instant::now());
                     name.due = Some(Instant::now() + jittered(after));
                 }
                 () = sleep_until(due) => {
                     let now = Instant::now();
-                    for (index, name) in names.iter_mut().enumerate() {
+                    for (index, name) in self.names.iter_mut().enumerate() {
                         if name.due.is_some_and(|due| due <= now) {
                             name.due = None;
-                            let (resolver, host) = (resolver.clone(), name.target.host.clone());
-                            lookups.spawn(async move { (index, resolver.resolve(&host).await) });
+                            let look = look_up(index, name.target.host.clone(), lookups);
+                            under_way.get_or_insert_default().spawn(look);
                         }
                     }
                 }
@@ -339,10 +374,11 @@ impl Following<'_> {
     }
 
     /// Publishes every address that is known, or the failure when all names have answered in vain.
-    fn publish(&self, upstream: &Upstream, names: &[Name]) {
-        if !Arc::ptr_eq(&upstream.addressing(), self.addressing) {
+    fn publish(&self, upstream: &Upstream, guard: &Guard) {
+        if !Arc::ptr_eq(&upstream.addressing(), &self.addressing) {
             return; // about to start over; what we know is of the old addressing
         }
+        let names = &self.names;
         let mut addresses: Vec<(SocketAddr, u32)> = Vec::new();
         let mut reasons = Vec::new();
         let mut looked_up = false;
@@ -359,23 +395,49 @@ impl Following<'_> {
                 Err(None) => {}
             }
         }
-        if !self.logical {
+        let logical = matches!(*self.addressing, Addressing::LogicalDns(_));
+        if !logical {
             addresses.sort_unstable(); // servers rotate their answers: an equal set must compare equal
         }
         addresses.truncate(ENDPOINTS_MAX);
         if !addresses.is_empty() {
             let plain: Vec<SocketAddr> = addresses.iter().map(|(address, _)| *address).collect();
-            match self.logical {
+            match logical {
                 true => upstream.endpoints.publish_logical(&plain),
                 false => upstream.endpoints.publish_weighted(&addresses),
             }
             if looked_up {
-                upstream.warn_of_inside_addresses(&plain, self.guard);
+                upstream.warn_of_inside_addresses(&plain, guard);
             }
         } else if reasons.len() == names.len() {
             upstream.endpoints.publish_failure(unresolved(&reasons));
         }
     }
+}
+
+/// What a lookup came to, by the index of the name.
+type Looked = (usize, Result<Answer, ResolveError>);
+
+/// Looks a name up when it is its turn. What waits is small: the lookup itself begins then.
+fn look_up(index: usize, host: Host, lookups: &Lookups) -> impl Future<Output = Looked> + use<> {
+    let (resolver, turns) = (Arc::clone(&lookups.resolver), Arc::clone(&lookups.turns));
+    async move {
+        let _turn = turns.acquire().await; // never closed
+        (index, resolver.resolve(&host).await)
+    }
+}
+
+/// Waits for the next lookup that ends; for ever, when none is under way.
+fn poll_next(
+    under_way: &mut Option<Box<JoinSet<Looked>>>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Looked, JoinError>> {
+    let Some(lookups) = under_way else { return Poll::Pending };
+    let Some(ended) = ready!(lookups.poll_join_next(cx)) else { return Poll::Pending };
+    if lookups.is_empty() {
+        *under_way = None;
+    }
+    Poll::Ready(ended)
 }
 
 /// None of the names has an address, each for a reason of its own.

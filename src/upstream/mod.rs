@@ -46,7 +46,7 @@ pub struct Upstream {
     /// Unique in the process; never used again.
     pub id: u32,
     /// What makes it this upstream and no other.
-    pub key: UpstreamKey,
+    pub key: Arc<UpstreamKey>,
     /// What may change under it.
     pub policy: ArcSwap<Policy>,
     /// Whose turn it is, for round robin over all lanes.
@@ -55,7 +55,7 @@ pub struct Upstream {
     pub endpoints: EndpointSet,
     /// Its names with the addresses of each, where the destination is the request's own host; it stays
     /// so as long as the upstream lives.
-    pub names: Option<Names>,
+    pub names: Option<Box<Names>>,
     /// Requests that wait for its first address or for a connection, over all lanes.
     pub pending: Arc<Quota>,
     addressing: ArcSwap<Addressing>,
@@ -65,6 +65,8 @@ pub struct Upstream {
     tls: Tls,
     /// Rung by `adopt` when the addressing changed and by `drop`; `endpoints::keep_fresh` waits on it.
     changed: Arc<Notify>,
+    /// Whether somebody keeps its endpoints fresh.
+    followed: AtomicBool,
     /// Set when no configuration names it any more: what is under way goes on, nothing is kept.
     retired: AtomicBool,
     /// What was warned of, once for each kind of network. Only who looks names up and who looks at it
@@ -99,25 +101,26 @@ impl Upstream {
             },
         };
         let changed = Arc::new(Notify::new());
-        let names = match spec.addressing {
+        let names = match *spec.addressing {
             Addressing::Dynamic(port) => {
-                Some(Names::new(spec.key.host.clone(), port, Arc::clone(&changed)))
+                Some(Box::new(Names::new(spec.key.host.clone(), port, Arc::clone(&changed))))
             }
             _ => None,
         };
         let upstream = Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            key: spec.key.clone(),
-            policy: ArcSwap::from_pointee(spec.policy.clone()),
+            key: Arc::clone(&spec.key),
+            policy: ArcSwap::new(Arc::clone(&spec.policy)),
             turn: AtomicUsize::new(0),
             endpoints: EndpointSet::pending(),
             names,
             pending: Arc::default(),
-            addressing: ArcSwap::from_pointee(spec.addressing.clone()),
+            addressing: ArcSwap::new(Arc::clone(&spec.addressing)),
             watch: Watch::new(spec.policy.outliers.as_deref()),
             limits: OnceLock::new(),
             tls,
             changed,
+            followed: AtomicBool::new(false),
             retired: AtomicBool::new(false),
             concerns: Mutex::default(),
             warned_of_plain_text: AtomicBool::new(false),
@@ -131,7 +134,7 @@ impl Upstream {
     /// Whether it can become what a spec with the same key says: who is called on behalf of requests and
     /// who is called by name have no connection in common.
     pub fn can_adopt(&self, spec: &UpstreamSpec) -> bool {
-        match (&**self.addressing.load(), &spec.addressing) {
+        match (&**self.addressing.load(), &*spec.addressing) {
             (Addressing::Dynamic(now), Addressing::Dynamic(then)) => now == then,
             (Addressing::Dynamic(_), _) | (_, Addressing::Dynamic(_)) => false,
             _ => true,
@@ -144,14 +147,14 @@ impl Upstream {
     pub fn adopt(&self, spec: &UpstreamSpec) {
         debug_assert!(self.key == spec.key && self.can_adopt(spec));
         let before = self.policy.load_full();
-        if *before != spec.policy {
-            self.policy.store(Arc::new(spec.policy.clone()));
+        if before != spec.policy {
+            self.policy.store(Arc::clone(&spec.policy));
             self.watch.adopt(spec.policy.outliers.as_deref());
             self.count_what_is_limited();
             self.endpoints.some_new.store(true, Ordering::Relaxed); // a warm-up may be new
         }
-        if **self.addressing.load() != spec.addressing || before.weights != spec.policy.weights {
-            self.addressing.store(Arc::new(spec.addressing.clone()));
+        if *self.addressing.load() != spec.addressing || before.weights != spec.policy.weights {
+            self.addressing.store(Arc::clone(&spec.addressing));
             self.publish_written_addresses();
             self.changed.notify_one();
         }
@@ -225,7 +228,7 @@ impl Upstream {
     /// did instead.
     pub fn warn_of_plain_text(&self, answer: &str) {
         if !self.warned_of_plain_text.swap(true, Ordering::Relaxed) {
-            let UpstreamKey { name, host, port, .. } = &self.key;
+            let UpstreamKey { name, host, port, .. } = &*self.key;
             tracing::warn!(
                 "{host}:{port} is spoken to in plain text and {answer}: the origin expects TLS there; let \
                  {name} originate it (`egret explain` says what is missing)"
@@ -236,7 +239,7 @@ impl Upstream {
     /// Says once that an origin redirects a request over TLS to the same URL in https.
     pub fn warn_of_redirect_to_itself(&self, status: u16) {
         if !self.warned_of_redirect.swap(true, Ordering::Relaxed) {
-            let UpstreamKey { host, port, .. } = &self.key;
+            let UpstreamKey { host, port, .. } = &*self.key;
             tracing::warn!(
                 "{host}:{port} answered {status} to its own https URL over TLS: it goes by \
                  X-Forwarded-Proto, which does not say https; use --forwarded-proto https [EG020]"

@@ -91,9 +91,10 @@ mod tests {
                 security: Security::Plain,
                 protocol: Protocol::Http1,
                 proxy_protocol: None,
-            },
-            policy: Policy { balance, warmup, ..Policy::default() },
-            addressing: Addressing::Dns(Vec::new()),
+            }
+            .into(),
+            policy: Policy { balance, warmup, ..Policy::default() }.into(),
+            addressing: Addressing::Dns(Vec::new()).into(),
         };
         Upstream::new(&spec, &TlsContext::new(&[]).expect("no files"))
     }
@@ -167,8 +168,9 @@ mod tests {
                 balance: Balance::RoundRobin,
                 warmup: Some(warmup(100, 1.0, 10.0)),
                 ..Policy::default()
-            },
-            addressing: Addressing::Dns(Vec::new()),
+            }
+            .into(),
+            addressing: Addressing::Dns(Vec::new()).into(),
         };
         upstream.adopt(&spec);
         let parts = parts(&upstream).expect("one is new");

@@ -23,7 +23,8 @@ fn told(kind: &str, spec: &str) -> (Vec<(&'static str, Severity, String)>, Strin
         .filter(|problem| !matches!(problem.code, "EG011" | "EG054" | "EG072"))
         .map(|problem| (problem.code, problem.severity, problem.field.clone()))
         .collect();
-    let verdict = compiled.provenance.verdicts.iter().find(|verdict| verdict.object == object);
+    let mut verdicts = compiled.provenance.verdicts.iter();
+    let verdict = verdicts.find(|verdict| *verdict.object.name == *object);
     (lines, format!("{:?}", verdict.expect("a verdict").outcome))
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use egret::config::document;
 use serde_json::Value;
 
 use crate::harness::article::{Egress, everything};
@@ -179,7 +180,9 @@ fn configurations_are_what_they_look_like() {
         .rule("timeout: 1s")
         .service("resolution: STATIC\nendpoints: [{address: 127.0.0.1}]");
     let text = format!("{}---\n{}", everything(), egress.yaml());
-    let documents: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
+    let (documents, problems) = document::parse("everything.yaml", &text);
+    assert_eq!(problems, []);
+    let documents: Vec<Value> = documents.iter().map(|one| one.body().to_value()).collect();
     let kinds: Vec<&str> =
         documents.iter().filter_map(|document| document["kind"].as_str()).collect();
     let own = ["Gateway", "ServiceEntry", "VirtualService", "DestinationRule"];

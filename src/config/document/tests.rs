@@ -1,3 +1,5 @@
+use serde_json::json;
+
 use super::*;
 
 const TWO: &str = "\
@@ -43,7 +45,7 @@ fn a_stream_becomes_documents_and_lists_are_unfolded() {
             "file default egress.yaml:23:1"
         ]
     );
-    assert_eq!(documents[2].body.get("spec"), None, "null is absent");
+    assert!(documents[2].body().get("spec").is_none(), "null is absent");
 }
 
 #[test]
@@ -114,17 +116,94 @@ fn a_hundred_thousand_hosts_in_one_document_load() {
     }
     let (documents, problems) = parse("many.yaml", &text);
     assert_eq!(problems, []);
-    assert_eq!(documents[0].body["spec"]["hosts"].as_array().map(Vec::len), Some(100_000));
+    assert_eq!(documents[0].value("spec.hosts").map(|hosts| hosts.entries().len()), Some(100_000));
     assert_eq!(documents[0].locate("spec.hosts[99999]").to_string(), "many.yaml:100003:5");
 }
 
 #[test]
-fn the_places_of_all_entries_are_found_in_one_pass() {
-    let text = "kind: A\n---\nroutes:\n- hosts: [a, b]\n  rules:\n  - to: x\n  - { to: y }\n- {hosts: [c]}\n";
-    let (documents, _) = parse("e", text);
-    let entries = documents[1].entries();
-    assert_eq!(entries.len(), 4);
-    for path in ["routes[0]", "routes[0].rules[0]", "routes[0].rules[1]", "routes[1]"] {
-        assert_eq!(entries[path], documents[1].locate(path), "{path}");
+fn a_scalar_means_what_yaml_1_2_says() {
+    for (written, meant) in [
+        ("edition.cnn.com", json!("edition.cnn.com")),
+        ("yes", json!("yes")),
+        ("True", json!(true)),
+        ("\"true\"", json!("true")),
+        ("443", json!(443)),
+        ("\"443\"", json!("443")),
+        ("+5", json!(5)),
+        ("-5", json!(-5)),
+        ("-0", json!(0)),
+        ("0x1F", json!(31)),
+        ("0o17", json!(15)),
+        ("0b11", json!(3)),
+        ("1_000", json!(1000)),
+        ("1__0", json!("1__0")),
+        ("0123", json!(123.0)),
+        ("1.5e3", json!(1500.0)),
+        (".5", json!(0.5)),
+        ("1.2.3", json!("1.2.3")),
+        ("inf", json!("inf")),
+        ("18446744073709551615", json!(u64::MAX)),
+        ("-9223372036854775808", json!(i64::MIN)),
+        ("18446744073709551616", json!(18446744073709551616.0)),
+        ("!!str 443", json!("443")),
+        ("!!int \"443\"", json!(443)),
+        ("!!binary aGk=", json!("hi")),
+        ("!own 443", json!(443)),
+        ("! 443", json!("443")),
+        ("|\n  a\n  b", json!("a\nb\n")),
+    ] {
+        let (documents, problems) = parse("e", &format!("value: {written}\n"));
+        assert_eq!(problems, [], "{written}");
+        let value = documents[0].value("value").expect("it is not null");
+        assert_eq!(value.to_value(), meant, "{written}");
+    }
+    for written in [".inf", "-.INF", ".nan", "1e999", "!!int x", "!!bool 1", "!!binary ***"] {
+        assert_eq!(parse("e", &format!("value: {written}\n")).1.len(), 1, "{written}");
+    }
+}
+
+#[test]
+fn aliases_and_merge_keys_say_again_what_stands_elsewhere() {
+    let text = "\
+base: &base { host: a, tls: { mode: SIMPLE } }
+more: &more { host: b, port: 443 }
+again: *base
+one: { <<: *base, host: c }
+several:
+  <<: [*base, *more]
+  name: n
+none: { <<: null }
+";
+    let (documents, problems) = parse("e", text);
+    assert_eq!(problems, []);
+    let value = |path: &str| documents[0].value(path).expect(path).to_value();
+    assert_eq!(value("again"), json!({ "host": "a", "tls": { "mode": "SIMPLE" } }));
+    assert_eq!(value("one"), json!({ "host": "c", "tls": { "mode": "SIMPLE" } }));
+    let several = json!({ "name": "n", "host": "a", "tls": { "mode": "SIMPLE" }, "port": 443 });
+    assert_eq!((value("several"), value("none")), (several, json!({})));
+    for (path, place) in [
+        ("again.tls.mode", "e:3:8"),   // the alias
+        ("several.tls.mode", "e:5:1"), // what has the merge key
+        ("several.name", "e:7:9"),
+    ] {
+        assert_eq!(documents[0].locate(path).to_string(), place, "{path}");
+    }
+}
+
+#[test]
+fn what_nobody_could_walk_is_refused() {
+    let chain: String = (1..99).map(|n| format!("a{n}: &a{n} [*a{}]\n", n - 1)).collect();
+    for (text, told) in [
+        (format!("a: {}{}\n", "[".repeat(70), "]".repeat(70)), "nested deeper than 64 levels"),
+        (format!("a0: &a0 []\n{chain}"), "nested deeper than 64 levels"),
+        (format!("a: &a x\nb: [{}]\n", "*a,".repeat(10_001)), "more than 10000 aliases"),
+        ("a: &a [*a]\n".to_owned(), "an alias inside of what it stands for"),
+        ("? [a]\n: b\n".to_owned(), "a key must be a text"),
+        ("~: b\n".to_owned(), "a key is missing"),
+        ("<<: 5\n".to_owned(), "a merge key (<<) takes a mapping or a list of mappings"),
+    ] {
+        let (documents, problems) = parse("e", &text);
+        let told_of: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+        assert_eq!((documents.len(), told_of), (0, vec![told]));
     }
 }

@@ -11,6 +11,7 @@ mod resilience;
 mod routes;
 mod tls;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -38,7 +39,9 @@ pub fn routes(compiled: &Compiled) -> Value {
 pub fn clusters(compiled: &Compiled) -> Value {
     let origins = &compiled.provenance.upstreams;
     let upstreams = compiled.plan.upstreams.iter().enumerate();
-    upstreams.map(|(index, spec)| clusters::cluster(spec, origins.get(index))).collect()
+    upstreams
+        .map(|(index, spec)| clusters::cluster(spec, origins.get(index).map(Arc::as_ref)))
+        .collect()
 }
 
 /// Resources that istiod sends on the stream this one came on; 0 s: they are waited for.

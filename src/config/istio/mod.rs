@@ -32,25 +32,27 @@ pub(super) const ENUMERATIONS: [(&str, &str, &[&str]); 8] = [
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
-    use serde_json::json;
 
-    use super::{destination_rule, service_entry, virtual_service};
+    use super::destination_rule::ClientTls;
+    use super::service_entry::ServiceEntry;
+    use super::virtual_service::{DerivePort, HttpRedirect};
+    use crate::config::document;
     use crate::config::protojson::ProtoJson;
+
+    fn read<T: for<'de> Deserialize<'de>>(text: &str) -> Option<T> {
+        let (documents, _) = document::parse("t.yaml", text);
+        T::deserialize(ProtoJson(documents[0].body())).ok()
+    }
 
     #[test]
     fn an_enumerations_value_may_be_its_number() {
-        let tls = json!({ "mode": 1 });
-        let tls = destination_rule::ClientTls::deserialize(ProtoJson(&tls)).expect("a number");
+        let tls: ClientTls = read("mode: 1").expect("a number");
         assert_eq!(tls.mode.as_deref(), Some("SIMPLE"));
-        let entry = json!({ "resolution": 2, "location": 1 });
-        let entry = service_entry::ServiceEntry::deserialize(ProtoJson(&entry)).expect("numbers");
+        let entry: ServiceEntry = read("{ resolution: 2, location: 1 }").expect("numbers");
         assert_eq!(entry.resolution.as_deref(), Some("DNS"));
         assert_eq!(entry.location.as_deref(), Some("MESH_INTERNAL"));
-        let redirect = json!({ "derive_port": 1 });
-        let redirect = virtual_service::HttpRedirect::deserialize(ProtoJson(&redirect));
-        let port = redirect.expect("a number").derive_port;
-        assert_eq!(port, Some(virtual_service::DerivePort::RequestPort));
-        let none = json!({ "mode": 9 });
-        assert!(destination_rule::ClientTls::deserialize(ProtoJson(&none)).is_err());
+        let redirect: HttpRedirect = read("derive_port: 1").expect("a number");
+        assert_eq!(redirect.derive_port, Some(DerivePort::RequestPort));
+        assert!(read::<ClientTls>("mode: 9").is_none());
     }
 }

@@ -136,7 +136,7 @@ fn url(spec: &UpstreamSpec) -> String {
         Security::Plain => ("http", 80),
         Security::Tls(_) | Security::Broken(_) => ("https", 443),
     };
-    let wildcard = if matches!(spec.addressing, Addressing::Dynamic(_)) { "*." } else { "" };
+    let wildcard = if matches!(*spec.addressing, Addressing::Dynamic(_)) { "*." } else { "" };
     let host = bracketed(&key.host);
     match key.port == port_default {
         true => format!("{scheme}://{wildcard}{host}"),
@@ -171,7 +171,7 @@ fn options(spec: &UpstreamSpec) -> Fields {
         fields.push(text("proxyProtocol", version.as_str().to_ascii_lowercase()));
     }
     let Policy { balance, connect_timeout, idle_timeout, requests_per_connection_max, .. } =
-        &spec.policy;
+        &*spec.policy;
     let defaults = Policy::default();
     match balance {
         Balance::LeastRequest | Balance::Hashed(_) => {}
@@ -194,7 +194,7 @@ fn options(spec: &UpstreamSpec) -> Fields {
 
 /// The SNI where none is written: the host, unless it stands for all under it.
 fn sni_default(spec: &UpstreamSpec) -> Option<&Host> {
-    let is_dynamic = matches!(spec.addressing, Addressing::Dynamic(_));
+    let is_dynamic = matches!(*spec.addressing, Addressing::Dynamic(_));
     (!is_dynamic).then_some(&spec.key.host)
 }
 
@@ -244,7 +244,7 @@ fn addressing(spec: &UpstreamSpec) -> Fields {
     let all_addresses =
         |targets: &[Target]| targets.iter().all(|target| target.host.ip().is_some());
     let mut fields = Fields::new();
-    match &spec.addressing {
+    match &*spec.addressing {
         Addressing::Nowhere(reason) => fields.push(text("noEndpoints", reason)),
         Addressing::Dynamic(port) if *port == own.port => {}
         Addressing::Dynamic(port) => {

@@ -1,8 +1,8 @@
 //! Where in a document something was written, and the problems found there.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
-use crate::config::provenance::{Condition, Origin};
+use crate::config::provenance::{Condition, Object, Origin};
 use crate::config::{Document, Place, Problem, Severity};
 
 /// Problems listed for one document; after so many, one more says that there are others.
@@ -12,7 +12,7 @@ const PROBLEMS_MAX: usize = 200;
 pub(super) struct Report<'a> {
     pub document: &'a Document,
     pub problems: Vec<Problem>,
-    places: HashMap<String, Place>,
+    pub object: Arc<Object>,
 }
 
 /// The parts of a document in which a field may be written, the nearest first: `routes[1].rules[0]`,
@@ -22,7 +22,13 @@ pub(super) struct Parts<'a>(pub &'a [String]);
 
 impl<'a> Report<'a> {
     pub fn new(document: &'a Document) -> Self {
-        Self { document, problems: Vec::new(), places: document.entries() }
+        let object = Object {
+            name: document.object().into(),
+            namespace: document.namespace.as_str().into(),
+            file: Arc::clone(&document.file),
+            resource: "".into(),
+        };
+        Self { document, problems: Vec::new(), object: Arc::new(object) }
     }
 
     pub fn error(
@@ -77,14 +83,8 @@ impl<'a> Report<'a> {
 
     /// The origin of what an entry of a list made.
     pub fn origin(&self, path: &str, condition: Condition) -> Origin {
-        let place = self.places.get(path).cloned().unwrap_or_else(|| self.document.place());
-        Origin {
-            object: self.document.object().into(),
-            namespace: self.document.namespace.as_str().into(),
-            place,
-            field: path.to_owned(),
-            resource: "".into(),
-            condition,
-        }
+        let Place { line, column, .. } = self.document.locate(path);
+        let object = Arc::clone(&self.object);
+        Origin { object, position: (line, column), field: path.into(), condition }
     }
 }

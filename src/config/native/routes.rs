@@ -3,6 +3,7 @@
 //! What one rule says is read in `rules`.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::listeners::Listeners;
 use super::report::Report;
@@ -35,7 +36,7 @@ impl Routes {
             let origin = origins.get(index).and_then(|rules| rules.first());
             places.push(origin.map_or_else(
                 || route.name.clone(),
-                |origin| format!("{} ({})", origin.place, origin.object),
+                |origin| format!("{} ({})", origin.place(), origin.object.name),
             ));
             for listener in &route.listeners {
                 owners.extend(route.hosts.iter().map(|host| ((*listener, host.clone()), index)));
@@ -93,7 +94,7 @@ impl Routes {
             );
         }
         let place = self.places.len();
-        self.places.push(report.origin(part, Condition::Absent).place.to_string());
+        self.places.push(report.origin(part, Condition::Absent).place().to_string());
         let mut hosts = Vec::with_capacity(written.hosts.len());
         for (index, text) in written.hosts.iter().enumerate() {
             let field = || format!("{part}.hosts[{index}]");
@@ -133,7 +134,7 @@ impl Routes {
         part: &str,
         hosts: &[HostPattern],
         context: &mut Context<'_, '_>,
-    ) -> (Vec<Rule>, Vec<Origin>) {
+    ) -> (Vec<Arc<Rule>>, Vec<Origin>) {
         let (mut rules, mut origins) = (Vec::new(), Vec::new());
         let field = format!("{part}.rules");
         if written.rules.is_empty() && context.typed.faulty_at(&field) {
@@ -146,7 +147,7 @@ impl Routes {
             let origin = context.report.origin(&parts[0], condition(rule));
             match read_rule(rule, &rest, &parts, &origin, context) {
                 Some(read) => {
-                    rules.push(read);
+                    rules.push(Arc::new(read));
                     origins.push(origin);
                 }
                 None => self.skipped.push(Skipped {
@@ -165,7 +166,7 @@ impl Routes {
             let origin = context.report.origin(part, Condition::Absent);
             if let Some(read) = read_rule(&shapes::Rule::default(), &rest, &parts, &origin, context)
             {
-                rules.push(read);
+                rules.push(Arc::new(read));
                 origins.push(origin);
             }
         }

@@ -2,8 +2,7 @@
 //!
 //! Values are read by `settings`, the module of all knobs, as those of flags are.
 
-use serde_json::Value;
-
+use crate::config::document::{Kind, Node};
 use crate::config::{Document, Problem, Severity, nearest};
 use crate::settings::{Given, Layer, NAMES, Settings, key};
 
@@ -12,7 +11,7 @@ pub fn settings(documents: &[Document]) -> (Layer, Vec<Problem>) {
     let (mut layer, mut problems) = (Layer::new(), Vec::new());
     let mut with_settings = documents
         .iter()
-        .filter(|document| document.is_native() && document.body.get("settings").is_some());
+        .filter(|document| document.is_native() && document.body().get("settings").is_some());
     let Some(document) = with_settings.next() else {
         return (layer, problems);
     };
@@ -29,7 +28,8 @@ pub fn settings(documents: &[Document]) -> (Layer, Vec<Problem>) {
             "put all settings into one document",
         ));
     }
-    let Some(Value::Object(fields)) = document.body.get("settings") else {
+    let Some(settings) = document.body().get("settings").filter(|settings| settings.is_map())
+    else {
         problems.push(document.problem(
             "EG081",
             Severity::Error,
@@ -39,9 +39,9 @@ pub fn settings(documents: &[Document]) -> (Layer, Vec<Problem>) {
         ));
         return (layer, problems);
     };
-    for (field, value) in fields {
+    for (field, value) in settings.fields() {
         let path = format!("settings.{field}");
-        let Some(name) = NAMES.into_iter().find(|name| key(name) == *field) else {
+        let Some(name) = NAMES.into_iter().find(|name| key(name) == field) else {
             let keys: Vec<String> = NAMES.into_iter().map(key).collect();
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
             problems.push(document.problem(
@@ -77,31 +77,32 @@ pub fn settings(documents: &[Document]) -> (Layer, Vec<Problem>) {
 }
 
 /// The texts of a value, of a list of values, or of a mapping (`portMap: { 443: 8443 }`).
-fn texts(name: &str, value: &Value) -> Option<Vec<String>> {
-    match value {
-        Value::Array(values) => values.iter().map(text).collect(),
-        Value::Object(pairs) => {
+fn texts(name: &str, value: Node<'_>) -> Option<Vec<String>> {
+    match value.kind() {
+        Kind::List => value.entries().map(text).collect(),
+        Kind::Map => {
             let separator = match name {
                 "port-map" => ':',
                 "labels" | "limits" => '=',
                 _ => return None,
             };
-            pairs
-                .iter()
+            value
+                .fields()
+                .into_iter()
                 .map(|(key, value)| Some(format!("{key}{separator}{}", text(value)?)))
                 .collect()
         }
-        single => Some(vec![text(single)?]),
+        _ => Some(vec![text(value)?]),
     }
 }
 
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
+fn text(value: Node<'_>) -> Option<String> {
+    match value.kind() {
+        Kind::Text => value.as_str().map(str::to_owned),
+        Kind::Unsigned | Kind::Negative | Kind::Float => Some(value.to_value().to_string()),
         // `accessLog: off` is a boolean for some readers of YAML.
-        Value::Bool(false) => Some("off".to_owned()),
-        Value::Bool(true) => Some("true".to_owned()),
-        _ => None,
+        Kind::False => Some("off".to_owned()),
+        Kind::True => Some("true".to_owned()),
+        Kind::Null | Kind::List | Kind::Map => None,
     }
 }

@@ -189,7 +189,7 @@ fn endpoints_say_where_to_connect() {
         ("to: 'https://*.a.com'\n  noEndpoints: closed", Addressing::Nowhere("closed".to_owned())),
     ] {
         assert_eq!(
-            only_upstream(&format!("routes:\n- hosts: [a.com]\n  {written}\n")).addressing,
+            *only_upstream(&format!("routes:\n- hosts: [a.com]\n  {written}\n")).addressing,
             expected,
             "{written}"
         );
@@ -310,7 +310,7 @@ fn every_mistake_is_told_at_its_place_with_the_fix() {
 
 #[test]
 fn a_route_with_a_mistake_never_does_more_than_was_asked_for() {
-    let security = |text: &str| compiled(text).plan.upstreams.remove(0).key.security;
+    let security = |text: &str| compiled(text).plan.upstreams.remove(0).key.security.clone();
     let broken = |security: &Security| matches!(security, Security::Broken(_));
     for tls in [
         "5",
@@ -365,7 +365,7 @@ fn a_route_with_a_mistake_never_does_more_than_was_asked_for() {
     let endpoints =
         compiled("routes:\n- hosts: [a.com]\n  to: https://a.com\n  endpoints: [[x]]\n");
     assert!(
-        matches!(endpoints.plan.upstreams[0].addressing, Addressing::Nowhere(_)),
+        matches!(*endpoints.plan.upstreams[0].addressing, Addressing::Nowhere(_)),
         "not the host's own addresses"
     );
 }

@@ -6,6 +6,7 @@ mod resilience;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::report::{Parts, Report};
@@ -14,18 +15,22 @@ use super::tls;
 use crate::config::provenance::{Origin, UpstreamOrigin};
 use crate::config::typed::Typed;
 use crate::config::{Compiled, Materials};
+use crate::model::upstream::TlsSpecs;
 use crate::model::{
-    Addressing, Authority, Balance, Destination, Host, Policy, Protocol, ProxyProtocol, Target,
-    UpstreamKey, UpstreamSpec, duration,
+    Addressing, Authority, Balance, Destination, Host, Policy, Protocol, ProxyProtocol, Security,
+    Target, UpstreamKey, UpstreamSpec, duration,
 };
 
 /// Every upstream of all documents.
 pub(super) struct Upstreams {
     pub specs: Vec<UpstreamSpec>,
-    pub origins: Vec<UpstreamOrigin>,
+    pub origins: Vec<Arc<UpstreamOrigin>>,
     by_name: HashMap<String, usize>,
     /// Those that a `to:` made, for the next equal one.
     by_target: HashMap<Target, Vec<usize>>,
+    /// What most of them share.
+    default_policy: Arc<Policy>,
+    tls: TlsSpecs,
 }
 
 /// What a `to:` says.
@@ -113,6 +118,8 @@ impl Upstreams {
             origins: std::mem::take(&mut compiled.provenance.upstreams),
             by_name,
             by_target: HashMap::new(),
+            default_policy: Arc::default(),
+            tls: TlsSpecs::default(),
         }
     }
 
@@ -137,7 +144,7 @@ impl Upstreams {
             }
         };
         let mut spec = build(&url, written, materials, report);
-        spec.key.name = name.to_owned();
+        Arc::make_mut(&mut spec.key).name = name.to_owned();
         match self.by_name.get(name) {
             Some(known) if self.specs[*known] == spec => {}
             Some(_) => {
@@ -198,11 +205,12 @@ impl Upstreams {
     fn share(&mut self, mut spec: UpstreamSpec, written: &Written<'_>) -> usize {
         let target = Target { host: spec.key.host.clone(), port: spec.key.port };
         let host = host_text(&spec);
-        spec.key.name = cluster_name(&host, target.port, "");
-        let usual = self.by_name.get(&spec.key.name);
+        let key = Arc::make_mut(&mut spec.key);
+        key.name = cluster_name(&host, target.port, "");
+        let usual = self.by_name.get(&key.name);
         for index in self.by_target.get(&target).into_iter().flatten().chain(usual) {
             let known = &self.specs[*index];
-            spec.key.name.clone_from(&known.key.name);
+            Arc::make_mut(&mut spec.key).name.clone_from(&known.key.name);
             if *known == spec {
                 return *index;
             }
@@ -210,23 +218,29 @@ impl Upstreams {
         let name = |variant: &str| cluster_name(&host, target.port, variant);
         let variants = (2..).map(|number: u32| name(&number.to_string()));
         let mut names = std::iter::once(name("")).chain(variants);
-        spec.key.name =
+        Arc::make_mut(&mut spec.key).name =
             names.find(|name| !self.by_name.contains_key(name)).expect("there is no end of names");
         let index = self.add(spec, written);
         self.by_target.entry(target).or_default().push(index);
         index
     }
 
-    fn add(&mut self, spec: UpstreamSpec, written: &Written<'_>) -> usize {
+    fn add(&mut self, mut spec: UpstreamSpec, written: &Written<'_>) -> usize {
         let index = self.specs.len();
+        if *spec.policy == *self.default_policy {
+            spec.policy = Arc::clone(&self.default_policy);
+        }
+        let key = Arc::make_mut(&mut spec.key);
+        key.security = self.tls.shared(std::mem::replace(&mut key.security, Security::Plain));
         self.by_name.insert(spec.key.name.clone(), index);
-        self.origins.push(UpstreamOrigin {
+        self.origins.push(Arc::new(UpstreamOrigin {
             service: written.origin.clone(),
             policy: written.rule.has_options().then(|| written.origin.clone()),
             candidates: Vec::new(),
+            candidates_untold: 0,
             effective: vec![tls::describe(&spec.key.security)],
             dropped: Vec::new(),
-        });
+        }));
         self.specs.push(spec);
         index
     }
@@ -240,7 +254,7 @@ pub(super) fn cluster_name(host: &str, port: u16, variant: &str) -> String {
 /// The host of an upstream, as URLs and names have it: `*.example.com` where it stands for all under it.
 pub(super) fn host_text(spec: &UpstreamSpec) -> String {
     let host = &spec.key.host;
-    let wildcard = if matches!(spec.addressing, Addressing::Dynamic(_)) { "*." } else { "" };
+    let wildcard = if matches!(*spec.addressing, Addressing::Dynamic(_)) { "*." } else { "" };
     format!("{wildcard}{host}")
 }
 
@@ -348,19 +362,19 @@ fn build(
         report.warning("EG003", &field, message, format!("write https://{}", url.target.host));
     }
     UpstreamSpec {
-        key: UpstreamKey {
+        key: Arc::new(UpstreamKey {
             name: String::new(),
             host: url.target.host.clone(),
             port: url.target.port,
             security,
             protocol,
             proxy_protocol: proxy_protocol(written, report),
-        },
-        policy,
-        addressing: match url.reach {
+        }),
+        policy: Arc::new(policy),
+        addressing: Arc::new(match url.reach {
             Reach::One => addressing(&url.target, written, report),
             Reach::Under => dynamic(url, written, report),
-        },
+        }),
     }
 }
 

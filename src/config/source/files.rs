@@ -54,20 +54,21 @@ impl fmt::Display for Unreadable {
 ///
 /// Errors: a path itself that cannot be read. One bad file inside a directory is only a problem.
 pub fn load(paths: &[PathBuf]) -> Result<Loaded, Unreadable> {
-    let files = read_files(paths)?;
     let (mut documents, mut problems) = (Vec::new(), Vec::new());
-    for file in &files {
-        match &file.text {
+    let mut hasher = DefaultHasher::new();
+    read_files(paths, |file| {
+        file.hash(&mut hasher);
+        match file.text {
             Ok(text) => {
-                let (mut parsed, mut faults) = document::parse(&file.path.to_string_lossy(), text);
+                let (mut parsed, mut faults) = document::parse(&file.path.to_string_lossy(), &text);
                 documents.append(&mut parsed);
                 problems.append(&mut faults);
             }
             Err(refusal) => problems.push(refusal.problem(&file.path)),
         }
-    }
+    })?;
     let materials = read_materials(referenced_files(&documents));
-    let fingerprint = fingerprint(&files, &materials);
+    let fingerprint = fingerprint(hasher, &materials);
     Ok(Loaded { documents, materials, problems, fingerprint })
 }
 
@@ -78,16 +79,17 @@ pub(super) fn current_fingerprint(
     paths: &[PathBuf],
     materials: &[String],
 ) -> Result<u64, Unreadable> {
-    Ok(fingerprint(&read_files(paths)?, &read_materials(materials.to_vec())))
+    let mut hasher = DefaultHasher::new();
+    read_files(paths, |file| file.hash(&mut hasher))?;
+    Ok(fingerprint(hasher, &read_materials(materials.to_vec())))
 }
 
-fn fingerprint(files: &[File], materials: &Materials) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    files.hash(&mut hasher);
+/// That of the files that were hashed, and of what they point at.
+fn fingerprint(mut files: DefaultHasher, materials: &Materials) -> u64 {
     let mut named: Vec<_> = materials.iter().collect();
     named.sort();
-    named.hash(&mut hasher);
-    hasher.finish()
+    named.hash(&mut files);
+    files.finish()
 }
 
 /// One configuration file.
@@ -120,8 +122,8 @@ impl Refusal {
     }
 }
 
-fn read_files(paths: &[PathBuf]) -> Result<Vec<File>, Unreadable> {
-    let mut files = Vec::new();
+/// Reads one file after the other, and keeps none.
+fn read_files(paths: &[PathBuf], mut take: impl FnMut(File)) -> Result<(), Unreadable> {
     let mut bytes_left = TOTAL_BYTES_MAX;
     for path in paths {
         let unreadable =
@@ -134,7 +136,7 @@ fn read_files(paths: &[PathBuf]) -> Result<Vec<File>, Unreadable> {
                 } else {
                     Err(too_many_files())
                 };
-                files.push(File { path: name, text });
+                take(File { path: name, text });
                 if index == FILES_MAX {
                     break;
                 }
@@ -144,10 +146,10 @@ fn read_files(paths: &[PathBuf]) -> Result<Vec<File>, Unreadable> {
             if let Err(Refusal { code: "EG092", message, .. }) = text {
                 return Err(Unreadable { path: path.clone(), reason: message });
             }
-            files.push(File { path: path.clone(), text });
+            take(File { path: path.clone(), text });
         }
     }
-    Ok(files)
+    Ok(())
 }
 
 /// The configuration files of a directory in name order. Hidden ones are skipped: a mounted ConfigMap

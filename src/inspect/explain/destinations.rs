@@ -106,7 +106,7 @@ fn namesakes(walk: &Walk<'_>, name: &str, story: &mut Story) {
     let compiled = walk.view.compiled;
     let made = compiled.plan.upstreams.iter().zip(&compiled.provenance.upstreams);
     for (_, made) in made.filter(|(spec, _)| spec.key.host.as_str() == host) {
-        story.object(&made.service.object, &made.service.place);
+        story.object(&made.service.object);
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -29,7 +31,8 @@ pub(super) fn upstream(
     let key = &upstream.key;
     let plan = &walk.view.compiled.plan;
     let index = plan.upstreams.iter().position(|spec| spec.key == *key);
-    let made = index.and_then(|index| walk.view.compiled.provenance.upstreams.get(index));
+    let made =
+        index.and_then(|index| walk.view.compiled.provenance.upstreams.get(index).map(Arc::as_ref));
     let service = made.map(|made| story.origin(&made.service));
     let step = story.last();
     step.line(format!("{}: {} port {}", key.name, key.host, key.port)).lines(share).lines(service);
@@ -55,9 +58,16 @@ fn policy(made: Option<&UpstreamOrigin>, policy: &Policy, story: &mut Story) {
         // A sole candidate that was chosen has been named.
         let sole = made.candidates.len() == 1 && made.policy.is_some();
         for candidate in made.candidates.iter().filter(|_| !sole) {
-            story.object(&candidate.object, &candidate.place);
-            let object = problems::object(&candidate.object, &candidate.namespace);
-            lines.push(format!("considered {object} ({}): {}", candidate.place, candidate.verdict));
+            story.object(&candidate.origin.object);
+            let object = problems::named(&candidate.origin.object);
+            lines.push(format!(
+                "considered {object} ({}): {}",
+                candidate.origin.place(),
+                candidate.verdict
+            ));
+        }
+        if made.candidates_untold > 0 {
+            lines.push(format!("and {} more", made.candidates_untold));
         }
         lines.extend(made.effective.iter().map(|line| format!("in force: {line}")));
         lines.extend(made.dropped.iter().map(|line| format!("dropped: {line}")));
@@ -84,7 +94,7 @@ fn policy_fields(made: &UpstreamOrigin, step: &mut Step) {
         step.field("from", story::origin_value(origin));
     }
     let candidate = |one: &Candidate| {
-        let mut value = story::place_value((&one.object, &one.namespace), &one.place, "");
+        let mut value = story::place_value(&one.origin.object, &one.origin.place(), "");
         value["verdict"] = json!(one.verdict);
         value
     };

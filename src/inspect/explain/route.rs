@@ -351,19 +351,18 @@ pub(super) fn not_taken(question: &Question, view: &View<'_>, story: &mut Story)
         values.push(value);
     }
     for verdict in provenance.verdicts.iter().filter(|one| one.outcome == Outcome::Ignored) {
-        if story.has_spoken_of(&verdict.object, &verdict.place) {
+        if story.has_spoken_of(&verdict.object) {
             continue;
         }
         if lines.len() == NAMED_MAX {
             more += 1;
             continue;
         }
-        let object = problems::object(&verdict.object, &verdict.namespace);
+        let object = problems::named(&verdict.object);
         let reason = verdict.reasons.join("; ");
         lines.push(format!("{object} ({}): {reason}", verdict.place));
-        story.object(&verdict.object.as_str().into(), &verdict.place);
-        let mut value =
-            story::place_value((&verdict.object, &verdict.namespace), &verdict.place, "");
+        story.object(&verdict.object);
+        let mut value = story::place_value(&verdict.object, &verdict.place, "");
         value["reason"] = json!(reason);
         values.push(value);
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::config::provenance::{Origin, UpstreamOrigin};
+use crate::config::provenance::{Object, Origin, UpstreamOrigin};
 use crate::config::{Compiled, Place, Problem, Severity};
 use crate::inspect::{View, problems, show};
 use crate::model::Failure;
@@ -25,7 +25,7 @@ const TITLE_WIDTH: usize = 14;
 pub struct Story {
     steps: Vec<Step>,
     /// What was spoken of: an object, its file, and the field or nothing.
-    spoken_of: HashSet<(Arc<str>, Arc<str>, String)>,
+    spoken_of: HashSet<(Arc<Object>, Box<str>)>,
     /// Whether the request meets no rule at all.
     unrouted: bool,
 }
@@ -75,16 +75,12 @@ impl Story {
 
     /// `Kind/name spec.field (file:line:column)`, and remembers that the object was spoken of.
     pub(super) fn origin(&mut self, origin: &Origin) -> String {
-        self.spoken_of.insert((
-            Arc::clone(&origin.object),
-            Arc::clone(&origin.place.file),
-            origin.field.clone(),
-        ));
+        self.spoken_of.insert((Arc::clone(&origin.object), origin.field.clone()));
         match origin.field.is_empty() {
             true => show::from(origin),
             false => {
-                let object = problems::object(&origin.object, &origin.namespace);
-                format!("{object} {} ({})", origin.field, origin.place)
+                let object = problems::named(&origin.object);
+                format!("{object} {} ({})", origin.field, origin.place())
             }
         }
     }
@@ -103,20 +99,17 @@ impl Story {
     }
 
     /// Remembers that an object was spoken of.
-    pub(super) fn object(&mut self, name: &Arc<str>, place: &Place) {
-        self.spoken_of.insert((Arc::clone(name), Arc::clone(&place.file), String::new()));
+    pub(super) fn object(&mut self, object: &Arc<Object>) {
+        self.spoken_of.insert((Arc::clone(object), "".into()));
     }
 
-    pub(super) fn has_spoken_of(&self, name: &str, place: &Place) -> bool {
-        self.fields(name, place).next().is_some()
+    pub(super) fn has_spoken_of(&self, object: &Object) -> bool {
+        self.fields(&object.name, &object.file).next().is_some()
     }
 
-    fn fields(&self, name: &str, place: &Place) -> impl Iterator<Item = &str> {
-        let same = move |object: &str, file: &str| object == name && *file == *place.file;
-        self.spoken_of
-            .iter()
-            .filter(move |(object, file, _)| same(object, file))
-            .map(|(_, _, field)| field.as_str())
+    fn fields(&self, name: &str, file: &str) -> impl Iterator<Item = &str> {
+        let same = move |object: &Object| *object.name == *name && *object.file == *file;
+        self.spoken_of.iter().filter(move |(object, _)| same(object)).map(|(_, field)| &**field)
     }
 
     /// Whether a problem is with something that was spoken of. A file without objects holds many
@@ -127,7 +120,7 @@ impl Story {
             !field.is_empty()
                 && (problem.field.starts_with(field) || field.starts_with(&problem.field))
         };
-        self.fields(&problem.object, &problem.place).any(|field| whole || related(field))
+        self.fields(&problem.object, &problem.place.file).any(|field| whole || related(field))
     }
 
     /// The end of a request that has no destination.
@@ -147,7 +140,7 @@ impl Story {
     pub(super) fn problems(&mut self, view: &View<'_>) {
         let Compiled { problems: found, provenance, .. } = view.compiled;
         let upstreams: HashSet<(&str, &str)> =
-            provenance.upstreams.iter().flat_map(objects_behind).collect();
+            provenance.upstreams.iter().flat_map(|made| objects_behind(made)).collect();
         let concerns = |problem: &&Problem| {
             let object = problem.object.as_str();
             let elsewhere =
@@ -176,9 +169,8 @@ impl Story {
 /// The objects that made an upstream, by name and file.
 fn objects_behind(made: &UpstreamOrigin) -> impl Iterator<Item = (&str, &str)> {
     let origins = [Some(&made.service), made.policy.as_ref()].into_iter().flatten();
-    let origins = origins.map(|origin| (&*origin.object, &*origin.place.file));
-    let candidates = made.candidates.iter();
-    origins.chain(candidates.map(|candidate| (&*candidate.object, &*candidate.place.file)))
+    let candidates = made.candidates.iter().map(|candidate| &candidate.origin);
+    origins.chain(candidates).map(|origin| (&*origin.object.name, &*origin.object.file))
 }
 
 /// What a client gets, and what the log says of it.
@@ -205,15 +197,14 @@ pub(super) fn fail(step: &mut Step, prefix: &str, failure: &Failure) {
 
 /// An object and the field of it that decided, for programs.
 pub(super) fn origin_value(origin: &Origin) -> Value {
-    let Origin { object, namespace, place, field, .. } = origin;
-    place_value((object, namespace), place, field)
+    place_value(&origin.object, &origin.place(), &origin.field)
 }
 
 /// An object and where it stands, for programs.
-pub(super) fn place_value((object, namespace): (&str, &str), place: &Place, field: &str) -> Value {
+pub(super) fn place_value(object: &Object, place: &Place, field: &str) -> Value {
     json!({
-        "object": object,
-        "namespace": namespace,
+        "object": object.name,
+        "namespace": object.namespace,
         "field": field,
         "file": &*place.file,
         "line": place.line,

@@ -4,8 +4,9 @@ use std::sync::atomic::AtomicUsize;
 
 use tokio::time::sleep;
 
+use super::super::dns::Resolve;
 use super::super::dns::Resolving;
-use super::super::endpoints::keep_fresh;
+use super::super::endpoints::{Lookups, keep_fresh};
 use super::super::tls::TlsContext;
 use super::*;
 use crate::model::{
@@ -52,15 +53,17 @@ fn followed(told: &Arc<Told>) -> Arc<Upstream> {
             security: Security::Plain,
             protocol: Protocol::Http1,
             proxy_protocol: None,
-        },
-        policy: Policy::default(),
-        addressing: Addressing::Dynamic(8443),
+        }
+        .into(),
+        policy: Policy::default().into(),
+        addressing: Addressing::Dynamic(8443).into(),
     };
     let upstream = Upstream::new(&spec, &TlsContext::new(&[]).expect("no files"));
     let allow = vec![Network::parse("127.0.0.7").expect("a range")];
     let guard = Guard::new(GuardPolicy { allow, ..GuardPolicy::default() });
     let resolver: Arc<dyn Resolve> = Arc::clone(told) as _;
-    tokio::spawn(keep_fresh(Arc::downgrade(&upstream), resolver, Arc::default(), Arc::new(guard)));
+    let lookups = Lookups::new(resolver, Arc::default(), Arc::new(guard));
+    tokio::spawn(keep_fresh(Arc::downgrade(&upstream), Arc::new(lookups)));
     upstream
 }
 

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
 use super::*;
-use crate::model::{Host, Policy, Protocol, Security, UpstreamKey, UpstreamSpec};
+use crate::model::{Policy, Protocol, Security, UpstreamKey, UpstreamSpec};
 use crate::upstream::dns::Resolving;
 use crate::upstream::tls::TlsContext;
 
@@ -70,9 +70,10 @@ fn spec(addressing: Addressing) -> UpstreamSpec {
             security: Security::Plain,
             protocol: Protocol::Http1,
             proxy_protocol: None,
-        },
-        policy: Policy::default(),
-        addressing,
+        }
+        .into(),
+        policy: Policy::default().into(),
+        addressing: addressing.into(),
     }
 }
 
@@ -96,8 +97,9 @@ fn keep(
         }
     });
     let overrides = Overrides::new(&rules.collect::<Vec<_>>(), &[]);
-    let (overrides, guard) = (Arc::new(overrides), Arc::default());
-    tokio::spawn(keep_fresh(Arc::downgrade(upstream), told.clone(), overrides, guard))
+    let (resolver, overrides, guard) = (told.clone(), Arc::new(overrides), Arc::default());
+    let lookups = Lookups::new(resolver, overrides, guard);
+    tokio::spawn(keep_fresh(Arc::downgrade(upstream), Arc::new(lookups)))
 }
 
 /// What is known, as text.

@@ -77,9 +77,10 @@ fn spec(count: u16, outliers: Option<Outliers>) -> UpstreamSpec {
             security: Security::Plain,
             protocol: Protocol::Http1,
             proxy_protocol: None,
-        },
-        policy: Policy { outliers: outliers.map(Box::new), ..Policy::default() },
-        addressing: addressing(1, count),
+        }
+        .into(),
+        policy: Policy { outliers: outliers.map(Box::new), ..Policy::default() }.into(),
+        addressing: addressing(1, count).into(),
     }
 }
 
@@ -161,7 +162,7 @@ fn an_ejection_outlives_new_addresses_failed_lookups_and_reloads() {
     let upstream = upstream(3, strict(50));
     fail(&upstream, 2, now);
     let with = |first, count, rule| UpstreamSpec {
-        addressing: addressing(first, count),
+        addressing: addressing(first, count).into(),
         ..spec(count, rule)
     };
     upstream.adopt(&with(2, 3, Some(strict(50))));

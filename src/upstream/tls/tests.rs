@@ -138,9 +138,10 @@ async fn upstream(address: SocketAddr, tls: TlsSpec, protocol: Protocol) -> Arc<
             security: Security::Tls(Arc::new(tls)),
             protocol,
             proxy_protocol: None,
-        },
-        policy: Policy { connect_timeout: Duration::from_secs(5), ..Policy::default() },
-        addressing: Addressing::Static(vec![address]),
+        }
+        .into(),
+        policy: Policy { connect_timeout: Duration::from_secs(5), ..Policy::default() }.into(),
+        addressing: Addressing::Static(vec![address]).into(),
     };
     Upstream::new(&spec, &context)
 }

@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
+use egret::config::document::Node;
 use egret::config::problem::CODES;
 use egret::config::{self, Compiled, Document, Identity, Materials, Problem, document, native};
 use egret::inspect::explain::{Question, explain};
@@ -19,8 +20,8 @@ use egret::upstream::tls::TlsContext;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
-/// Entries of a document that are looked for one by one: each costs a walk through all of its text.
-const LOCATED_MAX: usize = 4;
+/// Values of a document that are looked for one by one: aliases can make a million of them.
+const LOCATED_MAX: u32 = 1000;
 
 const FILE: &str = "fuzz.yaml";
 
@@ -29,7 +30,10 @@ fuzz_target!(|input: &[u8]| {
     let text = String::from_utf8_lossy(parts.next().unwrap_or_default());
     let (documents, problems) = document::parse(FILE, &text);
     problems.iter().for_each(|problem| is_told(problem, &text));
-    documents.iter().for_each(located);
+    documents
+        .iter()
+        .for_each(|document| located(document, document.body(), "", &mut LOCATED_MAX.clone()));
+    is_what_others_read(&text, &documents);
     let materials = materials(&documents, parts.next());
     let compiled = config::compile(&documents, &materials, &Identity::default());
     assert_eq!(config::compile(&documents, &materials, &Identity::default()), compiled);
@@ -63,25 +67,44 @@ fn is_told(problem: &Problem, text: &str) {
     assert!(problem.place.column >= 1 && !problem.to_string().is_empty());
 }
 
-fn located(document: &Document) {
-    if !has_plain_keys(&document.body) {
-        return; // a path of such keys may be another path as well
+/// Every value is found by its path, unless its name looks like several steps of one.
+fn located(document: &Document, value: Node<'_>, path: &str, left: &mut u32) {
+    assert!(document.locate(path) >= document.place(), "{path}");
+    let found = document.value(path).map(Node::position);
+    assert_eq!(found, Some(value.position()), "{path}");
+    let Some(rest) = left.checked_sub(1) else { return };
+    *left = rest;
+    for (index, entry) in value.entries().enumerate() {
+        located(document, entry, &format!("{path}[{index}]"), left);
     }
-    let place = document.place();
-    for (path, entry) in document.entries().into_iter().take(LOCATED_MAX) {
-        assert!(entry >= place || path.is_empty(), "{path} at {entry} before {place}");
-        assert_eq!(document.locate(&path), entry, "{path}");
+    for (name, field) in value.fields() {
+        if !name.is_empty() && !name.contains(['.', '[', ']']) {
+            located(document, field, format!("{path}.{name}").trim_start_matches('.'), left);
+        }
     }
-    let _ = (document.locate("spec.http[0].route[0].destination.port"), document.value("spec.[0]"));
 }
 
-fn has_plain_keys(value: &Value) -> bool {
+/// A second reader of YAML, where it reads the text as one document, reads the same.
+fn is_what_others_read(text: &str, documents: &[Document]) {
+    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+    let [document] = documents else { return };
+    let Ok(mut theirs) = serde_saphyr::from_str_with_options::<Value>(text, options) else {
+        return;
+    };
+    without_nulls(&mut theirs);
+    if theirs.get("items").is_none() {
+        assert_eq!(document.body().to_value(), theirs);
+    }
+}
+
+fn without_nulls(value: &mut Value) {
     match value {
-        Value::Object(fields) => fields.iter().all(|(key, value)| {
-            !key.is_empty() && !key.contains(['.', '[', ']']) && has_plain_keys(value)
-        }),
-        Value::Array(entries) => entries.iter().all(has_plain_keys),
-        _ => true,
+        Value::Object(fields) => {
+            fields.retain(|_, field| !field.is_null());
+            fields.values_mut().for_each(without_nulls);
+        }
+        Value::Array(entries) => entries.iter_mut().for_each(without_nulls),
+        _ => {}
     }
 }
 
@@ -179,12 +202,19 @@ fn is_read_again(compiled: &Compiled, documents: &[Document], materials: &Materi
     assert_eq!(sorted(again.plan), sorted(compiled.plan.clone()), "{text}{:#?}", again.problems);
 }
 
-/// With the upstreams in the order of their names, the one thing that rendering may change.
+/// With upstreams and header lines in the order of their names, the two things that rendering may change.
 fn sorted(mut plan: Plan) -> Plan {
     let names: Vec<String> = plan.upstreams.iter().map(|spec| spec.key.name.clone()).collect();
     plan.upstreams.sort_by(|a, b| a.key.name.cmp(&b.key.name));
     for rule in plan.routes.iter_mut().flat_map(|route| &mut route.rules) {
-        let Action::Forward(forward) = &mut rule.action else { continue };
+        let Action::Forward(forward) = &mut Arc::make_mut(rule).action else { continue };
+        let own = [&mut forward.request, &mut forward.response];
+        let of_shares =
+            forward.to.iter_mut().flat_map(|share| [&mut share.request, &mut share.response]);
+        for edits in own.into_iter().chain(of_shares) {
+            edits.set.sort_by(|a, b| a.name.cmp(&b.name));
+            edits.add.sort_by(|a, b| a.name.cmp(&b.name));
+        }
         let shares = forward.to.iter_mut().map(|share| &mut share.to);
         for to in shares.chain(forward.mirrors.iter_mut().map(|mirror| &mut mirror.to)) {
             if let Destination::Upstream(index) = to {

@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::names::{self, Visibility};
 use super::virtual_service::Virtual;
+use crate::config::document::Node;
 use crate::config::istio::virtual_service::{Delegate, HttpRoute};
 use crate::config::{Document, Severity};
 
@@ -81,8 +82,9 @@ pub fn report_unused(delegates: &mut [Virtual<'_>], documents: &[&Document]) {
 fn named(documents: &[&Document]) -> HashSet<String> {
     let mut named = HashSet::new();
     for document in documents {
-        let http = document.body.get("spec").and_then(|spec| spec.get("http")?.as_array());
-        for delegate in http.into_iter().flatten().filter_map(|entry| entry.get("delegate")) {
+        let http = document.body().get("spec").and_then(|spec| spec.get("http"));
+        let entries = http.into_iter().flat_map(Node::entries);
+        for delegate in entries.filter_map(|entry| entry.get("delegate")) {
             let text = |field: &str| delegate.get(field).and_then(|value| value.as_str());
             let namespace = text("namespace").filter(|namespace| !namespace.is_empty());
             let namespace = namespace.unwrap_or(&document.namespace);

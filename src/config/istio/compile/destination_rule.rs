@@ -3,19 +3,22 @@
 //! It does not know which hosts exist. Source: istio `push_context.go:destinationRule`,
 //! `destination_rule.go`, `util.go:GetPortLevelTrafficPolicy`.
 
+use std::borrow::Cow;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
-use serde_json::Value;
-
-use super::names::{self, Visibility};
+use super::names::{self, PatternMap, Visibility};
 use super::object::{Object, Report};
 use super::policy::{self, Level};
 use super::tls::Store;
+use crate::config::document::Node;
 use crate::config::istio::destination_rule::{self, DestinationRule, TrafficPolicy};
 use crate::config::provenance::{Candidate, Origin};
 use crate::config::{Document, Identity, Materials, Severity};
 use crate::model::HostPattern;
+
+/// Of rules that cover a host so many are told of, with what became of them.
+const CANDIDATES_MAX: usize = 20;
 
 /// One object, understood.
 pub struct Rule<'a> {
@@ -57,7 +60,9 @@ enum Selector {
 /// The rules of a set of documents, found by namespace and host.
 pub struct Rules<'a> {
     pub all: Vec<Rule<'a>>,
-    by_namespace: HashMap<String, HashMap<HostPattern, Vec<usize>>>,
+    by_namespace: HashMap<String, PatternMap<Vec<usize>>>,
+    /// Those of all namespaces.
+    by_host: PatternMap<Vec<usize>>,
     namespace: String,
     root_namespace: String,
 }
@@ -67,6 +72,13 @@ pub struct Rules<'a> {
 pub struct Choice {
     pub policy: Option<usize>,
     pub rules: Vec<usize>,
+}
+
+/// Rules whose host covers another: the first of them, and how many there are.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Covering {
+    first: Vec<usize>,
+    count: usize,
 }
 
 /// Reads the object; `Err`: nothing of it applies, and the report says why.
@@ -200,15 +212,10 @@ fn hides_tls(document: &Document, fault: &str) -> bool {
     document.value(left_out).is_some_and(has_tls)
 }
 
-fn has_tls(value: &Value) -> bool {
-    match value {
-        // No other block has a mode: `tsl: {mode: SIMPLE}` is told by it.
-        Value::Object(fields) => {
-            fields.iter().any(|(name, field)| name == "tls" || name == "mode" || has_tls(field))
-        }
-        Value::Array(entries) => entries.iter().any(has_tls),
-        _ => false,
-    }
+fn has_tls(value: Node<'_>) -> bool {
+    // No other block has a mode: `tsl: {mode: SIMPLE}` is told by it.
+    let is_or_has = |(name, field): (&str, _)| name == "tls" || name == "mode" || has_tls(field);
+    value.fields().into_iter().any(is_or_has) || value.entries().any(has_tls)
 }
 
 fn read_traffic(
@@ -290,23 +297,37 @@ fn read_traffic(
 
 /// Whether a block is written without a single field.
 fn document_says_nothing(report: &Report<'_>, path: &str) -> bool {
-    let block = report.document.value(path).and_then(Value::as_object);
-    block.is_some_and(serde_json::Map::is_empty)
+    report.document.value(path).is_some_and(|block| block.is_map() && block.fields().is_empty())
+}
+
+impl Covering {
+    /// How many of them are not told of, when so many are.
+    pub fn untold(&self, told: usize) -> usize {
+        self.count.saturating_sub(told)
+    }
 }
 
 impl<'a> Rules<'a> {
     pub fn new(mut all: Vec<Rule<'a>>, identity: &Identity) -> Self {
-        let mut by_namespace: HashMap<String, HashMap<HostPattern, Vec<usize>>> = HashMap::new();
+        let mut by_namespace: HashMap<String, PatternMap<Vec<usize>>> = HashMap::new();
+        let mut by_host: PatternMap<Vec<usize>> = PatternMap::default();
         for (index, rule) in all.iter().enumerate() {
-            let hosts = by_namespace.entry(rule.report.document.namespace.clone()).or_default();
-            hosts.entry(rule.host.clone()).or_default().push(index);
+            let namespace = &rule.report.document.namespace;
+            if !by_namespace.contains_key(namespace) {
+                by_namespace.insert(namespace.clone(), PatternMap::default());
+            }
+            if let Some(hosts) = by_namespace.get_mut(namespace) {
+                hosts.entry(&rule.host).push(index);
+            }
+            by_host.entry(&rule.host).push(index);
         }
-        for same_host in by_namespace.values().flat_map(HashMap::values) {
+        for same_host in by_namespace.values().flat_map(PatternMap::values) {
             report_second_policies(&mut all, same_host);
         }
         Self {
             all,
             by_namespace,
+            by_host,
             namespace: identity.namespace.clone(),
             root_namespace: identity.root_namespace.clone(),
         }
@@ -340,10 +361,10 @@ impl<'a> Rules<'a> {
         host: &HostPattern,
         admit: impl Fn(&Rule) -> bool,
     ) -> Option<Vec<usize>> {
-        let hosts = self.by_namespace.get(namespace)?;
-        std::iter::once(host.clone()).chain(names::wider(host)).find_map(|pattern| {
-            let rules = hosts.get(&pattern)?.iter().copied();
+        self.by_namespace.get(namespace)?.covering(host).find_map(|rules| {
             let admitted: Vec<usize> = rules
+                .iter()
+                .copied()
                 .filter(|index| {
                     self.all[*index].selector != Selector::Others && admit(&self.all[*index])
                 })
@@ -352,50 +373,54 @@ impl<'a> Rules<'a> {
         })
     }
 
-    /// Every rule whose host covers this one, with why it was taken or not.
+    /// The rules whose host covers this one, in the order of their objects.
+    pub fn covering(&self, host: &HostPattern) -> Covering {
+        let (mut first, mut count) = (Vec::new(), 0);
+        for rules in self.by_host.covering(host) {
+            first.extend(rules.iter().take(CANDIDATES_MAX));
+            count += rules.len();
+        }
+        first.sort_unstable();
+        first.truncate(CANDIDATES_MAX);
+        Covering { first, count }
+    }
+
+    /// What became of rules that cover a host, the one that was chosen among them.
     pub fn candidates(
         &self,
-        host: &HostPattern,
+        covering: &Covering,
         service_namespace: &str,
         choice: &Choice,
     ) -> Vec<Candidate> {
-        let patterns: Vec<HostPattern> =
-            std::iter::once(host.clone()).chain(names::wider(host)).collect();
-        let mut covering: Vec<usize> = self
-            .by_namespace
-            .values()
-            .flat_map(|hosts| patterns.iter().filter_map(|pattern| hosts.get(pattern)))
-            .flatten()
-            .copied()
-            .collect();
-        covering.sort_unstable();
-        covering.into_iter().map(|index| self.candidate(index, service_namespace, choice)).collect()
+        let chosen = choice.policy.filter(|chosen| !covering.first.contains(chosen));
+        let told = covering.first.iter().copied().chain(chosen);
+        told.map(|index| self.candidate(index, service_namespace, choice)).collect()
     }
 
-    fn candidate(&self, index: usize, service_namespace: &str, choice: &Choice) -> Candidate {
+    /// What became of a rule whose host covers a service's.
+    pub fn candidate(&self, index: usize, service_namespace: &str, choice: &Choice) -> Candidate {
         let rule = &self.all[index];
         let namespace = rule.report.document.namespace.as_str();
-        let verdict = if choice.policy == Some(index) {
-            "chosen".to_owned()
+        let verdict: Cow<'static, str> = if choice.policy == Some(index) {
+            "chosen".into()
         } else if choice.rules.contains(&index) {
-            "metadata.name: an earlier object for the same host has the policy; only subsets are merged".to_owned()
+            "metadata.name: an earlier object for the same host has the policy; only subsets are merged".into()
         } else if rule.selector == Selector::Others {
-            "spec.workloadSelector: it is for other workloads".to_owned()
+            "spec.workloadSelector: it is for other workloads".into()
         } else if namespace != self.namespace
             && namespace != service_namespace
             && namespace != self.root_namespace
         {
             format!(
                 "metadata.namespace: {namespace} is neither the gateway's namespace, nor the service's, nor the root namespace"
-            )
+            ).into()
         } else if rule.visibility == Visibility::Hidden {
-            format!("spec.exportTo: it is hidden from namespace {}", self.namespace)
+            format!("spec.exportTo: it is hidden from namespace {}", self.namespace).into()
         } else {
             "spec.host or metadata.namespace: a more specific host or a nearer namespace goes first"
-                .to_owned()
+                .into()
         };
-        let Origin { object, namespace, place, .. } = rule.origin.clone();
-        Candidate { object, namespace, place, verdict }
+        Candidate { origin: rule.origin.clone(), verdict }
     }
 }
 

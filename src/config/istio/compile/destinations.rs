@@ -128,7 +128,7 @@ pub fn destination_of(
     let host = names::service(&written.host, &report.document.namespace);
     let ports = known.ports(&host);
     let given = written.port.as_ref().map(|port| port.number);
-    let number = match (given, ports) {
+    let number = match (given, ports.as_deref()) {
         (Some(number), _) => u16::try_from(number).unwrap_or(0),
         (None, Some([only])) => *only,
         (None, _) => listener_port,

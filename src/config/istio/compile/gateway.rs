@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 use super::l4;
-use super::names::{self, Normal, PatternSet};
+use super::names::{self, Normal, PatternMap};
 use super::object::{Object, Report};
 use crate::config::istio::gateway::{Gateway, Server};
 use crate::config::provenance::Origin;
@@ -55,13 +55,13 @@ pub struct Admitted {
 #[derive(Default)]
 struct Hosts {
     list: Vec<HostPattern>,
-    set: PatternSet,
+    set: PatternMap<()>,
 }
 
 impl Admitted {
     /// Whether a host of an object in a namespace is admitted as it is.
     pub fn covers(&self, pattern: &HostPattern, namespace: &str) -> bool {
-        self.of(namespace).any(|hosts| hosts.set.covers(pattern))
+        self.of(namespace).any(|hosts| hosts.set.covering(pattern).next().is_some())
     }
 
     /// Every admitted pattern that objects of a namespace may bind to.
@@ -260,9 +260,9 @@ fn check_port(
 fn report_tls(effect: &str, field: &str, report: &mut Report<'_>) {
     let Some((_, index)) = field.split_once('[') else { return };
     let index = index.trim_end_matches(']').parse::<usize>().unwrap_or(0);
-    let spec = report.document.body.get("spec");
+    let spec = report.document.body().get("spec");
     let servers = spec.and_then(|spec| spec.get("servers"));
-    let Some(tls) = servers.and_then(|list| list.get(index)?.get("tls")) else { return };
+    let Some(tls) = servers.and_then(|list| list.entry(index)?.get("tls")) else { return };
     for path in l4::fields(tls, &format!("{field}.tls")) {
         if !path.ends_with(".httpsRedirect") && !path.ends_with(".https_redirect") {
             report.unsupported(Severity::Error, &path, effect);
@@ -324,7 +324,9 @@ fn admitted(server: &Server, field: &str, report: &mut Report<'_>) -> Admitted {
     }
     let mut admitted = Admitted::default();
     for (namespace, list) in lists {
-        let hosts = Hosts { set: PatternSet::new(list.iter().cloned()), list };
+        let mut set = PatternMap::default();
+        list.iter().for_each(|host| *set.entry(host) = ());
+        let hosts = Hosts { list, set };
         match namespace {
             None => admitted.from_anywhere = hosts,
             Some(namespace) => drop(admitted.from_namespace.insert(namespace, hosts)),

@@ -9,7 +9,7 @@ use super::destination_rule::Rules;
 use super::destinations::Use;
 use super::object::Report;
 use super::service_entry::{NO_LABELS, Service};
-use super::upstreams::{Expectation, Facts, Known};
+use super::upstreams::{Expectation, Facts, Known, PolicyFacts};
 use super::virtual_service::Virtual;
 use crate::config::problem::Severity;
 use crate::config::{Compiled, Identity};
@@ -27,6 +27,13 @@ pub struct World<'w, 'a> {
     pub known: &'w Known,
     pub compiled: &'w Compiled,
     pub identity: &'w Identity,
+}
+
+impl World<'_, '_> {
+    /// The host as it was written in lower case, wildcards included.
+    fn host(&self, facts: &Facts) -> &str {
+        &self.services[facts.service].hosts[facts.host].name
+    }
 }
 
 /// Judges every upstream that a route uses.
@@ -54,11 +61,11 @@ pub fn used(virtuals: &mut [Virtual<'_>], rules: &mut Rules<'_>, world: &World<'
 /// service itself has been said there.
 fn unfindable(report: &mut Report<'_>, at: &Use, world: &World<'_, '_>) {
     let facts = &world.known.facts[at.upstream];
-    let Addressing::Nowhere(why) = &world.compiled.plan.upstreams[at.upstream].addressing else {
+    let Addressing::Nowhere(why) = &*world.compiled.plan.upstreams[at.upstream].addressing else {
         return;
     };
     let service = world.services[facts.service].report.title();
-    let (host, field) = (&facts.host, &at.field);
+    let (host, field) = (world.host(facts), &at.field);
     if why == NO_LABELS {
         let message = format!("the subset selects no endpoint of {service}; requests get 503 (UH)");
         let fix = "give an endpoint these labels";
@@ -79,31 +86,32 @@ fn unfindable(report: &mut Report<'_>, at: &Use, world: &World<'_, '_>) {
 fn plain_text(report: &mut Report<'_>, at: &Use, rules: &mut Rules<'_>, world: &World<'_, '_>) {
     let (spec, facts) =
         (&world.compiled.plan.upstreams[at.upstream], &world.known.facts[at.upstream]);
-    if !spec.key.security.is_plain() || facts.expectation != Expectation::Tls {
+    let policy = &facts.policy;
+    if !spec.key.security.is_plain() || policy.expectation != Expectation::Tls {
         return;
     }
-    let (host, port) = (&facts.host, spec.key.port);
-    if let (false, Some(rule)) = (facts.disabled_at.is_empty(), facts.choice.policy) {
+    let (host, port) = (world.host(facts), spec.key.port);
+    if let (false, Some(rule)) = (policy.disabled_at.is_empty(), policy.choice.policy) {
         let message =
             format!("TLS is switched off for {host}:{port}, where an origin speaks TLS as a rule");
         let report = &mut rules.all[rule].report;
         return report.tell(
             "EG040",
             Severity::Warning,
-            &facts.disabled_at,
+            &policy.disabled_at,
             message,
             "mode: SIMPLE",
         );
     }
     let message =
         format!("{host}:{port} will be contacted WITHOUT TLS: {}", why_plain(facts, rules, world));
-    report.tell("EG003", Severity::Error, &at.field, message, remedy(host, port, facts, rules));
+    report.tell("EG003", Severity::Error, &at.field, message, remedy(host, port, policy, rules));
 }
 
 /// Why no TLS settings are in force, with the nearest candidates.
 fn why_plain(facts: &Facts, rules: &Rules<'_>, world: &World<'_, '_>) -> String {
     let World { services, identity, .. } = world;
-    if let Some(rule) = facts.choice.policy {
+    if let Some(rule) = facts.policy.choice.policy {
         return format!(
             "{}, which applies, has no tls for this port",
             rules.all[rule].report.title()
@@ -114,9 +122,7 @@ fn why_plain(facts: &Facts, rules: &Rules<'_>, world: &World<'_, '_>) -> String 
     for rule in rules.all.iter().take(5) {
         let name = rule.report.title();
         let owner = rule.report.document.namespace.as_str();
-        let covers = rule.host.to_string() == facts.host
-            || crate::model::HostPattern::parse(&facts.host)
-                .is_ok_and(|pattern| rule.host.covers(&pattern));
+        let covers = rule.host.covers(&services[facts.service].hosts[facts.host].pattern);
         candidates.push(if !covers {
             format!("{name}: spec.host {} is another host", rule.host)
         } else if owner != identity.namespace && owner != namespace && owner != identity.root_namespace {
@@ -132,7 +138,7 @@ fn why_plain(facts: &Facts, rules: &Rules<'_>, world: &World<'_, '_>) -> String 
 }
 
 /// The YAML that originates TLS.
-fn remedy(host: &str, port: u16, facts: &Facts, rules: &Rules<'_>) -> String {
+fn remedy(host: &str, port: u16, facts: &PolicyFacts, rules: &Rules<'_>) -> String {
     let settings =
         format!("portLevelSettings: [{{port: {{number: {port}}}, tls: {{mode: SIMPLE}}}}]");
     match facts.choice.policy {
@@ -158,7 +164,7 @@ fn remedy(host: &str, port: u16, facts: &Facts, rules: &Rules<'_>) -> String {
 /// EG001: what was written for all ports and is not in force on a routed one.
 fn replaced_blocks(upstream: usize, rules: &mut Rules<'_>, world: &World<'_, '_>) {
     let World { known, compiled, .. } = world;
-    let facts = &known.facts[upstream];
+    let facts = &known.facts[upstream].policy;
     let Some(rule) = facts.choice.policy else {
         return;
     };
@@ -194,7 +200,7 @@ fn ports_missed(routed: &BTreeSet<usize>, rules: &mut Rules<'_>, world: &World<'
     let World { known, compiled, .. } = world;
     let mut by_rule: HashMap<usize, Vec<&UpstreamSpec>> = HashMap::new();
     for upstream in routed {
-        if let Some(rule) = known.facts[*upstream].choice.policy {
+        if let Some(rule) = known.facts[*upstream].policy.choice.policy {
             by_rule.entry(rule).or_default().push(&compiled.plan.upstreams[*upstream]);
         }
     }

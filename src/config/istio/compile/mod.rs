@@ -169,15 +169,15 @@ fn not_read(document: &Document) -> Option<Report<'_>> {
 
 /// Says when two documents are one object: in a cluster the second would have replaced the first.
 fn report_twins(reports: &mut [Report<'_>]) {
-    let mut first: HashMap<String, String> = HashMap::new();
+    let mut first: HashMap<_, &Document> = HashMap::new();
     for report in reports {
-        let place = report.document.place().to_string();
-        let title = report.title();
-        if report.document.name.is_empty() {
+        let Document { kind, namespace, name, .. } = report.document;
+        if name.is_empty() {
             continue;
         }
-        match first.get(&title) {
+        match first.get(&(kind, namespace, name)) {
             Some(earlier) => {
+                let (title, earlier) = (report.title(), earlier.place());
                 let message = format!("{title} is defined at {earlier} too; both are read");
                 report.tell(
                     "EG086",
@@ -187,7 +187,7 @@ fn report_twins(reports: &mut [Report<'_>]) {
                     "give each object a name of its own",
                 );
             }
-            None => drop(first.insert(title, place)),
+            None => drop(first.insert((kind, namespace, name), report.document)),
         }
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! Pure functions over text; no object is known here.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
+
+use foldhash::fast::RandomState;
 
 use crate::model::{Host, HostPattern};
 
@@ -111,38 +113,69 @@ pub fn host_pattern(text: &str) -> Result<Normal, String> {
     })
 }
 
-/// Many host patterns, asked which of them cover another; no asking is linear in their number.
-#[derive(Debug, Default)]
-pub struct PatternSet {
-    patterns: HashSet<HostPattern>,
+/// Something for each of many host patterns, asked for those that cover another; no asking is linear in their
+/// number.
+#[derive(Debug)]
+pub struct PatternMap<T> {
+    exact: HashMap<Host, T, RandomState>,
+    /// By what follows `*.`.
+    suffix: HashMap<Host, T, RandomState>,
+    any: Option<T>,
 }
 
-impl PatternSet {
-    pub fn new(patterns: impl IntoIterator<Item = HostPattern>) -> Self {
-        Self { patterns: patterns.into_iter().collect() }
-    }
-
-    /// Whether one of the patterns covers every host that this one covers.
-    pub fn covers(&self, pattern: &HostPattern) -> bool {
-        self.patterns.contains(pattern) || wider(pattern).any(|wide| self.patterns.contains(&wide))
+impl<T> Default for PatternMap<T> {
+    fn default() -> Self {
+        Self { exact: HashMap::default(), suffix: HashMap::default(), any: None }
     }
 }
 
-/// Every pattern that covers this one and is not it, from the most specific to `*`.
-pub fn wider(pattern: &HostPattern) -> impl Iterator<Item = HostPattern> + '_ {
-    let name = match pattern {
-        HostPattern::Exact(host) if host.ip().is_none() => host.as_str(),
-        HostPattern::Suffix(host) => host.as_str(),
-        HostPattern::Exact(_) | HostPattern::Any => "",
-    };
-    let mut rest = Some(name);
-    let suffixes = std::iter::from_fn(move || {
-        let (_, parent) = rest?.split_once('.')?;
-        rest = Some(parent);
-        Host::parse(parent).ok().map(HostPattern::Suffix)
-    });
-    let any = (*pattern != HostPattern::Any).then_some(HostPattern::Any);
-    suffixes.chain(any)
+impl<T> PatternMap<T> {
+    /// What this very pattern has.
+    pub fn get(&self, pattern: &HostPattern) -> Option<&T> {
+        match pattern {
+            HostPattern::Exact(host) => self.exact.get(host),
+            HostPattern::Suffix(host) => self.suffix.get(host),
+            HostPattern::Any => self.any.as_ref(),
+        }
+    }
+
+    /// What this very pattern has, made where there is nothing.
+    pub fn entry(&mut self, pattern: &HostPattern) -> &mut T
+    where
+        T: Default,
+    {
+        match pattern {
+            HostPattern::Exact(host) => self.exact.entry(host.clone()).or_default(),
+            HostPattern::Suffix(host) => self.suffix.entry(host.clone()).or_default(),
+            HostPattern::Any => self.any.get_or_insert_default(),
+        }
+    }
+
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        self.exact.values().chain(self.suffix.values()).chain(&self.any)
+    }
+
+    /// What the patterns have that cover this one, from itself on to `*`.
+    pub fn covering<'s>(&'s self, pattern: &'s HostPattern) -> impl Iterator<Item = &'s T> {
+        self.get(pattern).into_iter().chain(self.wider(pattern))
+    }
+
+    /// The same without the pattern itself.
+    pub fn wider<'s>(&'s self, pattern: &'s HostPattern) -> impl Iterator<Item = &'s T> {
+        let name = match pattern {
+            HostPattern::Exact(host) if host.ip().is_none() => host.as_str(),
+            HostPattern::Suffix(host) => host.as_str(),
+            HostPattern::Exact(_) | HostPattern::Any => "",
+        };
+        let parents = std::iter::successors(parent(name), |name| parent(name));
+        let any = self.any.as_ref().filter(|_| *pattern != HostPattern::Any);
+        parents.filter_map(|parent| self.suffix.get(parent)).chain(any)
+    }
+}
+
+/// What follows the first label of a name.
+fn parent(name: &str) -> Option<&str> {
+    name.split_once('.').map(|(_, parent)| parent)
 }
 
 #[cfg(test)]
@@ -219,19 +252,27 @@ mod tests {
     }
 
     #[test]
-    fn a_set_covers_what_one_of_its_patterns_covers() {
+    fn a_pattern_is_covered_by_itself_and_all_that_are_wider() {
         let pattern = |text: &str| HostPattern::parse(text).expect(text);
-        let set = PatternSet::new(["a.com", "*.b.com"].map(pattern));
-        for (text, covered) in [
-            ("a.com", true),
-            ("x.a.com", false),
-            ("x.b.com", true),
-            ("*.x.b.com", true),
-            ("b.com", false),
-            ("*", false),
-        ] {
-            assert_eq!(set.covers(&pattern(text)), covered, "{text}");
+        let mut map = PatternMap::default();
+        for text in ["a.com", "*.a.com", "*.b.com", "*.com"] {
+            *map.entry(&pattern(text)) = text.to_owned();
         }
-        assert!(PatternSet::new([HostPattern::Any]).covers(&pattern("10.0.0.1")));
+        for (text, covering) in [
+            ("a.com", &["a.com", "*.com"][..]),
+            ("x.a.com", &["*.a.com", "*.com"]),
+            ("*.a.com", &["*.a.com", "*.com"]),
+            ("*.x.b.com", &["*.b.com", "*.com"]),
+            ("com", &[]),
+            ("10.0.0.1", &[]),
+            ("*", &[]),
+        ] {
+            assert_eq!(map.covering(&pattern(text)).collect::<Vec<_>>(), covering, "{text}");
+        }
+        *map.entry(&HostPattern::Any) = "*".to_owned();
+        for text in ["10.0.0.1", "*", "a.net"] {
+            assert_eq!(map.covering(&pattern(text)).collect::<Vec<_>>(), ["*"], "{text}");
+        }
+        assert_eq!(map.wider(&pattern("*.a.com")).collect::<Vec<_>>(), ["*.com", "*"]);
     }
 }

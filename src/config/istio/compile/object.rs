@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use crate::config::provenance::{Condition, Origin};
-use crate::config::{Document, Identity, Outcome, Problem, Severity, Typed, Verdict, misspelt};
+use crate::config::provenance::{self, Condition, Origin};
+use crate::config::{
+    Document, Identity, Outcome, Place, Problem, Severity, Typed, Verdict, misspelt,
+};
 
 /// Problems of one object; the rest is counted.
 const PROBLEMS_MAX: usize = 100;
@@ -54,8 +56,8 @@ impl<'a, S: DeserializeOwned> Object<'a, S> {
 /// What stands beside `spec` though no object has it: most often a field of the spec, indented too little.
 fn beside_spec(document: &Document) -> impl Iterator<Item = Problem> {
     const KNOWN: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
-    let fields = document.body.as_object().into_iter().flat_map(|fields| fields.keys());
-    fields.filter(|name| !KNOWN.contains(&name.as_str())).map(move |name| {
+    let fields = document.body().fields().into_iter().map(|(name, _)| name);
+    fields.filter(|name| !KNOWN.contains(name)).map(move |name| {
         let fix = match misspelt(name, &KNOWN, 2) {
             Some(meant) => format!("did you mean \"{meant}\"?"),
             None => "indent it under spec, or remove it".to_owned(),
@@ -107,9 +109,7 @@ pub struct Report<'a> {
     pub document: &'a Document,
     pub problems: Vec<Problem>,
     reasons: Vec<String>,
-    object: Arc<str>,
-    namespace: Arc<str>,
-    resource: Arc<str>,
+    object: Arc<provenance::Object>,
     ignored: bool,
     partly: bool,
 }
@@ -120,9 +120,12 @@ impl<'a> Report<'a> {
             document,
             problems: Vec::new(),
             reasons: Vec::new(),
-            object: document.object().into(),
-            namespace: document.namespace.as_str().into(),
-            resource: resource(document).into(),
+            object: Arc::new(provenance::Object {
+                name: document.object().into(),
+                namespace: document.namespace.as_str().into(),
+                file: Arc::clone(&document.file),
+                resource: resource(document).into(),
+            }),
             ignored: false,
             partly: false,
         }
@@ -222,6 +225,11 @@ impl<'a> Report<'a> {
         self.ignored
     }
 
+    /// The object, as what comes of it knows it.
+    pub fn object(&self) -> &provenance::Object {
+        &self.object
+    }
+
     /// How messages name the object when they speak of another.
     pub fn title(&self) -> String {
         format!("{} {}/{}", self.document.kind, self.document.namespace, self.document.name)
@@ -229,12 +237,11 @@ impl<'a> Report<'a> {
 
     /// Where a part of the plan comes from.
     pub fn origin(&self, field: &str) -> Origin {
+        let Place { line, column, .. } = self.document.locate(field);
         Origin {
-            object: self.object.clone(),
-            namespace: self.namespace.clone(),
-            place: self.document.locate(field),
-            field: field.to_owned(),
-            resource: self.resource.clone(),
+            object: Arc::clone(&self.object),
+            position: (line, column),
+            field: field.into(),
             condition: Condition::Absent,
         }
     }
@@ -247,8 +254,7 @@ impl<'a> Report<'a> {
             (false, false) => Outcome::Applied,
         };
         let verdict = Verdict {
-            object: self.object.to_string(),
-            namespace: self.document.namespace.clone(),
+            object: self.object,
             place: self.document.place(),
             outcome,
             reasons: self.reasons,

@@ -4,13 +4,15 @@
 //! Source: istio `core/gateway.go:buildGatewayHTTPRouteConfig`, `collapseDuplicateRoutes`.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 
 use super::gateway::{Gateways, OpenServer};
 use super::upstreams::Known;
 use super::virtual_service::{Rules, Site, Virtual};
-use crate::config::provenance::{Origin, Skipped};
+use crate::config::provenance::Skipped;
 use crate::config::{Compiled, Identity};
 use crate::model::{Action, Condition, HeaderEdits, HostPattern, Redirect, Route, Rule};
 
@@ -28,19 +30,19 @@ pub fn build(
 ) {
     // Istio's order: private to the namespace, exported to it, public; else as written.
     virtuals.sort_by_key(|one| one.visibility);
+    let bound = bound_to(gateways, virtuals);
     for listener in 0..compiled.plan.listeners.len() {
         let mut table = Table::default();
         for server in gateways.servers.iter().filter(|server| server.listener == listener) {
             let mut redirected = Vec::new();
-            for (index, one) in
-                virtuals.iter_mut().enumerate().filter(|(_, one)| one.is_bound_to(server))
-            {
+            for index in bound[server.gateway.as_str()].iter().copied() {
+                let one = &mut virtuals[index];
                 let hosts = one.hosts_on(server);
                 if hosts.is_empty() {
                     continue;
                 }
                 // Two servers of one gateway give the same rules; a second copy would only be dead weight.
-                let key = (index, server.gateway.clone());
+                let key = (index, server.gateway.as_str());
                 let share = match table.made.get(&key) {
                     Some(share) => *share,
                     None => table.take(
@@ -70,22 +72,37 @@ pub fn build(
     }
 }
 
+/// The objects that are bound to each gateway which has a server, in their order.
+fn bound_to<'g>(gateways: &'g Gateways, virtuals: &[Virtual<'_>]) -> HashMap<&'g str, Vec<usize>> {
+    let names = gateways.servers.iter().map(|server| (server.gateway.as_str(), Vec::new()));
+    let mut bound: HashMap<&str, Vec<usize>> = names.collect();
+    for (index, one) in virtuals.iter().enumerate() {
+        for gateway in &one.gateways {
+            if let Some(objects) = bound.get_mut(gateway.as_str()) {
+                objects.push(index);
+            }
+        }
+    }
+    bound
+}
+
 /// The hosts of one listener.
 #[derive(Default)]
-struct Table {
+struct Table<'g> {
     contributions: Vec<Rules>,
-    made: HashMap<(usize, String), usize>,
-    shares: HashMap<HostPattern, Share>,
+    /// By the index of the object and its gateway.
+    made: HashMap<(usize, &'g str), usize, RandomState>,
+    shares: HashMap<HostPattern, Share, RandomState>,
     /// Hosts in the order they were first met.
     hosts: Vec<HostPattern>,
     /// Hosts whose clients are sent to https, whatever else is said of them.
     redirected: Vec<(HostPattern, usize)>,
 }
 
-impl Table {
+impl<'g> Table<'g> {
     fn take(
         &mut self,
-        key: (usize, String),
+        key: (usize, &'g str),
         mut rules: Rules,
         skipped: &mut Vec<Skipped>,
     ) -> usize {
@@ -129,7 +146,7 @@ impl Table {
             action: Action::Redirect(redirect),
         };
         let mut rules = Rules::default();
-        rules.rules.push((rule, origin.clone()));
+        rules.rules.push((Arc::new(rule), origin.clone()));
         self.contributions.push(rules);
         let index = self.contributions.len() - 1;
         self.redirected.extend(hosts.into_iter().map(|host| (host, index)));
@@ -167,7 +184,7 @@ impl Table {
             // Rules for every request go last, so that a later object's rules are reached.
             let (last, first): (Vec<_>, Vec<_>) =
                 parts.partition(|(rule, _)| rule.condition.is_any());
-            let (rules, origins): (Vec<Rule>, Vec<Origin>) = first.into_iter().chain(last).unzip();
+            let (rules, origins) = first.into_iter().chain(last).unzip();
             let name = hosts.first().map_or_else(String::new, |host| virtual_host(host, port));
             compiled.plan.routes.push(Route { name, listeners: vec![listener], hosts, rules });
             compiled.provenance.routes.push(origins);

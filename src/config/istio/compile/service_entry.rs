@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use super::names::{self, Visibility};
 use super::object::{Object, Report};
@@ -33,7 +34,7 @@ pub struct Service<'a> {
 /// A host of a service.
 pub struct ServiceHost {
     /// The name by which destinations and policies know it, e.g. `*.wikipedia.org`.
-    pub name: String,
+    pub name: Arc<str>,
     pub pattern: HostPattern,
     /// The name alone; of a wildcard what follows `*.`.
     pub host: Host,
@@ -202,11 +203,9 @@ fn hosts(object: &mut Object<'_, ServiceEntry>) -> Vec<ServiceHost> {
         };
         match read {
             Ok(pattern) if !seen.insert(pattern.clone()) => {} // named twice: once is enough
-            Ok(pattern) => hosts.push(ServiceHost {
-                name: pattern.to_string(),
-                host: host_of(&pattern),
-                pattern,
-            }),
+            Ok(pattern) => {
+                hosts.push(ServiceHost { name: pattern.text(), host: host_of(&pattern), pattern })
+            }
             Err(why) => object.report.fault(
                 "EG052",
                 Severity::Error,
@@ -404,7 +403,7 @@ fn resolution(
             }
         },
         Some("DNS" | "DNS_ROUND_ROBIN") if endpoints.is_empty() && wildcard.is_some() => {
-            let name = wildcard.map(|host| host.name.as_str()).unwrap_or_default();
+            let name = wildcard.map(|host| &*host.name).unwrap_or_default();
             let message =
                 format!("the wildcard {name} cannot be resolved by DNS; requests get 503");
             let fix = "use DYNAMIC_DNS (supported here, not by Istio gateways), or add endpoints with the name to connect to";

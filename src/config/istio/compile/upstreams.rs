@@ -2,16 +2,20 @@
 //!
 //! It does not know which of them any route uses; that is judged in `lint.rs`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::destination_rule::{Choice, Rules, Subset};
+use foldhash::fast::RandomState;
+use smallvec::SmallVec;
+
+use super::destination_rule::{Choice, Covering, Rules, Subset};
 use super::names;
 use super::policy::{self, Effective, Version};
 use super::service_entry::{Application, Port, Service, ServiceHost};
 use crate::config::provenance::UpstreamOrigin;
 use crate::config::{Compiled, Severity, misspelt};
-use crate::model::{Protocol, Security, TlsSpec, UpstreamKey, UpstreamSpec};
+use crate::model::upstream::TlsSpecs;
+use crate::model::{Policy, Protocol, ProxyProtocol, Security, TlsSpec, UpstreamKey, UpstreamSpec};
 
 /// Hosts that an unknown one is compared with.
 const SIMILAR_MAX: usize = 1_000;
@@ -19,20 +23,32 @@ const SIMILAR_MAX: usize = 1_000;
 /// What destinations are looked up in.
 #[derive(Default)]
 pub struct Known {
-    /// Index into `Plan::upstreams` by cluster name.
-    clusters: HashMap<String, usize>,
-    /// The ports of each host, in the order they were written.
-    ports: HashMap<String, Vec<u16>>,
+    /// The clusters of each host, in the order they were written.
+    hosts: HashMap<Arc<str>, SmallVec<[Cluster; 1]>, RandomState>,
     /// By index of `Plan::upstreams`.
     pub facts: Vec<Facts>,
+}
+
+/// A part of a host on a port.
+struct Cluster {
+    /// Empty: the whole host.
+    subset: Box<str>,
+    port: u16,
+    /// Index into `Plan::upstreams`.
+    upstream: usize,
 }
 
 /// What the lints want to know of an upstream and the plan does not say.
 pub struct Facts {
     /// Index of the service.
     pub service: usize,
-    /// The host as it was written in lower case, wildcards included.
-    pub host: String,
+    /// Index of the host in the service.
+    pub host: usize,
+    pub policy: Arc<PolicyFacts>,
+}
+
+/// What they want to know of its policy, which others may have too.
+pub struct PolicyFacts {
     pub choice: Choice,
     /// Whether the port is one where TLS is spoken as a rule.
     pub expectation: Expectation,
@@ -53,21 +69,22 @@ pub enum Expectation {
 
 impl Known {
     pub fn cluster(&self, port: u16, subset: &str, host: &str) -> Option<usize> {
-        self.clusters.get(&names::cluster(port, subset, host)).copied()
+        let is_it = |one: &&Cluster| one.port == port && *one.subset == *subset;
+        self.hosts.get(host)?.iter().find(is_it).map(|cluster| cluster.upstream)
     }
 
     /// The ports of a host; `None`: nobody knows it.
-    pub fn ports(&self, host: &str) -> Option<&[u16]> {
-        self.ports.get(host).map(Vec::as_slice)
+    pub fn ports(&self, host: &str) -> Option<SmallVec<[u16; 4]>> {
+        let whole = self.hosts.get(host)?.iter().filter(|cluster| cluster.subset.is_empty());
+        Some(whole.map(|cluster| cluster.port).collect())
     }
 
     /// The names of a host's subsets on a port.
     pub fn subsets(&self, port: u16, host: &str) -> Vec<&str> {
-        let (prefix, suffix) = (format!("outbound|{port}|"), format!("|{host}"));
-        let names = self.clusters.keys();
-        let mut subsets: Vec<&str> = names
-            .filter_map(|name| name.strip_prefix(&prefix)?.strip_suffix(&suffix))
-            .filter(|subset| !subset.is_empty())
+        let clusters = self.hosts.get(host).into_iter().flatten();
+        let mut subsets: Vec<&str> = clusters
+            .filter(|cluster| cluster.port == port && !cluster.subset.is_empty())
+            .map(|cluster| &*cluster.subset)
             .collect();
         subsets.sort_unstable();
         subsets
@@ -76,10 +93,10 @@ impl Known {
     /// The known host that an unknown one is probably a misspelling of, unless there are too many to
     /// compare.
     pub fn similar(&self, host: &str) -> Option<&str> {
-        let mut hosts: Vec<&str> = self.ports.keys().map(String::as_str).collect();
-        if hosts.len() > SIMILAR_MAX {
+        if self.hosts.len() > SIMILAR_MAX {
             return None;
         }
+        let mut hosts: Vec<&str> = self.hosts.keys().map(|host| &**host).collect();
         hosts.sort_unstable();
         misspelt(host, &hosts, 2)
     }
@@ -92,29 +109,10 @@ pub fn build(
     compiled: &mut Compiled,
 ) -> Known {
     let mut known = Known::default();
+    let mut specs = TlsSpecs::default();
     for (index, service) in services.iter_mut().enumerate() {
         let first = compiled.plan.upstreams.len();
-        let mut twice = Vec::new();
-        for host in &service.hosts {
-            let namespace = service.report.document.namespace.as_str();
-            let choice = rules.choose(&host.pattern, namespace);
-            for rule in &choice.rules {
-                rules.all[*rule].chosen = true;
-            }
-            for port in &service.ports {
-                let ports = known.ports.entry(host.name.clone()).or_default();
-                if ports.contains(&port.number) {
-                    twice.push(format!("{}:{}", host.name, port.number));
-                    continue;
-                }
-                ports.push(port.number);
-                let member = Member { index, service, host, port };
-                member.add(None, &choice, rules, compiled, &mut known);
-                for subset in subsets(rules, &choice) {
-                    member.add(Some(subset), &choice, rules, compiled, &mut known);
-                }
-            }
-        }
+        let twice = add(index, service, rules, &mut specs, compiled, &mut known);
         tell_of_idle_names(service, &compiled.plan.upstreams[first..]);
         tell_of_both_names(service, &compiled.plan.upstreams[first..]);
         tell_of_addresses(service, &compiled.plan.upstreams[first..]);
@@ -135,11 +133,52 @@ pub fn build(
     known
 }
 
+/// Adds the upstreams of a service. What an earlier one has already is left out, and the answer.
+fn add(
+    index: usize,
+    service: &Service<'_>,
+    rules: &mut Rules<'_>,
+    specs: &mut TlsSpecs,
+    compiled: &mut Compiled,
+    known: &mut Known,
+) -> Vec<String> {
+    let mut twice = Vec::new();
+    let mut treatment: Option<Treatment<'_>> = None;
+    for (at, host) in service.hosts.iter().enumerate() {
+        let namespace = service.report.document.namespace.as_str();
+        let choice = rules.choose(&host.pattern, namespace);
+        let covering = rules.covering(&host.pattern);
+        let same = |known: &Treatment<'_>| known.choice == choice && known.covering == covering;
+        if !treatment.as_ref().is_some_and(same) {
+            choice.rules.iter().for_each(|rule| rules.all[*rule].chosen = true);
+            treatment = Some(Treatment::new(service, choice, covering, rules, specs));
+        }
+        let ports = known.ports(&host.name).unwrap_or_default();
+        for part in treatment.iter().flat_map(|treatment| &treatment.parts) {
+            let Part { port, subset, .. } = part;
+            if ports.contains(&port.number) {
+                if subset.is_empty() {
+                    twice.push(format!("{}:{}", host.name, port.number));
+                }
+                continue;
+            }
+            let upstream = compiled.plan.upstreams.len();
+            let cluster = Cluster { subset: subset.as_str().into(), port: port.number, upstream };
+            known.hosts.entry(Arc::clone(&host.name)).or_default().push(cluster);
+            let policy = Arc::clone(&part.facts);
+            known.facts.push(Facts { service: index, host: at, policy });
+            compiled.provenance.upstreams.push(Arc::clone(&part.origin));
+            compiled.plan.upstreams.push(part.upstream(service, host));
+        }
+    }
+    twice
+}
+
 /// The subsets of all rules that apply, each name once.
 fn subsets<'r>(rules: &'r Rules<'_>, choice: &Choice) -> Vec<&'r Subset> {
-    let mut subsets: Vec<&Subset> = Vec::new();
+    let (mut subsets, mut names) = (Vec::new(), HashSet::new());
     for subset in choice.rules.iter().flat_map(|rule| &rules.all[*rule].subsets) {
-        if !subsets.iter().any(|other| other.name == subset.name) {
+        if names.insert(subset.name.as_str()) {
             subsets.push(subset);
         }
     }
@@ -193,9 +232,11 @@ fn tell_of_addresses(service: &mut Service<'_>, upstreams: &[UpstreamSpec]) {
     };
     let Some(upstream) = upstreams.iter().find(nameless) else { return };
     let host = upstream.key.host.as_str();
-    let index = service.report.document.value("spec.hosts").and_then(|hosts| {
-        hosts.as_array()?.iter().position(|written| written.as_str() == Some(host))
-    });
+    let index = service
+        .report
+        .document
+        .value("spec.hosts")
+        .and_then(|hosts| hosts.entries().position(|written| written.as_str() == Some(host)));
     let field = index.map_or("spec.hosts".to_owned(), |index| format!("spec.hosts[{index}]"));
     let message = format!(
         "{host} is an address: no SNI is sent to it, and its certificate must bear the address itself"
@@ -204,24 +245,56 @@ fn tell_of_addresses(service: &mut Service<'_>, upstreams: &[UpstreamSpec]) {
     service.report.tell("EG037", Severity::Warning, &field, message, fix);
 }
 
-/// One port of one host of a service.
-struct Member<'m, 'a> {
-    index: usize,
-    service: &'m Service<'a>,
-    host: &'m ServiceHost,
-    port: &'m Port,
+/// How the hosts of a service are called to which the same rules apply: that is settled once for all of
+/// them.
+struct Treatment<'s> {
+    choice: Choice,
+    covering: Covering,
+    /// For each port the whole of it, then each subset.
+    parts: Vec<Part<'s>>,
 }
 
-impl Member<'_, '_> {
-    fn add(
-        &self,
-        subset: Option<&Subset>,
-        choice: &Choice,
+/// A port of a service, or a subset on it, and how that is called.
+struct Part<'s> {
+    port: &'s Port,
+    /// Empty: the whole of it.
+    subset: String,
+    labels: BTreeMap<String, String>,
+    security: Security,
+    protocol: Protocol,
+    proxy_protocol: Option<ProxyProtocol>,
+    policy: Arc<Policy>,
+    facts: Arc<PolicyFacts>,
+    origin: Arc<UpstreamOrigin>,
+}
+
+impl<'s> Treatment<'s> {
+    fn new(
+        service: &'s Service<'_>,
+        choice: Choice,
+        covering: Covering,
         rules: &Rules<'_>,
-        compiled: &mut Compiled,
-        known: &mut Known,
+        specs: &mut TlsSpecs,
+    ) -> Self {
+        let mut treatment = Self { choice, covering, parts: Vec::new() };
+        for port in &service.ports {
+            treatment.add(service, port, None, rules, specs);
+            for subset in subsets(rules, &treatment.choice) {
+                treatment.add(service, port, Some(subset), rules, specs);
+            }
+        }
+        treatment
+    }
+
+    fn add(
+        &mut self,
+        service: &Service<'_>,
+        port: &'s Port,
+        subset: Option<&Subset>,
+        rules: &Rules<'_>,
+        specs: &mut TlsSpecs,
     ) {
-        let Self { service, host, port, .. } = self;
+        let choice = &self.choice;
         let rule = choice.policy.map(|index| &rules.all[index]);
         let traffic = rule.and_then(|rule| rule.traffic.as_ref());
         let effective = policy::effective(
@@ -237,64 +310,84 @@ impl Member<'_, '_> {
                 &service.alt_names,
             ),
         };
-        let none = Default::default();
-        let labels = subset.map_or(&none, |subset| &subset.labels);
-        let addressing = service.addressing(host, port, labels);
+        let security = specs.shared(security);
+        let labels = subset.map(|subset| subset.labels.clone()).unwrap_or_default();
         let mut policy = effective.policy.clone();
-        policy.weights = service.weights(port, labels);
+        policy.weights = service.weights(port, &labels);
         policy.sort_weights();
-        let subset_name = subset.map_or("", |subset| subset.name.as_str());
-        let name = names::cluster(port.number, subset_name, &host.name);
-        let protocol = protocol(port.application, &security, effective.version);
-        known.clusters.insert(name.clone(), compiled.plan.upstreams.len());
-        known.facts.push(self.facts(choice, &effective));
-        compiled.provenance.upstreams.push(self.origin(choice, rules, &effective));
-        compiled.plan.upstreams.push(UpstreamSpec {
-            key: UpstreamKey {
-                name,
-                host: host.host.clone(),
-                port: port.number,
-                security,
-                protocol,
-                proxy_protocol: effective.proxy_protocol,
-            },
+        let policy = match self.parts.last() {
+            Some(last) if *last.policy == policy => Arc::clone(&last.policy),
+            _ => Arc::new(policy),
+        };
+        self.parts.push(Part {
+            port,
+            subset: subset.map(|subset| subset.name.clone()).unwrap_or_default(),
+            labels,
+            protocol: protocol(port.application, &security, effective.version),
+            security,
+            proxy_protocol: effective.proxy_protocol,
             policy,
-            addressing,
+            facts: Arc::new(facts(port, choice, &effective)),
+            origin: Arc::new(self.origin(service, port, rules, &effective)),
         });
     }
 
-    fn facts(&self, choice: &Choice, effective: &Effective) -> Facts {
-        let Self { host, port, .. } = self;
-        let encrypted =
-            port.number == 443 || port.target == 443 || port.application == Application::Https;
-        let disabled = matches!(effective.security, Some(Security::Plain));
-        Facts {
-            service: self.index,
-            host: host.name.clone(),
-            choice: choice.clone(),
-            expectation: if encrypted { Expectation::Tls } else { Expectation::Unknown },
-            disabled_at: if disabled { effective.tls_field.clone() } else { String::new() },
-            replaced: effective.replaced.clone(),
-            replaced_by: effective.replaced_by.clone(),
-            balance: policy::balance::text(&effective.policy.balance),
-        }
-    }
-
-    fn origin(&self, choice: &Choice, rules: &Rules<'_>, effective: &Effective) -> UpstreamOrigin {
-        let namespace = self.service.report.document.namespace.as_str();
+    fn origin(
+        &self,
+        service: &Service<'_>,
+        port: &Port,
+        rules: &Rules<'_>,
+        effective: &Effective,
+    ) -> UpstreamOrigin {
+        let namespace = service.report.document.namespace.as_str();
         let dropped = effective.replaced.iter().map(|block| {
             format!(
                 "{} {} is not in force: {} replaces all of it",
                 block.field, block.text, effective.replaced_by
             )
         });
+        let candidates = rules.candidates(&self.covering, namespace, &self.choice);
         UpstreamOrigin {
-            service: self.port.origin.clone(),
-            policy: choice.policy.map(|index| rules.all[index].origin.clone()),
-            candidates: rules.candidates(&self.host.pattern, namespace, choice),
+            service: port.origin.clone(),
+            policy: self.choice.policy.map(|index| rules.all[index].origin.clone()),
+            candidates_untold: self.covering.untold(candidates.len()),
+            candidates,
             effective: effective.lines.clone(),
             dropped: dropped.collect(),
         }
+    }
+}
+
+impl Part<'_> {
+    /// This part of a host.
+    fn upstream(&self, service: &Service<'_>, host: &ServiceHost) -> UpstreamSpec {
+        let key = UpstreamKey {
+            name: names::cluster(self.port.number, &self.subset, &host.name),
+            host: host.host.clone(),
+            port: self.port.number,
+            security: self.security.clone(),
+            protocol: self.protocol,
+            proxy_protocol: self.proxy_protocol,
+        };
+        UpstreamSpec {
+            key: Arc::new(key),
+            policy: Arc::clone(&self.policy),
+            addressing: Arc::new(service.addressing(host, self.port, &self.labels)),
+        }
+    }
+}
+
+fn facts(port: &Port, choice: &Choice, effective: &Effective) -> PolicyFacts {
+    let encrypted =
+        port.number == 443 || port.target == 443 || port.application == Application::Https;
+    let disabled = matches!(effective.security, Some(Security::Plain));
+    PolicyFacts {
+        choice: choice.clone(),
+        expectation: if encrypted { Expectation::Tls } else { Expectation::Unknown },
+        disabled_at: if disabled { effective.tls_field.clone() } else { String::new() },
+        replaced: effective.replaced.clone(),
+        replaced_by: effective.replaced_by.clone(),
+        balance: policy::balance::text(&effective.policy.balance),
     }
 }
 

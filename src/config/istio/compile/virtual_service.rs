@@ -3,14 +3,14 @@
 //! It does not join the rules of several objects for one host: that is `routes.rs`.
 //! Source: istio `core/gateway.go:buildGatewayHTTPRouteConfig`, `core/route/route.go`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::delegate::Entry;
 use super::destinations::Use;
 use super::gateway::{Gateways, OpenServer, Selected};
 use super::l4;
-use super::names::{self, MESH, Normal, Visibility};
+use super::names::{self, MESH, Normal, PatternMap, Visibility};
 use super::object::{Object, Report};
 use super::upstreams::Known;
 use crate::config::istio::virtual_service::VirtualService;
@@ -35,9 +35,9 @@ pub struct Virtual<'a> {
     /// Destinations in use, each once.
     pub uses: Vec<Use>,
     /// `namespace/name` of each gateway, or `mesh`.
-    gateways: HashSet<String>,
+    pub gateways: HashSet<String>,
     /// Index in `hosts` of each that is a wildcard.
-    positions: HashMap<HostPattern, usize>,
+    positions: PatternMap<usize>,
     /// Which hosts a server has admitted.
     admitted: Vec<bool>,
 }
@@ -45,7 +45,7 @@ pub struct Virtual<'a> {
 /// The rules of an object on a server, and where each comes from.
 #[derive(Default)]
 pub struct Rules {
-    pub rules: Vec<(Rule, Origin)>,
+    pub rules: Vec<(Arc<Rule>, Origin)>,
     /// Entries that could not be compiled: the hosts answer 404 rather than be taken by a wider one.
     pub left_out: usize,
     pub skipped: Vec<Skipped>,
@@ -99,12 +99,12 @@ pub fn read<'a>(
         object.report.ignore(format!("it has no usable {what}"));
         return Err(object.report);
     }
-    let positions = hosts
-        .iter()
-        .enumerate()
-        .filter(|(_, host)| !matches!(host, HostPattern::Exact(_)))
-        .map(|(index, host)| (host.clone(), index))
-        .collect();
+    let mut positions = PatternMap::default();
+    for (index, host) in hosts.iter().enumerate() {
+        if !matches!(host, HostPattern::Exact(_)) {
+            *positions.entry(host) = index;
+        }
+    }
     let admitted = vec![false; hosts.len()];
     let entries = entries(&mut object);
     let mut read = Virtual {
@@ -139,7 +139,7 @@ fn delegate(mut object: Object<'_, VirtualService>) -> Virtual<'_> {
         is_asked: false,
         uses: Vec::new(),
         gateways: HashSet::new(),
-        positions: HashMap::new(),
+        positions: PatternMap::default(),
         admitted: Vec::new(),
     }
 }
@@ -302,9 +302,9 @@ impl Virtual<'_> {
                 common.push(host.clone());
             }
         }
-        if !self.positions.is_empty() {
+        if self.hosts.iter().any(|host| !matches!(host, HostPattern::Exact(_))) {
             for narrow in server.admitted.patterns(namespace) {
-                for index in names::wider(narrow).filter_map(|wide| self.positions.get(&wide)) {
+                for index in self.positions.wider(narrow) {
                     self.admitted[*index] = true;
                     common.push(narrow.clone());
                 }

@@ -16,7 +16,7 @@ pub fn cluster(spec: &UpstreamSpec, origin: Option<&UpstreamOrigin>) -> Value {
         "connectTimeout": seconds(spec.policy.connect_timeout),
         "commonLbConfig": {},
     });
-    match &spec.addressing {
+    match &*spec.addressing {
         Addressing::Dns(targets) => dns(&mut printed, "STRICT_DNS", spec, targets),
         Addressing::LogicalDns(target) => {
             dns(&mut printed, "LOGICAL_DNS", spec, std::slice::from_ref(target))
@@ -43,7 +43,7 @@ pub fn cluster(spec: &UpstreamSpec, origin: Option<&UpstreamOrigin>) -> Value {
         Balance::RoundRobin => {} // Envoy's default, which is not printed
     }
     resilience::add(&mut printed, &spec.policy);
-    if matches!(spec.addressing, Addressing::Dynamic(_)) {
+    if matches!(*spec.addressing, Addressing::Dynamic(_)) {
         printed["lbPolicy"] = json!("CLUSTER_PROVIDED");
     }
     if let Some(options) = protocol_options(spec) {
@@ -61,7 +61,7 @@ pub fn cluster(spec: &UpstreamSpec, origin: Option<&UpstreamOrigin>) -> Value {
     if let Some(socket) = socket {
         printed["transportSocket"] = socket;
     }
-    if let Some(origin) = origin.filter(|origin| !origin.service.resource.is_empty()) {
+    if let Some(origin) = origin.filter(|origin| !origin.service.object.resource.is_empty()) {
         printed["metadata"] = json!({ "filterMetadata": { "istio": metadata(&spec.key, origin) } });
     }
     printed
@@ -127,12 +127,12 @@ fn metadata(key: &UpstreamKey, origin: &UpstreamOrigin) -> Map<String, Value> {
     // `outbound|443|v1|example.com`; a wildcard keeps its star there.
     let mut parts = key.name.split('|').skip(2);
     let (part, host) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    let namespace = &*origin.service.namespace;
+    let namespace = &*origin.service.object.namespace;
     let mut printed = Map::new();
     let services = json!([{ "host": host, "name": host, "namespace": namespace }]);
     printed.insert("services".to_owned(), services);
     if let Some(policy) = &origin.policy {
-        printed.insert("config".to_owned(), json!(&*policy.resource));
+        printed.insert("config".to_owned(), json!(&*policy.object.resource));
         if !part.is_empty() {
             printed.insert("subset".to_owned(), json!(part));
         }

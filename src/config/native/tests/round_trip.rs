@@ -270,7 +270,11 @@ fn upstream() -> impl Strategy<Value = UpstreamSpec> {
                 protocol,
                 proxy_protocol,
             };
-            UpstreamSpec { key, policy, addressing: addressing.unwrap_or(own) }
+            UpstreamSpec {
+                key: key.into(),
+                policy: policy.into(),
+                addressing: addressing.unwrap_or(own).into(),
+            }
         },
     )
 }
@@ -509,6 +513,7 @@ fn any_plan() -> impl Strategy<Value = Plan> {
                         let name = name.unwrap_or_else(|| {
                             format!("{first}:{}", plan.listeners[served_on[0]].port)
                         });
+                        let rules = rules.into_iter().map(Arc::new).collect();
                         plan.routes.push(Route { name, listeners: served_on, hosts, rules });
                     }
                 }
@@ -523,7 +528,7 @@ pub(super) fn sorted(mut plan: Plan) -> Plan {
     let mut order: Vec<usize> = (0..plan.upstreams.len()).collect();
     order.sort_by_key(|index| plan.upstreams[*index].key.name.clone());
     for rule in plan.routes.iter_mut().flat_map(|route| &mut route.rules) {
-        let Action::Forward(forward) = &mut rule.action else { continue };
+        let Action::Forward(forward) = &mut Arc::make_mut(rule).action else { continue };
         let shares = forward.to.iter_mut().map(|share| &mut share.to);
         for destination in shares.chain(forward.mirrors.iter_mut().map(|mirror| &mut mirror.to)) {
             if let Destination::Upstream(index) = destination {

@@ -3,10 +3,9 @@
 //!
 //! It changes nothing.
 
-use serde_json::Value;
-
 use super::World;
 use crate::config::Severity;
+use crate::config::document::Node;
 use crate::config::istio::compile::destination_rule::Rules;
 use crate::config::istio::compile::destinations::Use;
 use crate::config::istio::compile::names;
@@ -50,20 +49,20 @@ pub(super) fn no_timeout(report: &mut Report<'_>, uses: &[Use]) {
 /// EG058: the only endpoint of a host can be ejected, and then nobody is left.
 pub(super) fn only_endpoint(upstream: usize, rules: &mut Rules<'_>, world: &World<'_, '_>) {
     let spec = &world.compiled.plan.upstreams[upstream];
-    let only = match &spec.addressing {
+    let only = match &*spec.addressing {
         Addressing::Static(addresses) if addresses.len() == 1 => "its only endpoint".to_owned(),
         Addressing::Dns(targets) if targets.len() == 1 => {
             format!("where {} has one address alone, it", targets[0].host)
         }
         _ => return,
     };
-    let Some(rule) = world.known.facts[upstream].choice.policy else { return };
+    let Some(rule) = world.known.facts[upstream].policy.choice.policy else { return };
     let rule = &mut rules.all[rule];
     let Some(traffic) = &rule.traffic else { return };
     let level = traffic.ports.get(&spec.key.port).unwrap_or(&traffic.all);
     let field = format!("{}.outlierDetection", level.path);
     let Some(written) = rule.report.document.value(&field) else { return };
-    if written.get("minHealthPercent").and_then(Value::as_u64).is_some_and(|percent| percent > 0) {
+    if written.get("minHealthPercent").and_then(Node::as_u64).is_some_and(|percent| percent > 0) {
         return; // then nobody is left out when too few are healthy
     }
     let message = format!(
@@ -81,9 +80,9 @@ pub fn encrypted_twice<'r, 'a: 'r>(
 ) {
     for report in reports.filter(|report| report.document.kind == "VirtualService") {
         let document = report.document;
-        let routes = document.value("spec.tls").and_then(Value::as_array).into_iter().flatten();
+        let routes = document.value("spec.tls").into_iter().flat_map(Node::entries);
         for (index, route) in routes.enumerate() {
-            let shares = route.get("route").and_then(Value::as_array).into_iter().flatten();
+            let shares = route.get("route").into_iter().flat_map(Node::entries);
             for (share, one) in shares.enumerate() {
                 let field = format!("spec.tls[{index}].route[{share}].destination");
                 tell_of_second_tls(one, &field, report, world);
@@ -92,16 +91,21 @@ pub fn encrypted_twice<'r, 'a: 'r>(
     }
 }
 
-fn tell_of_second_tls(share: &Value, field: &str, report: &mut Report<'_>, world: &World<'_, '_>) {
-    let text = |path: &str| share.pointer(path).and_then(Value::as_str).unwrap_or_default();
-    let host = names::service(text("/destination/host"), &report.document.namespace);
-    let given = share.pointer("/destination/port/number").and_then(Value::as_u64);
-    let port = match (given, world.known.ports(&host)) {
+fn tell_of_second_tls(
+    share: Node<'_>,
+    field: &str,
+    report: &mut Report<'_>,
+    world: &World<'_, '_>,
+) {
+    let text = |path: &str| share.at(path).and_then(Node::as_str).unwrap_or_default();
+    let host = names::service(text("destination.host"), &report.document.namespace);
+    let given = share.at("destination.port.number").and_then(Node::as_u64);
+    let port = match (given, world.known.ports(&host).as_deref()) {
         (Some(number), _) => u16::try_from(number).unwrap_or(0),
         (None, Some([only])) => *only,
         (None, _) => 443,
     };
-    let Some(upstream) = world.known.cluster(port, text("/destination/subset"), &host) else {
+    let Some(upstream) = world.known.cluster(port, text("destination.subset"), &host) else {
         return;
     };
     if !matches!(world.compiled.plan.upstreams[upstream].key.security, Security::Tls(_)) {

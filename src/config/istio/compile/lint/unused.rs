@@ -60,13 +60,11 @@ fn passed_over(
     world: &World<'_, '_>,
 ) -> Option<Unused> {
     let service =
-        world.services.iter().find(|service| service.hosts.iter().any(|one| one.name == host))?;
+        world.services.iter().find(|service| service.hosts.iter().any(|one| *one.name == *host))?;
     let namespace = service.report.document.namespace.as_str();
     let pattern = HostPattern::parse(host).ok()?;
     let choice = rules.choose(&pattern, namespace);
-    let origin = &rules.all[index].origin;
-    let candidates = rules.candidates(&pattern, namespace, &choice);
-    let own = candidates.into_iter().find(|one| one.place == origin.place)?;
+    let own = rules.candidate(index, namespace, &choice);
     let (decided, why) = own.verdict.split_once(": ")?;
     let mut places = vec![&*world.identity.namespace, namespace, &world.identity.root_namespace];
     places.sort_unstable();

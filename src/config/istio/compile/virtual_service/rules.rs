@@ -2,6 +2,8 @@
 //!
 //! What a rule does is compiled in `action.rs`; here it is decided which rules there are.
 
+use std::sync::Arc;
+
 use super::{Rules, Site, Virtual};
 use crate::config::Severity;
 use crate::config::istio::compile::action::{self, Done};
@@ -10,7 +12,7 @@ use crate::config::istio::compile::delegate::Entry;
 use crate::config::istio::compile::destinations::Use;
 use crate::config::istio::compile::gateway::OpenServer;
 use crate::config::istio::virtual_service::HttpMatch;
-use crate::config::provenance::{Condition, Origin, Skipped};
+use crate::config::provenance::{Condition, Object, Origin, Skipped};
 use crate::model::{self, Rule};
 
 impl Virtual<'_> {
@@ -37,13 +39,14 @@ impl Virtual<'_> {
         rules: &mut Rules,
     ) {
         let before = rules.rules.len();
-        // Istio's own output names the object that delegates.
-        let resource = self.object.report.origin("").resource;
         std::mem::swap(&mut delegate.hosts, &mut self.hosts);
         delegate.rules_of(entry, site, rules);
         std::mem::swap(&mut delegate.hosts, &mut self.hosts);
-        for (_, origin) in &mut rules.rules[before..] {
-            origin.resource.clone_from(&resource);
+        // Istio's own output names the object that delegates.
+        if let [(_, first), ..] = &rules.rules[before..] {
+            let resource = self.object.report.object().resource.clone();
+            let object = Arc::new(Object { resource, ..Object::clone(&first.object) });
+            rules.rules[before..].iter_mut().for_each(|(_, origin)| origin.object = object.clone());
         }
         delegate.made_rules |= rules.rules.len() > before;
     }
@@ -91,7 +94,7 @@ impl Virtual<'_> {
         rules: &mut Rules,
     ) {
         let Site { server, known, identity } = site;
-        let at = origin.field.clone();
+        let at = origin.field.to_string();
         let namespace = self.object.namespace();
         if let Applies::NotHere { field: decided, reason } =
             condition::applies(written, server, namespace, identity)
@@ -120,7 +123,7 @@ impl Virtual<'_> {
             rules.ended_by = Some(at);
         }
         let stat_prefix = written.stat_prefix.clone();
-        rules.rules.push((Rule { name, stat_prefix, condition, fault, action }, origin));
+        rules.rules.push((Arc::new(Rule { name, stat_prefix, condition, fault, action }), origin));
     }
 
     /// Says when an earlier rule has the very same condition, so that this one is never reached.
