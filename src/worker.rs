@@ -143,8 +143,11 @@ async fn drive(lane: Rc<Lane>, spread: Rc<Spread>, told: Told) {
         tokio::select! {
             _ = tick.tick() => lane.tick(Instant::now()),
             Some(request) = asked.recv() => {
-                // Whoever asked may have given up waiting.
-                let _ = request.send(lane.stats());
+                let lane = Rc::clone(&lane);
+                tokio::task::spawn_local(async move {
+                    // Whoever asked may have given up waiting.
+                    let _ = request.send(lane.stats().await);
+                });
             }
             Some(arrival) = passed.recv() => arrival.serve(&lane),
             order = orders.recv() => match order {

@@ -161,6 +161,23 @@ impl Stats {
         self.requests_active = self.requests_active.saturating_sub(1);
     }
 
+    /// A copy of all but what is counted by host, and the hosts that it is counted by.
+    pub fn without_hosts(&mut self) -> (Self, Vec<Arc<str>>) {
+        let requests = std::mem::take(&mut self.requests);
+        let copy = self.clone();
+        self.requests = requests;
+        (copy, self.requests.keys().cloned().collect())
+    }
+
+    /// Adds to a copy what is counted by some of the hosts.
+    pub fn copy_hosts(&self, hosts: &[Arc<str>], copy: &mut Self) {
+        for host in hosts {
+            if let Some(outcomes) = self.requests.get(host) {
+                copy.requests.insert(Arc::clone(host), outcomes.clone());
+            }
+        }
+    }
+
     /// Adds another lane's. A host named in either stays named: were it to move to
     /// [`OTHER_HOST`] when the sum has too many, its counter would go down.
     pub fn merge(&mut self, other: &Self) {

@@ -4,7 +4,7 @@
 //! there is no lock and no channel on a request's path. Borrows of its cells never cross an await.
 
 use std::cell::{Cell, Ref, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -27,6 +27,9 @@ use crate::wire::parse::HeadLimits;
 
 /// How often a lane looks at its deadlines, pools and log.
 pub const TICK: Duration = Duration::from_millis(500);
+
+/// Hosts whose counters are copied in one go; takes some 10 us.
+const HOSTS_AT_ONCE: usize = 64;
 
 /// How often a lane says in its log that the same limit is reached.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
@@ -265,9 +268,13 @@ impl Lane {
         self.log.as_ref().map(|_| Noted::take(self.buffers.lend(), facts()))
     }
 
-    /// A copy of the counters.
-    pub fn stats(&self) -> Stats {
-        let mut stats = self.stats.borrow().clone();
+    /// A copy of the counters. It is made a few hosts at a time, so that no request waits for thousands.
+    pub async fn stats(&self) -> Stats {
+        let (mut stats, hosts) = self.stats.borrow_mut().without_hosts();
+        for some in hosts.chunks(HOSTS_AT_ONCE) {
+            self.stats.borrow().copy_hosts(some, &mut stats);
+            tokio::task::yield_now().await;
+        }
         stats.set_upstream_connections_closed(self.connector.closed.get());
         stats.ejections = std::array::from_fn(|reason| self.connector.ejections[reason].get());
         stats
@@ -311,11 +318,11 @@ impl Lane {
         let snapshot = self.snapshot();
         let mut pools = self.pools.borrow_mut();
         pools.sweep(now, |connection| connection.is_alive(&self.buffers));
-        for upstream in &snapshot.dynamic {
-            if let Some(names) = &upstream.names {
-                pools.retain_names(upstream.id, |host| names.knows(host));
-            }
-        }
+        pools.retain_names(|upstream, host| {
+            let names =
+                snapshot.dynamic.get(&upstream).and_then(|upstream| upstream.names.as_ref());
+            names.is_none_or(|names| names.knows(host))
+        });
         if self.connector.is_full() {
             pools.relieve(); // other lanes may wait for the room that unused connections take
         }
@@ -326,9 +333,7 @@ impl Lane {
             }
         }
         if self.swept.replace(snapshot.generation) != snapshot.generation {
-            let live: HashSet<u32> =
-                snapshot.upstreams.values().map(|upstream| upstream.id).collect();
-            pools.retain(|id| live.contains(&id));
+            pools.retain(|id| snapshot.has(id));
         }
         drop(pools);
         if let Some(log) = &self.log {

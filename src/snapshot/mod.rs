@@ -35,10 +35,12 @@ pub struct Snapshot {
     pub routes: RouteTable,
     /// Every upstream by what makes it that one.
     pub upstreams: HashMap<Arc<UpstreamKey>, Arc<Upstream>, RandomState>,
+    /// Those of them whose destination is the request's own host, by their ids.
+    pub dynamic: HashMap<u32, Arc<Upstream>, RandomState>,
+    /// The ids of all of them, in order.
+    ids: Vec<u32>,
     /// What requests are counted by besides, now and before.
     pub stat_prefixes: StatPrefixes,
-    /// Those of them whose destination is the request's own host.
-    pub dynamic: Vec<Arc<Upstream>>,
 }
 
 /// What a new snapshot changed, for the log.
@@ -97,16 +99,29 @@ impl Snapshot {
                 changes.removed += 1;
             }
         }
+        let mut ids: Vec<u32> = by_index.iter().map(|upstream| upstream.id).collect();
+        ids.sort_unstable();
         let mut stat_prefixes = previous.stat_prefixes.clone();
         let snapshot = Self {
             generation: previous.generation + 1,
             listeners: plan.listeners.clone(),
             routes: RouteTable::build(plan, &by_index, &mut stat_prefixes),
             stat_prefixes,
-            dynamic: by_index.into_iter().filter(|upstream| upstream.names.is_some()).collect(),
+            dynamic: by_index
+                .into_iter()
+                .filter(|upstream| upstream.names.is_some())
+                .map(|upstream| (upstream.id, upstream))
+                .collect(),
             upstreams,
+            ids,
         };
         (snapshot, changes)
+    }
+
+    /// Whether an upstream of this id is among them. A lane asks for those that it has connections to,
+    /// which are few.
+    pub fn has(&self, id: u32) -> bool {
+        self.ids.binary_search(&id).is_ok()
     }
 }
 

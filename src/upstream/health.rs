@@ -235,6 +235,9 @@ impl Upstream {
 
     /// How many of its endpoints are left out.
     pub fn ejected(&self) -> u64 {
+        if !self.is_watched() {
+            return 0; // mostly nobody is, and there may be a hundred thousand to be asked
+        }
         let Known::Ready(endpoints) = &**self.endpoints.load() else { return 0 };
         let now = Instant::now();
         let list = endpoints.list.iter();

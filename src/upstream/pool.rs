@@ -154,10 +154,10 @@ impl Pools {
         self.upstreams.retain(|_, names| !names.0.is_empty());
     }
 
-    /// Drops the pools of those names of an upstream that are not known any more.
-    pub fn retain_names(&mut self, upstream: u32, mut knows: impl FnMut(&str) -> bool) {
-        if let Some(names) = self.upstreams.get_mut(&upstream) {
-            names.0.retain(|name, _| knows(proxy_protocol::server_name(name)));
+    /// Drops the pools of names that are not known any more.
+    pub fn retain_names(&mut self, mut knows: impl FnMut(u32, &str) -> bool) {
+        for (upstream, names) in &mut self.upstreams {
+            names.0.retain(|name, _| knows(*upstream, proxy_protocol::server_name(name)));
         }
     }
 

@@ -120,7 +120,7 @@ async fn what_was_begun_must_be_ended_within_the_time_for_a_head() {
             client.at(31).await;
             let lane = Rc::clone(&client.lane);
             assert_eq!(client.farewell().await, [0], "{bytes:x?}");
-            assert_eq!(lane.stats().clients_ended(ClientEnd::HeadTimeout), 1);
+            assert_eq!(lane.stats().await.clients_ended(ClientEnd::HeadTimeout), 1);
         })
         .await;
     }
