@@ -132,11 +132,11 @@ impl App {
             upstream_connections: Arc::default(),
         };
         let workers = workers(&settings, &common, log.as_ref())?;
-        gather_randomness(&readiness)?;
         let mut listeners = Listeners::new(guard, &readiness);
         for error in listeners.follow(&control.listeners(), &workers).await {
             tracing::error!("{error}");
         }
+        gather_randomness(&readiness)?;
 
         let quit = Arc::new(Notify::new());
         let (reload, reloads) = mpsc::channel(4);

@@ -51,10 +51,10 @@ impl Clients {
         Self { runtime, connections }
     }
 
-    /// One request on each, all of them under way at the origin at once, so that each has had an
-    /// upstream connection of its own; `meanwhile` runs while they wait there.
+    /// One request on each, until all of them are under way at the origin at once, so that each has had an
+    /// upstream connection of its own; `meanwhile` runs while they wait there. They begin one after the other:
+    /// each handshake finds a ticket of the last, so that every time only the first is a full one.
     pub fn hold<T>(&mut self, held: &Held, meanwhile: impl FnOnce() -> T) -> T {
-        let count = self.connections.len();
         let connections = std::mem::take(&mut self.connections);
         let (connections, result) = self.runtime.block_on(async {
             let mut asked = JoinSet::new();
@@ -63,9 +63,9 @@ impl Clients {
                     get(&mut stream, HELD, &mut Vec::new()).await;
                     stream
                 });
-            }
-            while held.waiting() < count {
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                while held.waiting() < asked.len() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
             }
             let result = meanwhile();
             held.let_go();

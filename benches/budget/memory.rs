@@ -73,7 +73,7 @@ fn idle(origin: &Origin) -> Vec<Row> {
     let each_idle = Budget { must: 2.0, aim: 1.0 };
     vec![
         Row::judged(format!("{WHAT} that said nothing yet"), silent, 1.3, each_idle),
-        Row::judged(format!("{WHAT} after a request"), served, 2.4, each_idle),
+        Row::judged(format!("{WHAT} after a request"), served, 1.45, each_idle),
     ]
 }
 
@@ -90,7 +90,7 @@ fn under_way(origin: &Origin) -> Row {
     Row::judged(
         WHAT,
         (during - before) / KB / UNDER_WAY as f64,
-        30.0, // as many as 4 KB more or less from run to run
+        13.0,
         Budget { must: 25.0, aim: 12.0 },
     )
 }
