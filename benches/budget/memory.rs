@@ -90,7 +90,7 @@ fn under_way(origin: &Origin) -> Row {
     Row::judged(
         WHAT,
         (during - before) / KB / UNDER_WAY as f64,
-        13.0,
+        14.0,
         Budget { must: 25.0, aim: 12.0 },
     )
 }
