@@ -4,6 +4,7 @@
 //! What chance spreads would stay uneven for as long as clients stay: of two lanes one would have more to do
 //! than its core can, and each would need as many connections to an origin as the unluckiest distribution asks for.
 
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -62,7 +63,7 @@ impl Spread {
         self.seats.iter().min_by_key(count).filter(|seat| count(seat) < count(&own)).unwrap_or(own)
     }
 
-    /// Serves a connection on the lane that was chosen; on this one if that has no ear for it.
+    /// Serves a connection on the lane that was chosen; on this one if too many are on their way to that.
     pub fn seat(
         &self,
         seat: &Seat,
@@ -71,16 +72,13 @@ impl Spread {
         admitted: Admitted,
         lane: &Rc<Lane>,
     ) {
-        if !std::ptr::eq(seat, &raw const self.seats[self.own])
-            && let Ok(permit) = seat.arrivals.try_reserve()
-        {
-            // A socket that cannot be taken out of this lane's poll is closed: there is nothing else to do with it.
-            return match stream.into_std() {
-                Ok(stream) => permit.send(Arrival { stream, ends, admitted }),
-                Err(error) => tracing::debug!("a connection of {} is lost: {error}", ends.peer),
-            };
+        let is_own = std::ptr::eq(seat, &raw const self.seats[self.own]);
+        let passed = if is_own { None } else { seat.arrivals.try_reserve().ok() };
+        let Some(passed) = passed else { return serve(stream, ends, admitted, lane) };
+        match stream.into_std() {
+            Ok(stream) => passed.send(Arrival { stream, ends, admitted }),
+            Err(error) => tell_of_loss(ends, &error),
         }
-        tokio::task::spawn_local(serve::connection(stream, ends, admitted, Rc::clone(lane)));
     }
 }
 
@@ -89,15 +87,17 @@ impl Arrival {
     pub fn serve(self, lane: &Rc<Lane>) {
         let Self { stream, ends, admitted } = self;
         match TcpStream::from_std(stream) {
-            Ok(stream) => {
-                tokio::task::spawn_local(serve::connection(
-                    stream,
-                    ends,
-                    admitted,
-                    Rc::clone(lane),
-                ));
-            }
-            Err(error) => tracing::warn!("a connection of {} is closed: {error}", ends.peer),
+            Ok(stream) => serve(stream, ends, admitted, lane),
+            Err(error) => tell_of_loss(ends, &error),
         }
     }
+}
+
+fn serve(stream: TcpStream, ends: Ends, admitted: Admitted, lane: &Rc<Lane>) {
+    tokio::task::spawn_local(serve::connection(stream, ends, admitted, Rc::clone(lane)));
+}
+
+/// A socket that one lane's poll does not give up, or another's does not take, is closed.
+fn tell_of_loss(ends: Ends, error: &io::Error) {
+    tracing::warn!("a connection of {} is closed on its way to another lane: {error}", ends.peer);
 }

@@ -5,6 +5,7 @@
 //! connects) is `tracing`'s and not told here.
 
 pub mod access_log;
+pub mod kinds;
 pub mod noted;
 pub mod process;
 pub mod prometheus;
@@ -17,12 +18,13 @@ pub mod stat_prefixes;
 pub mod stats;
 
 pub use access_log::{Format, LogBuffer, LogWriter, escape_json};
+pub use kinds::{ClientEnd, Handshake, Mirrored, Retried, UpstreamEvent};
 pub use noted::{Noted, RequestFacts};
 pub use readiness::Readiness;
 pub use record::{Record, Reuse, Version, millis};
 pub use scraper::Scraper;
 pub use stat_prefixes::StatPrefixes;
-pub use stats::{ClientEnd, Handshake, Mirrored, Retried, Stats, UpstreamEvent};
+pub use stats::Stats;
 
 /// The wall clock as the `Date` of an HTTP message (RFC 9110, section 5.6.7).
 #[expect(clippy::disallowed_methods, reason = "names a moment to the client")]

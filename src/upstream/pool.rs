@@ -111,8 +111,7 @@ pub struct Pools {
 }
 
 /// The pools of one upstream: by the name that its connections depend on, one for each endpoint.
-#[derive(Debug, Default)]
-struct Names(HashMap<Box<str>, Vec<Rc<RefCell<Pool>>>, RandomState>);
+type Names = HashMap<Box<str>, Vec<Rc<RefCell<Pool>>>, RandomState>;
 
 /// The connections to one endpoint under one name.
 #[derive(Debug)]
@@ -144,26 +143,26 @@ impl Pools {
     /// Closes what has expired or died, and forgets what is empty.
     pub fn sweep(&mut self, now: Instant, mut alive: impl FnMut(&mut Box<h1::Connection>) -> bool) {
         for names in self.upstreams.values_mut() {
-            for pools in names.0.values_mut() {
+            for pools in names.values_mut() {
                 pools.iter().for_each(|pool| pool.borrow_mut().sweep(now, &mut alive));
                 // Connections in a request's hand want to come home.
                 pools.retain(|pool| !pool.borrow().is_empty() || Rc::weak_count(pool) > 0);
             }
-            names.0.retain(|_, pools| !pools.is_empty());
+            names.retain(|_, pools| !pools.is_empty());
         }
-        self.upstreams.retain(|_, names| !names.0.is_empty());
+        self.upstreams.retain(|_, names| !names.is_empty());
     }
 
     /// Drops the pools of names that are not known any more.
     pub fn retain_names(&mut self, mut knows: impl FnMut(u32, &str) -> bool) {
         for (upstream, names) in &mut self.upstreams {
-            names.0.retain(|name, _| knows(*upstream, proxy_protocol::server_name(name)));
+            names.retain(|name, _| knows(*upstream, proxy_protocol::server_name(name)));
         }
     }
 
     /// Closes the longer unused half of all idle connections, to make room.
     pub fn relieve(&mut self) {
-        for pool in self.upstreams.values().flat_map(|names| names.0.values()).flatten() {
+        for pool in self.upstreams.values().flat_map(HashMap::values).flatten() {
             let connections = &mut pool.borrow_mut().idle.connections;
             let half = connections.len().div_ceil(2);
             connections.drain(..half);
@@ -194,7 +193,7 @@ impl Pools {
 
     fn pools_of(&self, upstream: u32) -> impl Iterator<Item = RefMut<'_, Pool>> {
         let names = self.upstreams.get(&upstream).into_iter();
-        let pools = names.flat_map(|names| names.0.values()).flatten();
+        let pools = names.flat_map(HashMap::values).flatten();
         pools.map(|pool| pool.borrow_mut())
     }
 
@@ -207,14 +206,14 @@ impl Pools {
     pub fn idle(&self) -> usize {
         self.upstreams
             .values()
-            .flat_map(|names| names.0.values())
+            .flat_map(HashMap::values)
             .flatten()
             .map(|pool| pool.borrow().idle.connections.len() + pool.borrow().shared.len())
             .sum()
     }
 
     fn pool(&mut self, key: Key<'_>) -> &Rc<RefCell<Pool>> {
-        let Names(names) = self.upstreams.entry(key.upstream).or_default();
+        let names = self.upstreams.entry(key.upstream).or_default();
         if !names.contains_key(key.name) {
             names.insert(key.name.into(), Vec::new());
         }

@@ -44,6 +44,14 @@ struct Server {
 }
 
 impl Server {
+    /// That of the connection which comes next.
+    async fn meet(listener: &TcpListener, config: ServerConfig) -> Self {
+        let (tcp, _) = listener.accept().await.expect("the client comes");
+        tcp.set_nodelay(true).expect("a socket");
+        let tls = ServerConnection::new(Arc::new(config)).expect("a server");
+        Self { tls, tcp }
+    }
+
     /// What it has to send, as bytes that were not sent.
     fn take_records(&mut self) -> Vec<u8> {
         let mut records = Vec::new();
@@ -116,10 +124,7 @@ async fn pair(
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
     let shaken = async {
-        let (tcp, _) = listener.accept().await.expect("the client comes");
-        tcp.set_nodelay(true).expect("a socket");
-        let tls = ServerConnection::new(Arc::new(config)).expect("a server");
-        let mut server = Server { tls, tcp };
+        let mut server = Server::meet(&listener, config).await;
         server.shake_hands().await;
         server
     };
@@ -231,9 +236,7 @@ async fn a_server_may_speak_before_it_has_heard_the_last_of_the_handshake() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
     let serving = async {
-        let (tcp, _) = listener.accept().await.expect("the client comes");
-        let tls = ServerConnection::new(Arc::new(server)).expect("a server");
-        let mut server = Server { tls, tcp };
+        let mut server = Server::meet(&listener, server).await;
         server.take_in().await;
         server.send(b"SETTINGS").await;
         server.shake_hands().await;
@@ -338,9 +341,7 @@ async fn a_handshake_that_is_tampered_with_comes_to_nothing() {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let address = listener.local_addr().expect("bound");
             let serving = async {
-                let (tcp, _) = listener.accept().await.expect("the client comes");
-                let tls = ServerConnection::new(Arc::new(server)).expect("a server");
-                let mut server = Server { tls, tcp };
+                let mut server = Server::meet(&listener, server).await;
                 server.take_in().await;
                 let mut records = server.take_records();
                 let place = place % records.len();

@@ -111,7 +111,7 @@ fn server(leaf: &Leaf, alpn: &[&str], client_ca: Option<&Ca>) -> ServerConfig {
 }
 
 /// An origin that says "hello" over TLS, again and again.
-async fn origin(config: ServerConfig) -> SocketAddr {
+pub async fn origin(config: ServerConfig) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
     let acceptor = TlsAcceptor::from(Arc::new(config));

@@ -148,13 +148,13 @@ mod tests {
 
     use rustls::client::Resumption;
     use rustls::{ClientConfig, HandshakeKind, ServerConfig, version};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
-    use tokio::net::{TcpListener, TcpStream};
+    use tokio::io::ReadBuf;
+    use tokio::net::TcpStream;
     use tokio::task::{JoinSet, LocalSet};
-    use tokio_rustls::TlsAcceptor;
 
     use super::super::session::Session;
     use super::super::session::tests::{NAME, configs};
+    use super::super::tests::origin;
     use super::*;
 
     fn name() -> ServerName<'static> {
@@ -192,19 +192,7 @@ mod tests {
         let mut client = Arc::unwrap_or_clone(client);
         client.resumption = Resumption::store(Arc::clone(tickets) as Arc<_>);
         let client = Arc::new(client);
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("bound");
-        let acceptor = TlsAcceptor::from(Arc::new(server));
-        let serving = tokio::spawn(async move {
-            while let Ok((tcp, _)) = listener.accept().await {
-                let acceptor = acceptor.clone();
-                tokio::spawn(async move {
-                    let mut tls = acceptor.accept(tcp).await?;
-                    tls.write_all(b"hello").await?;
-                    tls.read_to_end(&mut Vec::new()).await
-                });
-            }
-        });
+        let address = origin(server).await;
         let burst = async {
             let mut burst = JoinSet::new();
             for _ in 0..connections {
@@ -213,7 +201,6 @@ mod tests {
             burst.join_all().await
         };
         let kinds = LocalSet::new().run_until(burst).await;
-        serving.abort();
         kinds.into_iter().filter(|kind| *kind != Some(HandshakeKind::Resumed)).count()
     }
 

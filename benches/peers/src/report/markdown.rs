@@ -92,6 +92,9 @@ fn conditions(results: &Results) -> Option<[Spread; 2]> {
 
 /// Each table in a line: ours beside the best of the others.
 fn in_short(text: &mut String, results: &Results) {
+    if results.gateways.len() < 2 {
+        return; // there is nothing beside ours
+    }
     line!(text, "\n## In short\n");
     line!(text, "| | {} | best of the others | ratio | |", ours(results));
     line!(text, "|---|---|---|---|---|");
