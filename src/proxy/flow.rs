@@ -169,7 +169,7 @@ impl Flow {
                     if piece.end.is_some() {
                         self.stage = Stage::Draining;
                     }
-                    receiver.push(cx, piece, &scratch, buffers).map_err(Side::Receiver)?;
+                    receiver.push(cx, piece, &mut scratch, buffers).map_err(Side::Receiver)?;
                 }
                 Poll::Pending if receiver.holds_head() => {
                     drop(scratch);

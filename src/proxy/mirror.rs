@@ -236,7 +236,7 @@ fn poll_head(
         carrier.peer().holds_head() || carrier.peer().poll_drain(cx, &lane.buffers)?.is_ready();
     if has_room && let Some(body) = left.take() {
         let piece = Piece { data: Data::Shared(body), end: Some(Trailers::default()) };
-        carrier.peer().push(cx, piece, &[], &lane.buffers)?;
+        carrier.peer().push(cx, piece, &mut [], &lane.buffers)?;
     }
     let _ = carrier.peer().poll_drain(cx, &lane.buffers)?; // an answer may come before all is written
     loop {

@@ -169,7 +169,7 @@ async fn send(
     idle.arm(lane.limits.stream_idle, Waits::Busy);
     std::future::poll_fn(|cx| {
         if let Some(piece) = piece.take() {
-            client.peer().push(cx, piece, &[], &lane.buffers)?;
+            client.peer().push(cx, piece, &mut [], &lane.buffers)?;
         }
         match client.peer().poll_drain(cx, &lane.buffers) {
             Poll::Pending => idle.poll_over(cx).map(|()| {

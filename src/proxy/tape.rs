@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::transport::{Broken, Buffers, Data, Peer, Piece};
+use crate::transport::{Broken, Buffers, Data, Peer, Piece, piece_room};
 use crate::wire::Trailers;
 
 /// Bytes of a body that are kept; a longer one can be sent once only.
@@ -90,12 +90,14 @@ impl Tape {
 
     fn play(&mut self, scratch: &mut [u8]) -> Piece {
         let left = &self.kept[self.played..];
-        let count = left.len().min(scratch.len());
-        scratch[..count].copy_from_slice(&left[..count]);
+        let room = piece_room(scratch);
+        let count = left.len().min(room.len());
+        let data = room.start..room.start + count;
+        scratch[data.clone()].copy_from_slice(&left[..count]);
         self.played += count;
         let end = if self.played == self.kept.len() { self.end.clone() } else { None };
         self.end_is_played = end.is_some();
-        Piece { data: Data::Scratch(0..count), end }
+        Piece { data: Data::Scratch(data), end }
     }
 
     fn keep(&mut self, piece: &Piece, scratch: &[u8]) {

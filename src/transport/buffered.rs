@@ -2,7 +2,8 @@
 //!
 //! Neither side holds memory while it is empty.
 
-use std::io::{self, IoSlice};
+use std::io;
+use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -10,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Buffers;
 
-/// Up to here, bytes are copied behind what waits and sent in one piece; above, they are gathered.
+/// Up to here, bytes are copied behind what waits and sent with it; above, they are sent by themselves.
 const COPY_BYTES_MAX: usize = 8 * 1024;
 
 /// A stream and what waits on either side of it.
@@ -138,11 +139,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Buffered<S> {
         buffers: &Buffers,
     ) -> io::Result<()> {
         let total: usize = parts.iter().map(|part| part.len()).sum();
-        if total == parts[1].len() && self.unsent.is_empty() {
-            return self.send_alone(cx, parts[1], buffers);
-        }
-        if total > COPY_BYTES_MAX {
-            return self.send_gathered(cx, parts, buffers);
+        if total > COPY_BYTES_MAX && self.poll_drain(cx, buffers)?.is_ready() {
+            return parts.into_iter().try_for_each(|part| self.send_alone(cx, part, buffers));
         }
         let unsent = self.queue(buffers);
         parts.iter().for_each(|part| unsent.extend_from_slice(part));
@@ -152,13 +150,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Buffered<S> {
         }
     }
 
+    /// The same for a piece of lent memory and what goes before and after it, all in one write: what waits and
+    /// the framing are put around the piece, if there is room.
+    pub fn send_lent(
+        &mut self,
+        cx: &mut Context<'_>,
+        lent: &mut [u8],
+        piece: Range<usize>,
+        [before, after]: [&[u8]; 2],
+        buffers: &Buffers,
+    ) -> io::Result<()> {
+        let waiting = &self.unsent[self.sent..];
+        let (first, end) = (waiting.len() + before.len(), piece.end + after.len());
+        if piece.start < first || lent.len() < end {
+            return self.send(cx, [before, &lent[piece], after], buffers);
+        }
+        let start = piece.start - first;
+        lent[start..][..waiting.len()].copy_from_slice(waiting);
+        lent[start + waiting.len()..piece.start].copy_from_slice(before);
+        lent[piece.end..end].copy_from_slice(after);
+        if self.unsent.capacity() > 0 {
+            self.return_unsent(buffers);
+        }
+        self.send_alone(cx, &lent[start..end], buffers)
+    }
+
+    /// Writes bytes behind which nothing waits but bytes of the same call.
     fn send_alone(
         &mut self,
         cx: &mut Context<'_>,
         mut bytes: &[u8],
         buffers: &Buffers,
     ) -> io::Result<()> {
-        while !bytes.is_empty() {
+        while !bytes.is_empty() && self.unsent.is_empty() {
             match Pin::new(&mut self.stream).poll_write(cx, bytes) {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(count)) => {
@@ -166,57 +190,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Buffered<S> {
                     self.written = true;
                 }
                 Poll::Ready(Err(error)) => return Err(error),
-                Poll::Pending => {
-                    self.queue(buffers).extend_from_slice(bytes);
-                    break;
-                }
-            }
-        }
-        self.unflushed = Flush::Due;
-        Ok(())
-    }
-
-    fn send_gathered(
-        &mut self,
-        cx: &mut Context<'_>,
-        parts: [&[u8]; 3],
-        buffers: &Buffers,
-    ) -> io::Result<()> {
-        let mut written = 0usize; // of what waits and the parts together
-        let waiting = self.unsent.len() - self.sent;
-        let total = waiting + parts.iter().map(|part| part.len()).sum::<usize>();
-        while written < total {
-            let mut slices = [IoSlice::new(&[]); 4];
-            let mut skip = written;
-            for (slice, part) in
-                slices.iter_mut().zip([&self.unsent[self.sent..], parts[0], parts[1], parts[2]])
-            {
-                let skipped = skip.min(part.len());
-                *slice = IoSlice::new(&part[skipped..]);
-                skip -= skipped;
-            }
-            match Pin::new(&mut self.stream).poll_write_vectored(cx, &slices) {
-                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(count)) => {
-                    written += count;
-                    self.written = true;
-                }
-                Poll::Ready(Err(error)) => return Err(error),
                 Poll::Pending => break,
             }
         }
-        self.unflushed = Flush::Due;
-        self.sent += written.min(waiting);
-        let mut skip = written.saturating_sub(waiting);
-        if written < total {
-            for part in parts {
-                let skipped = skip.min(part.len());
-                self.queue(buffers).extend_from_slice(&part[skipped..]);
-                skip -= skipped;
-            }
-        } else {
-            self.return_unsent(buffers);
+        if !bytes.is_empty() {
+            self.queue(buffers).extend_from_slice(bytes);
         }
+        self.unflushed = Flush::Due;
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 //! An idle connection holds none of it, which is what makes an idle connection small.
 
 use std::cell::{RefCell, RefMut};
+use std::ops::Range;
 
 use crate::wire::HeadMemory;
 
@@ -11,6 +12,10 @@ use crate::wire::HeadMemory;
 const SCRATCH_BYTES: usize = 64 * 1024;
 /// What the scratch buffer is larger than the largest head.
 const SCRATCH_MARGIN: usize = 1024;
+/// Room before a piece of a body in the scratch buffer, for a head and the framing that it is sent with.
+const ROOM_BEFORE: usize = 1024;
+/// Room behind it, for the framing that follows it.
+const ROOM_BEHIND: usize = 32;
 /// A spare buffer's first capacity: enough for most heads.
 const SPARE_BYTES: usize = 2 * 1024;
 /// A buffer that grew beyond this is not kept.
@@ -34,7 +39,8 @@ impl Default for Buffers {
 impl Buffers {
     /// Buffers for heads of so many bytes at most.
     pub fn with_room_for(head_bytes: usize) -> Self {
-        let scratch = vec![0; head_bytes.max(SCRATCH_BYTES) + SCRATCH_MARGIN];
+        let bytes = head_bytes.max(SCRATCH_BYTES) + SCRATCH_MARGIN;
+        let scratch = vec![0; ROOM_BEFORE + bytes + ROOM_BEHIND];
         Self {
             scratch: RefCell::new(scratch.into_boxed_slice()),
             spares: RefCell::default(),
@@ -76,6 +82,11 @@ impl Buffers {
             heads.push(memory);
         }
     }
+}
+
+/// Where a piece of a body goes in the scratch buffer, so that it can be framed where it is; nothing if there is none.
+pub fn piece_room(scratch: &[u8]) -> Range<usize> {
+    ROOM_BEFORE..scratch.len().saturating_sub(ROOM_BEHIND)
 }
 
 impl std::fmt::Debug for Buffers {

@@ -8,8 +8,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Broken, Buffered, Buffers, Data, Piece};
-use crate::wire::body::{BodyReader, BodyWriter};
+use super::{Broken, Buffered, Buffers, Data, Piece, piece_room};
+use crate::wire::body::{BodyReader, BodyWriter, Taken};
 use crate::wire::parse::{HeadLimits, Parsed, is_worth_reading};
 use crate::wire::{Framing, Head, HeadMemory, Refusal};
 
@@ -224,8 +224,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
         if self.reader.is_done() {
             return Poll::Ready(Ok(Piece::end()));
         }
+        let room = piece_room(scratch);
         loop {
-            let count = ready!(self.io.poll_fill(cx, scratch, buffers))?;
+            let room = &mut scratch[room.clone()];
+            let count = ready!(self.io.poll_fill(cx, room, buffers))?;
             if count == 0 {
                 return Poll::Ready(if self.reader.may_end_here() {
                     Ok(Piece::end())
@@ -233,12 +235,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
                     Err(Broken::Closed)
                 });
             }
-            let taken = self.reader.take(&mut scratch[..count]).map_err(Broken::Malformed)?;
+            let taken = self.reader.take(&mut room[..count]).map_err(Broken::Malformed)?;
             if taken.consumed < count {
-                self.io.keep(&scratch[taken.consumed..count], buffers);
+                self.io.keep(&room[taken.consumed..count], buffers);
             }
-            if !taken.data.is_empty() || taken.end.is_some() {
-                return Poll::Ready(Ok(Piece { data: Data::Scratch(taken.data), end: taken.end }));
+            let Taken { data, end, .. } = taken;
+            if !data.is_empty() || end.is_some() {
+                let start = piece_room(scratch).start;
+                let data = Data::Scratch(start + data.start..start + data.end);
+                return Poll::Ready(Ok(Piece { data, end }));
             }
         }
     }
@@ -248,13 +253,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
         &mut self,
         cx: &mut Context<'_>,
         piece: Piece,
-        scratch: &[u8],
+        scratch: &mut [u8],
         buffers: &Buffers,
     ) -> Result<(), Broken> {
         self.held = Held::Nothing;
-        let payload = piece.bytes(scratch);
-        let around = self.writer.wrap(payload.len(), piece.end.as_ref());
-        Ok(self.io.send(cx, [&around.before, payload, &around.after], buffers)?)
+        let around = self.writer.wrap(piece.bytes(scratch).len(), piece.end.as_ref());
+        let (before, after) = (&around.before, &around.after);
+        let sent = match piece.data {
+            Data::Scratch(data) => self.io.send_lent(cx, scratch, data, [before, after], buffers),
+            Data::Shared(bytes) => {
+                let room = piece_room(scratch);
+                if before.is_empty() || bytes.len() > room.len() {
+                    self.io.send(cx, [before, &bytes, after], buffers)
+                } else {
+                    // Less than three writes, and three TLS records, would cost.
+                    let data = room.start..room.start + bytes.len();
+                    scratch[data.clone()].copy_from_slice(&bytes);
+                    self.io.send_lent(cx, scratch, data, [before, after], buffers)
+                }
+            }
+        };
+        Ok(sent?)
     }
 
     /// See [`super::Peer::poll_drain`].

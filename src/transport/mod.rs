@@ -17,7 +17,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use buffered::Buffered;
-pub use buffers::Buffers;
+pub use buffers::{Buffers, piece_room};
 pub use frames::Frames;
 pub use messages::{HeadError, Messages};
 pub use meter::{Meter, Metered, Offence};
@@ -116,7 +116,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<'_, S> {
         &mut self,
         cx: &mut Context<'_>,
         piece: Piece,
-        scratch: &[u8],
+        scratch: &mut [u8],
         buffers: &Buffers,
     ) -> Result<(), Broken> {
         match self {

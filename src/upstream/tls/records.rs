@@ -4,9 +4,9 @@
 
 use std::cell::{RefCell, RefMut};
 
-/// Payload that is encrypted at once: four full records.
-pub(super) const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
-/// What encryption and framing add to four records, and a message of TLS's own that goes before them.
+/// Payload that is encrypted at once: four full records, and what is left of a piece of a body that was framed.
+pub(super) const PAYLOAD_BYTES_MAX: usize = 68 * 1024;
+/// What encryption and framing add to five records, and a message of TLS's own that goes before them.
 const ADDED_BYTES_MAX: usize = 1024;
 
 /// Two buffers: for records that come, and for records that go.

@@ -93,8 +93,8 @@ fn an_origin_that_allows_no_stream_is_waited_for_and_not_with_ever_more_connecti
     let (gateway, origin) = scripted("connectionPool: {tcp: {connectTimeout: 8s}}", |listener| {
         let mut first = Raw::accept(listener, &[]);
         let stream = first.until(HEADERS).stream; // sent before the limit was known, or because there is none
-        first.send(ok(stream));
-        first.send(settings(&[(3, 0)]));
+        // In one piece: the client asks again as soon as it has the answer.
+        first.send([ok(stream), settings(&[(3, 0)])].concat());
         first.mark();
         first.send(settings(&[(3, 10)]));
         for _ in 0..3 {
