@@ -5,7 +5,8 @@
 
 mod stream;
 
-use std::rc::Rc;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::settings::Limits;
 use crate::transport::meter::Sending;
-use crate::transport::{Meter, Metered, Offence};
+use crate::transport::{Metered, Offence};
 
 pub use stream::{Stream, Unfit};
 
@@ -29,9 +30,9 @@ const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
 /// A client's connection that speaks HTTP/2.
-pub struct Connection<'s, S> {
-    inner: server::Connection<&'s mut Metered<S>, Bytes>,
-    meter: Rc<Meter>,
+pub struct Connection<S> {
+    inner: server::Connection<Metered<S>, Bytes>,
+    stream: Metered<S>,
 }
 
 /// A request that has come, not looked at yet.
@@ -72,26 +73,35 @@ pub enum Goodbye {
     Accused(Offence),
 }
 
-impl<'s, S: AsyncRead + AsyncWrite + Unpin> Connection<'s, S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Begins to speak HTTP/2 over an accepted stream. What is larger or more than `limits` allow never
     /// becomes a request: the h2 crate refuses it.
-    pub async fn accept(stream: &'s mut Metered<S>, limits: &Limits) -> Result<Self, h2::Error> {
-        let meter = stream.meter();
-        let inner = server::Builder::new()
-            .initial_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .max_send_buffer_size(SEND_BUFFER_BYTES)
-            .max_concurrent_streams(limits.streams)
-            .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
-            .handshake(stream)
-            .await?;
-        Ok(Self { inner, meter })
+    pub async fn accept(stream: Metered<S>, limits: &Limits) -> Result<Self, h2::Error> {
+        let mut accepting = pin!(
+            server::Builder::new()
+                .initial_window_size(STREAM_WINDOW_BYTES)
+                .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+                .max_send_buffer_size(SEND_BUFFER_BYTES)
+                .max_concurrent_streams(limits.streams)
+                .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+                .handshake(stream.clone())
+        );
+        let inner = poll_fn(|cx| {
+            let polled = accepting.as_mut().poll(cx);
+            stream.send(cx);
+            polled
+        });
+        Ok(Self { inner: inner.await?, stream })
     }
 
-    /// Moves frames both ways until a request has come, or none will any more.
+    /// Moves frames both ways until a request has come, or none will any more. To be called again after each
+    /// request: what is to be sent then waits until there is no further one.
     pub fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<Arrival, Stop>> {
         let polled = self.inner.poll_accept(cx);
-        match (polled, self.meter.offence()) {
+        if !matches!(polled, Poll::Ready(Some(Ok(_)))) {
+            self.stream.send(cx);
+        }
+        match (polled, self.stream.meter().offence()) {
             (Poll::Ready(Some(Ok((request, respond)))), _) => {
                 Poll::Ready(Ok(Arrival { request, respond }))
             }
@@ -104,16 +114,16 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin> Connection<'s, S> {
 
     /// What it waits for.
     pub fn waits(&self) -> Waits {
-        match self.meter.sending() {
+        match self.stream.meter().sending() {
             Sending::Midway => Waits::Rest,
-            Sending::Whole if self.inner.has_streams() => Waits::Stream,
+            Sending::Whole if self.has_streams() => Waits::Stream,
             Sending::Whole => Waits::Request,
         }
     }
 
     /// Whether requests are under way or answers still wait to be taken.
     pub fn has_streams(&self) -> bool {
-        self.inner.has_streams()
+        self.inner.has_streams() || self.stream.is_waiting()
     }
 
     /// Takes no further request; those under way are finished. The client is told in two steps, so that

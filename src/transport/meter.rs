@@ -10,14 +10,9 @@ mod trailers;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::io::{self, IoSlice};
 use std::ops::ControlFlow;
-use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 pub use scan::Kind;
@@ -83,6 +78,28 @@ pub struct Meter {
 }
 
 impl Meter {
+    /// A meter of a connection from a client, its preface included.
+    pub fn of_client() -> Self {
+        Self::new(Scan::of_client(), Scan::default())
+    }
+
+    /// A meter of a connection to an origin.
+    pub fn of_origin() -> Self {
+        Self::new(Scan::default(), Scan::after_preface())
+    }
+
+    fn new(incoming: Scan, outgoing: Scan) -> Self {
+        Self {
+            incoming: RefCell::new(incoming),
+            outgoing: RefCell::new(outgoing),
+            left: Cell::new(BURST),
+            refilled: Cell::new(Instant::now()),
+            offence: Cell::new(None),
+            has_settings: Cell::new(false),
+            body_bytes: Cell::new(0),
+        }
+    }
+
     /// What the other end did wrong, if anything. Nothing more of it is read then.
     pub fn offence(&self) -> Option<Offence> {
         self.offence.get()
@@ -101,8 +118,8 @@ impl Meter {
         self.body_bytes.get()
     }
 
-    /// How many of these bytes may be passed on.
-    fn read(&self, bytes: &[u8]) -> usize {
+    /// Counts bytes that came; how many of them may be passed on.
+    pub fn read(&self, bytes: &[u8]) -> usize {
         self.incoming.borrow_mut().take(bytes, |seen| {
             match seen {
                 Seen::Frame(frame) => self.received(frame),
@@ -116,7 +133,8 @@ impl Meter {
         })
     }
 
-    fn written(&self, bytes: &[u8]) {
+    /// Counts bytes that go.
+    pub fn written(&self, bytes: &[u8]) {
         self.outgoing.borrow_mut().take(bytes, |seen| {
             match seen {
                 Seen::Frame(frame) if frame.kind == Kind::Headers => self.earn(EARNED_BY_HEADERS),
@@ -174,126 +192,6 @@ impl Meter {
         if self.offence.get().is_none() {
             self.offence.set(Some(offence));
         }
-    }
-}
-
-/// A connection whose frames are counted.
-#[derive(Debug)]
-pub struct Metered<S> {
-    stream: S,
-    /// What was read of it before; empty once it was read again.
-    first: Box<[u8]>,
-    /// How much of that was read again.
-    given: usize,
-    meter: Rc<Meter>,
-}
-
-impl<S> Metered<S> {
-    /// A client's connection of which `first` has been read, the preface at its front.
-    pub fn to_client(stream: S, first: &[u8]) -> Self {
-        Self::new(stream, first, Scan::of_client(), Scan::default())
-    }
-
-    /// A connection to an origin.
-    pub fn to_origin(stream: S) -> Self {
-        Self::new(stream, &[], Scan::default(), Scan::after_preface())
-    }
-
-    fn new(stream: S, first: &[u8], incoming: Scan, outgoing: Scan) -> Self {
-        let meter = Meter {
-            incoming: RefCell::new(incoming),
-            outgoing: RefCell::new(outgoing),
-            left: Cell::new(BURST),
-            refilled: Cell::new(Instant::now()),
-            offence: Cell::new(None),
-            has_settings: Cell::new(false),
-            body_bytes: Cell::new(0),
-        };
-        Self { stream, first: first.into(), given: 0, meter: Rc::new(meter) }
-    }
-
-    /// What is counted.
-    pub fn meter(&self) -> Rc<Meter> {
-        Rc::clone(&self.meter)
-    }
-
-    /// The connection without the counting.
-    pub fn into_inner(self) -> S {
-        self.stream
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
-    /// Pending for ever after an offence: whoever drives the connection looks for one, and ends it.
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.meter.offence().is_some() {
-            return Poll::Pending;
-        }
-        let before = buffer.filled().len();
-        if this.first.is_empty() {
-            ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
-        } else {
-            let rest = &this.first[this.given..];
-            let count = rest.len().min(buffer.remaining());
-            buffer.put_slice(&rest[..count]);
-            this.given += count;
-            if this.given == this.first.len() {
-                this.first = Box::default();
-            }
-        }
-        let came = buffer.filled().len() - before;
-        let good = this.meter.read(&buffer.filled()[before..]);
-        if came > 0 && good == 0 {
-            return Poll::Pending; // nothing read would mean the end
-        }
-        buffer.set_filled(before + good);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let count = ready!(Pin::new(&mut this.stream).poll_write(cx, bytes))?;
-        this.meter.written(&bytes[..count]);
-        Poll::Ready(Ok(count))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let count = ready!(Pin::new(&mut this.stream).poll_write_vectored(cx, slices))?;
-        let mut left = count;
-        for slice in slices {
-            let part = left.min(slice.len());
-            this.meter.written(&slice[..part]);
-            left -= part;
-        }
-        Poll::Ready(Ok(count))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
     }
 }
 

@@ -9,6 +9,7 @@ pub mod buffers;
 pub mod frames;
 pub mod messages;
 pub mod meter;
+pub mod metered;
 
 use std::ops::Range;
 use std::task::{Context, Poll};
@@ -20,7 +21,8 @@ pub use buffered::Buffered;
 pub use buffers::{Buffers, piece_room};
 pub use frames::Frames;
 pub use messages::{HeadError, Messages};
-pub use meter::{Meter, Metered, Offence};
+pub use meter::{Meter, Offence};
+pub use metered::Metered;
 
 use crate::wire::{Refusal, Trailers};
 

@@ -84,14 +84,13 @@ impl Shared {
         policy: &Policy,
     ) -> Result<Self, Broken> {
         let stream = Metered::to_origin(connected.stream);
-        let meter = stream.meter();
         let (send, mut connection) = client::Builder::new()
             .initial_window_size(NARROW_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .max_send_buffer_size(SEND_BUFFER_BYTES)
             .max_header_list_size(head_bytes)
             .enable_push(false)
-            .handshake(stream)
+            .handshake(stream.clone())
             .await
             .map_err(|error| frames::broken(&error))?;
         let limits = connected.open.limited.as_ref().map(|place| Arc::clone(place.limits()));
@@ -106,16 +105,19 @@ impl Shared {
             let _open = open;
             let mut window = NARROW_WINDOW_BYTES;
             let end = poll_fn(|cx| {
-                let fitting = fitting_window(window, ended.streams.get(), meter.body_bytes());
+                let fitting =
+                    fitting_window(window, ended.streams.get(), stream.meter().body_bytes());
                 // While an earlier change is not acknowledged, there can be no other.
                 if fitting != window && connection.set_initial_window_size(fitting).is_ok() {
                     window = fitting;
                 }
-                match Pin::new(&mut connection).poll(cx) {
+                let polled = Pin::new(&mut connection).poll(cx);
+                stream.send(cx);
+                match polled {
                     Poll::Ready(Ok(())) => Poll::Ready(None),
                     Poll::Ready(Err(error)) => Poll::Ready(Some(error.to_string())),
                     // Dropped, it is closed, and its streams with it.
-                    Poll::Pending => match (meter.offence(), &mut pinger) {
+                    Poll::Pending => match (stream.meter().offence(), &mut pinger) {
                         (Some(offence), _) => {
                             ended.offence.set(Some(offence));
                             Poll::Ready(Some(offence.to_string()))

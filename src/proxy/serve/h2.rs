@@ -35,14 +35,15 @@ const DISCARD_BYTES_MAX: usize = 1024 * 1024;
 
 /// Serves a connection of which `first` was read already.
 pub(super) async fn serve(stream: TcpStream, first: Vec<u8>, ends: Ends, lane: &Rc<Lane>) {
-    let mut stream = Metered::to_client(stream, &first);
-    lane.buffers.give_back(first);
-    requests(&mut stream, ends, lane).await;
-    linger(stream.into_inner()).await;
+    let stream = Metered::to_client(stream, first);
+    requests(stream.clone(), ends, lane).await;
+    if let Some(stream) = stream.into_inner() {
+        linger(stream).await;
+    }
 }
 
 /// Takes requests until the connection has ended, by whatever.
-async fn requests(stream: &mut Metered<TcpStream>, ends: Ends, lane: &Rc<Lane>) {
+async fn requests(stream: Metered<TcpStream>, ends: Ends, lane: &Rc<Lane>) {
     let deadline = lane.deadlines.enter();
     deadline.arm(lane.limits.head_time, deadlines::Waits::Busy);
     let mut accepting = pin!(Connection::accept(stream, &lane.limits));
@@ -102,8 +103,8 @@ enum Course {
 }
 
 /// A connection under way.
-struct Session<'l, 's> {
-    connection: Connection<'s, TcpStream>,
+struct Session<'l> {
+    connection: Connection<TcpStream>,
     /// When what is being waited for must have come.
     deadline: Deadline,
     /// What that is.
@@ -117,7 +118,7 @@ struct Session<'l, 's> {
     lane: &'l Rc<Lane>,
 }
 
-impl Session<'_, '_> {
+impl Session<'_> {
     fn poll_turn(
         &mut self,
         cx: &mut Context<'_>,

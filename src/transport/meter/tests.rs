@@ -1,5 +1,3 @@
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
 use super::*;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -11,8 +9,8 @@ fn frame(kind: u8, flags: u8, length: u8) -> Vec<u8> {
 }
 
 /// A client's meter that has read the preface, SETTINGS and these bytes.
-fn after(bytes: &[u8]) -> Rc<Meter> {
-    let meter = Metered::to_client((), &[]).meter();
+fn after(bytes: &[u8]) -> Meter {
+    let meter = Meter::of_client();
     meter.read(PREFACE);
     meter.read(&frame(4, 0, 0));
     meter.read(bytes);
@@ -97,7 +95,7 @@ async fn sizes_and_the_first_frame_are_judged() {
         assert!(matches!(offence, Some(Offence::FrameSize(_))), "{kind}: {offence:?}");
     }
     for first in [frame(1, 5, 3), frame(4, 1, 0), frame(6, 0, 8)] {
-        let meter = Metered::to_client((), &[]).meter();
+        let meter = Meter::of_client();
         meter.read(&[PREFACE, &first].concat());
         assert_eq!(meter.offence(), Some(Offence::NoSettings));
     }
@@ -106,7 +104,7 @@ async fn sizes_and_the_first_frame_are_judged() {
 #[tokio::test]
 async fn what_is_midway_is_told_however_the_bytes_are_cut() {
     let bytes = [frame(4, 0, 6), frame(1, 0, 3), frame(9, 4, 2), frame(0, 0, 4)].concat();
-    let meter = Metered::to_client((), &[]).meter();
+    let meter = Meter::of_client();
     assert_eq!(meter.sending(), Sending::Midway, "the preface");
     meter.read(PREFACE);
     let whole: Vec<usize> = (0..bytes.len())
@@ -117,25 +115,4 @@ async fn what_is_midway_is_told_however_the_bytes_are_cut() {
         .collect();
     // After SETTINGS, after the CONTINUATION that ends the block, and anywhere in DATA's payload.
     assert_eq!(whole, [14, 37, 46, 47, 48, 49, 50]);
-}
-
-#[tokio::test]
-async fn bytes_pass_as_they_are_and_stop_after_an_offence() {
-    let (mut far, near) = tokio::io::duplex(1024);
-    let mut metered = Metered::to_client(near, PREFACE);
-    let mut read = vec![0; PREFACE.len()];
-    metered.read_exact(&mut read).await.expect("what was read before");
-    assert_eq!(read, PREFACE);
-    let mut read = [0; 64];
-    far.write_all(&frame(4, 0, 0)).await.expect("room");
-    far.write_all(&frame(6, 0, 7)).await.expect("room");
-    assert_eq!(metered.read(&mut read).await.expect("a frame"), 9, "up to the offence");
-    let polled = std::future::poll_fn(|cx| {
-        Poll::Ready(Pin::new(&mut metered).poll_read(cx, &mut ReadBuf::new(&mut read)))
-    });
-    assert!(polled.await.is_pending());
-    metered.write_all(b"answer").await.expect("room");
-    let mut answer = [0; 6];
-    far.read_exact(&mut answer).await.expect("an answer");
-    assert_eq!(&answer, b"answer");
 }
