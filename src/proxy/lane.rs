@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::deadlines::Deadlines;
+use super::serve::h2::Tasks;
 use crate::model::{HeaderPolicy, Limit};
 use crate::observe::{self, ClientEnd, LogBuffer, Noted, Record, RequestFacts, Stats, process};
 use crate::settings::Limits;
@@ -100,6 +101,8 @@ pub struct Lane {
     mirroring: Cell<u32>,
     /// Connections that keep what a request needs for their next one.
     pub pauses: Cell<usize>,
+    /// Tasks that wait for a stream of an HTTP/2 client.
+    pub stream_tasks: Tasks,
     /// The generation whose upstreams the pools were last held against.
     swept: Cell<u64>,
     warned_of_loop: Cell<bool>,
@@ -145,6 +148,7 @@ impl Lane {
             gives_up: RefCell::default(),
             mirroring: Cell::new(0),
             pauses: Cell::new(0),
+            stream_tasks: Tasks::default(),
             swept: Cell::new(0),
             warned_of_loop: Cell::new(false),
             current: RefCell::new((current, snapshot)),

@@ -3,7 +3,7 @@
 //! What an idle connection holds is what this file's outer futures hold; all that a request needs is
 //! boxed while it is under way. HTTP/2 has a loop of its own.
 
-mod h2;
+pub mod h2;
 
 use std::cell::Cell;
 use std::future::poll_fn;

@@ -170,6 +170,7 @@ fn check_fields(fields: &HeaderMap, authority: Option<&str>) -> Result<(), Unfit
 fn response(head: &Head) -> Response<()> {
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::from_u16(head.status()).unwrap_or(StatusCode::BAD_GATEWAY);
+    response.headers_mut().reserve(head.lines().count());
     for (name, value) in head.lines() {
         if let (Ok(name), Ok(value)) =
             (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))

@@ -1,7 +1,9 @@
-//! The loop of one HTTP/2 connection: a task for each request, a limit for each wait, a goodbye at the end.
+//! The loop of one HTTP/2 connection: a task for each request under way, a limit for each wait, a goodbye at the end.
 //!
 //! A connection's own waits are those that no stream bounds: for the rest of a head, for a next request,
 //! for the client to go once it was told to.
+
+mod tasks;
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -26,7 +28,9 @@ use crate::proxy::lane::{Lane, Phase};
 use crate::proxy::limits;
 use crate::proxy::request::{self, Next};
 use crate::transport::{Metered, Offence};
-use crate::wire::{Head, Refusal};
+use crate::wire::Refusal;
+
+pub use tasks::Tasks;
 
 /// How long a client that was told to go, and has nothing under way, may take to do so.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
@@ -63,8 +67,7 @@ async fn requests(stream: Metered<TcpStream>, ends: Ends, lane: &Rc<Lane>) {
         match poll_fn(|cx| session.poll_turn(cx, changed.as_mut())).await {
             Ok(arrival) => {
                 session.requests = session.requests.saturating_add(1);
-                let (head, stream) = Stream::new(arrival, ends, &lane.buffers);
-                tokio::task::spawn_local(one_stream(head, stream, Rc::clone(lane)));
+                tasks::answer(arrival, ends, lane);
             }
             Err(Over::Ended(end)) => break end,
             Err(Over::Cut(goodbye, end)) => {
@@ -264,14 +267,15 @@ impl Drop for Streaming<'_> {
 }
 
 /// Answers one HTTP/2 stream.
-async fn one_stream(head: Result<Head, Unfit>, mut stream: Stream, lane: Rc<Lane>) {
+async fn one_stream(arrival: Arrival, ends: Ends, lane: &Rc<Lane>) {
+    let (head, mut stream) = Stream::new(arrival, ends, &lane.buffers);
     let mut client = Client::H2(&mut stream);
     let next = match head {
         Ok(head) if head.lines().count() > lane.request_head.lines => {
-            request::refuse(&mut client, Refusal::TooManyLines, &lane).await
+            request::refuse(&mut client, Refusal::TooManyLines, lane).await
         }
-        Ok(head) => request::handle(head, &mut client, &lane).await,
-        Err(Unfit::Refused(refusal)) => request::refuse(&mut client, refusal, &lane).await,
+        Ok(head) => request::handle(head, &mut client, lane).await,
+        Err(Unfit::Refused(refusal)) => request::refuse(&mut client, refusal, lane).await,
         Err(Unfit::Malformed(what)) => {
             tracing::debug!(client = %stream.ends.peer, "a request is malformed: {what}");
             return stream.reject();

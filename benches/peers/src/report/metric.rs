@@ -10,10 +10,11 @@ pub fn heading(name: &str) -> &'static str {
     known.unwrap_or_else(|| panic!("no heading for {name}")).1
 }
 
-const HEADINGS: [(&str, &str); 23] = [
+const HEADINGS: [(&str, &str); 24] = [
     ("busiest", "busiest thread, % of CPU"),
     ("calls", "system calls/request"),
     ("connections", "connections"),
+    ("added_percent", "what it adds, %"),
     ("cpu_ms_per_mib", "CPU ms/MiB"),
     ("cpu_us", "CPU µs/request"),
     ("disturbances", "disturbances"),
