@@ -3,6 +3,7 @@
 //! Durations, URLs and names stay text here, so that a wrong one is reported with the others.
 
 mod resilience;
+mod rule;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 pub(super) use resilience::{Cookie, Hash, Outliers, Pool, Warmup, Weights};
+pub(super) use rule::{Route, Rule, Upstream};
 
 /// One document.
 #[derive(Debug, Default, Deserialize)]
@@ -35,119 +37,6 @@ pub(super) struct Listener {
     pub bind: Option<String>,
     pub name: Option<String>,
     pub route_table: Option<String>,
-}
-
-/// Hosts and what is done for them. What stands beside `rules` holds for each rule that says nothing else.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct Route {
-    pub name: Option<String>,
-    pub hosts: Vec<String>,
-    /// Ports of the listeners it is served on; neither ports nor listeners: all of them.
-    pub ports: Option<Vec<u16>>,
-    /// Names of the listeners it is served on.
-    pub listeners: Option<Vec<String>>,
-    /// Tried in order; then `to` or `split`, for every other request.
-    pub rules: Vec<Rule>,
-    pub stat_prefix: Option<String>,
-    pub to: Option<String>,
-    pub split: Option<Vec<Share>>,
-    pub redirect: Option<Redirect>,
-    pub respond: Option<Respond>,
-    pub rewrite: Option<Rewrite>,
-    pub timeout: Option<String>,
-    pub retries: Option<Retries>,
-    pub mirrors: Option<Vec<Mirror>>,
-    pub cors: Option<Cors>,
-    pub fault: Option<Fault>,
-    pub host: Option<String>,
-    pub headers: Option<Headers>,
-    pub tls: Option<Tls>,
-    pub protocol: Option<Protocol>,
-    pub proxy_protocol: Option<ProxyProtocol>,
-    pub balance: Option<Balance>,
-    pub warmup: Option<Warmup>,
-    pub connect_timeout: Option<String>,
-    pub idle_timeout: Option<String>,
-    pub requests_per_connection: Option<u32>,
-    pub pool: Option<Pool>,
-    pub hash: Option<Hash>,
-    pub weights: Option<Weights>,
-    pub outliers: Option<Outliers>,
-    pub resolution: Option<Resolution>,
-    pub endpoints: Option<Vec<String>>,
-    pub no_endpoints: Option<String>,
-}
-
-/// A condition and where requests that fulfil it go.
-#[derive(Debug, Default, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct Rule {
-    pub name: Option<String>,
-    #[serde(rename = "match")]
-    pub condition: Option<Match>,
-    /// The requests are counted under this name besides, in `egret_route_requests_total`.
-    pub stat_prefix: Option<String>,
-    /// `https://host[:port]`, `http://host[:port]`, or the name of an upstream. The host `*.example.com` is the
-    /// host of each request, where it lies under that name.
-    pub to: Option<String>,
-    /// Several destinations by weight, in place of `to`.
-    pub split: Option<Vec<Share>>,
-    /// Answers with another place to ask at, in place of `to`.
-    pub redirect: Option<Redirect>,
-    /// Answers with what is written here, in place of `to`.
-    pub respond: Option<Respond>,
-    /// What the path becomes.
-    pub rewrite: Option<Rewrite>,
-    pub timeout: Option<String>,
-    pub retries: Option<Retries>,
-    /// Who gets copies of the requests.
-    pub mirrors: Option<Vec<Mirror>>,
-    /// Which pages of other sites a browser lets read the answers.
-    pub cors: Option<Cors>,
-    /// What is put in the way of the requests, to see what comes of it.
-    pub fault: Option<Fault>,
-    /// The Host to send in place of the client's.
-    pub host: Option<String>,
-    pub headers: Option<Headers>,
-    pub tls: Option<Tls>,
-    pub protocol: Option<Protocol>,
-    pub proxy_protocol: Option<ProxyProtocol>,
-    pub balance: Option<Balance>,
-    pub warmup: Option<Warmup>,
-    pub connect_timeout: Option<String>,
-    pub idle_timeout: Option<String>,
-    pub requests_per_connection: Option<u32>,
-    pub pool: Option<Pool>,
-    pub hash: Option<Hash>,
-    pub weights: Option<Weights>,
-    pub outliers: Option<Outliers>,
-    pub resolution: Option<Resolution>,
-    pub endpoints: Option<Vec<String>>,
-    pub no_endpoints: Option<String>,
-}
-
-/// An upstream with a name.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct Upstream {
-    pub name: Option<String>,
-    pub to: Option<String>,
-    pub tls: Option<Tls>,
-    pub protocol: Option<Protocol>,
-    pub proxy_protocol: Option<ProxyProtocol>,
-    pub balance: Option<Balance>,
-    pub warmup: Option<Warmup>,
-    pub connect_timeout: Option<String>,
-    pub idle_timeout: Option<String>,
-    pub requests_per_connection: Option<u32>,
-    pub pool: Option<Pool>,
-    pub hash: Option<Hash>,
-    pub weights: Option<Weights>,
-    pub outliers: Option<Outliers>,
-    pub resolution: Option<Resolution>,
-    pub endpoints: Option<Vec<String>>,
-    pub no_endpoints: Option<String>,
 }
 
 /// A part of the requests.
@@ -431,135 +320,4 @@ pub(super) enum Resolution {
     LogicalDns,
     /// These addresses.
     Static,
-}
-
-impl Route {
-    /// What stands beside `rules`, as the rule for every request that none of them takes.
-    pub(super) fn rest(&self) -> Rule {
-        Rule {
-            name: None,
-            condition: None,
-            stat_prefix: self.stat_prefix.clone(),
-            to: self.to.clone(),
-            split: self.split.clone(),
-            redirect: self.redirect.clone(),
-            respond: self.respond.clone(),
-            rewrite: self.rewrite.clone(),
-            timeout: self.timeout.clone(),
-            retries: self.retries.clone(),
-            mirrors: self.mirrors.clone(),
-            cors: self.cors.clone(),
-            fault: self.fault.clone(),
-            host: self.host.clone(),
-            headers: self.headers.clone(),
-            tls: self.tls.clone(),
-            protocol: self.protocol,
-            proxy_protocol: self.proxy_protocol,
-            balance: self.balance,
-            warmup: self.warmup.clone(),
-            connect_timeout: self.connect_timeout.clone(),
-            idle_timeout: self.idle_timeout.clone(),
-            requests_per_connection: self.requests_per_connection,
-            pool: self.pool.clone(),
-            hash: self.hash.clone(),
-            weights: self.weights.clone(),
-            outliers: self.outliers.clone(),
-            resolution: self.resolution,
-            endpoints: self.endpoints.clone(),
-            no_endpoints: self.no_endpoints.clone(),
-        }
-    }
-}
-
-impl Rule {
-    /// This rule, with what stands beside `rules` for everything that it does not say itself.
-    pub(super) fn or(self, rest: &Rule) -> Rule {
-        // What is done is said as a whole: the rest's `to` must not stand beside its own `redirect`.
-        let nothing = Rule::default();
-        let other = if self.has_action() { &nothing } else { rest };
-        Rule {
-            name: self.name,
-            condition: self.condition,
-            stat_prefix: self.stat_prefix.or_else(|| rest.stat_prefix.clone()),
-            to: self.to.or_else(|| other.to.clone()),
-            split: self.split.or_else(|| other.split.clone()),
-            redirect: self.redirect.or_else(|| other.redirect.clone()),
-            respond: self.respond.or_else(|| other.respond.clone()),
-            rewrite: self.rewrite.or_else(|| rest.rewrite.clone()),
-            timeout: self.timeout.or_else(|| rest.timeout.clone()),
-            retries: self.retries.or_else(|| rest.retries.clone()),
-            mirrors: self.mirrors.or_else(|| rest.mirrors.clone()),
-            cors: self.cors.or_else(|| rest.cors.clone()),
-            fault: self.fault.or_else(|| rest.fault.clone()),
-            host: self.host.or_else(|| rest.host.clone()),
-            headers: self.headers.or_else(|| rest.headers.clone()),
-            tls: self.tls.or_else(|| rest.tls.clone()),
-            protocol: self.protocol.or(rest.protocol),
-            proxy_protocol: self.proxy_protocol.or(rest.proxy_protocol),
-            balance: self.balance.or(rest.balance),
-            warmup: self.warmup.or_else(|| rest.warmup.clone()),
-            connect_timeout: self.connect_timeout.or_else(|| rest.connect_timeout.clone()),
-            idle_timeout: self.idle_timeout.or_else(|| rest.idle_timeout.clone()),
-            requests_per_connection: self.requests_per_connection.or(rest.requests_per_connection),
-            pool: self.pool.or_else(|| rest.pool.clone()),
-            hash: self.hash.or_else(|| rest.hash.clone()),
-            weights: self.weights.or_else(|| rest.weights.clone()),
-            outliers: self.outliers.or_else(|| rest.outliers.clone()),
-            resolution: self.resolution.or(rest.resolution),
-            endpoints: self.endpoints.or_else(|| rest.endpoints.clone()),
-            no_endpoints: self.no_endpoints.or_else(|| rest.no_endpoints.clone()),
-        }
-    }
-
-    /// Whether it says what is done with a request.
-    pub(super) fn has_action(&self) -> bool {
-        self.to.is_some()
-            || self.split.is_some()
-            || self.redirect.is_some()
-            || self.respond.is_some()
-    }
-
-    /// Whether it says anything about how its destination is called.
-    pub(super) fn has_options(&self) -> bool {
-        self.tls.is_some()
-            || self.protocol.is_some()
-            || self.proxy_protocol.is_some()
-            || self.balance.is_some()
-            || self.warmup.is_some()
-            || self.connect_timeout.is_some()
-            || self.idle_timeout.is_some()
-            || self.requests_per_connection.is_some()
-            || self.pool.is_some()
-            || self.hash.is_some()
-            || self.weights.is_some()
-            || self.outliers.is_some()
-            || self.resolution.is_some()
-            || self.endpoints.is_some()
-            || self.no_endpoints.is_some()
-    }
-}
-
-impl Upstream {
-    /// What it says, in the fields of a rule.
-    pub(super) fn into_rule(self) -> Rule {
-        Rule {
-            to: self.to,
-            tls: self.tls,
-            protocol: self.protocol,
-            proxy_protocol: self.proxy_protocol,
-            balance: self.balance,
-            warmup: self.warmup,
-            connect_timeout: self.connect_timeout,
-            idle_timeout: self.idle_timeout,
-            requests_per_connection: self.requests_per_connection,
-            pool: self.pool,
-            hash: self.hash,
-            weights: self.weights,
-            outliers: self.outliers,
-            resolution: self.resolution,
-            endpoints: self.endpoints,
-            no_endpoints: self.no_endpoints,
-            ..Rule::default()
-        }
-    }
 }
