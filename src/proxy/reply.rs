@@ -21,11 +21,15 @@ use crate::wire::{Framing, Head, Trailers, Version};
 /// Body bytes of a refused request that are read for the sake of the connection.
 const DISCARD_BYTES_MAX: u64 = 64 * 1024;
 
-/// Answers with a reply of our own. Only while no head was sent.
+/// What a route does with the head of an answer, and the request that is answered.
+pub type Edited<'r> = ([&'r HeaderEdits; 2], &'r Head);
+
+/// Answers with a reply of our own, edited as its route says (as in Envoy). Only while no head was sent.
 pub async fn local(
     client: &mut Client<'_>,
     asked: Asked<'_>,
     failure: &Failure,
+    edited: Option<Edited<'_>>,
     record: &mut Record<'_>,
     lane: &Rc<Lane>,
 ) -> Next {
@@ -33,7 +37,7 @@ pub async fn local(
     if *failure == Failure::ClientGone {
         return Next::Abort;
     }
-    let (head, body) = told::write(failure, asked, record, lane);
+    let (head, body) = told::write(failure, asked, edited, record, lane);
     record.status = head.status();
     // After a message that could be read in two ways, nothing more is read from this connection.
     let asked = if matches!(failure, Failure::Refused(_)) { asked.closing() } else { asked };
@@ -82,11 +86,20 @@ pub async fn configured(
         head.append(b"content-length", body.len().to_string().as_bytes());
     }
     sign(&mut head, lane);
-    let edits = [edits, &none];
-    let values = Values::of(edits, Source { request, answer: Answer::Ours(&head), record }, lane);
-    headers::edit(&mut head, edits, values.as_deref());
+    edit(&mut head, [edits, &none], request, record, lane);
     record.status = status;
     send_own(client, asked, head, body.to_vec(), record, lane).await
+}
+
+fn edit(
+    head: &mut Head,
+    edits: [&HeaderEdits; 2],
+    request: &Head,
+    record: &Record<'_>,
+    lane: &Lane,
+) {
+    let values = Values::of(edits, Source { request, answer: Answer::Ours(head), record }, lane);
+    headers::edit(head, edits, values.as_deref());
 }
 
 /// Sends an answer of our own; what is here of the request's body is read for the connection's sake.
@@ -122,8 +135,8 @@ fn begin(status: u16, lane: &Lane) -> Head {
 
 /// Says when and by whom an answer was made.
 fn sign(head: &mut Head, lane: &Lane) {
-    head.append(b"date", lane.date().as_bytes());
-    head.append(b"server", lane.headers.server.as_deref().unwrap_or("egret").as_bytes());
+    head.set(b"date", lane.date().as_bytes());
+    head.set(b"server", lane.headers.server.as_deref().unwrap_or("egret").as_bytes());
 }
 
 /// Whether some of the request's body is still to come.

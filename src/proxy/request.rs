@@ -17,7 +17,7 @@ use super::relay;
 use super::reply::{self, Configured};
 use crate::downstream::Client;
 use crate::model::headers::{Location, RequestId};
-use crate::model::{Action, Failure, Host, Protocol};
+use crate::model::{Action, Failure, HeaderEdits, Host, Protocol, Redirect};
 use crate::observe::{self, Record, RequestFacts};
 use crate::snapshot::cors::{Allowed, Crossing};
 use crate::snapshot::{Asked, Destination, Snapshot, rewrite};
@@ -52,7 +52,7 @@ pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) ->
 
     let mut noted = Noted::default();
     let mut started = start(&mut head, &mut noted, client, &snapshot, record, lane).await;
-    let Noted { target, allowed } = &noted;
+    let Noted { target, allowed, edits } = &noted;
     if let (Ok(Started::Exchange((response, exchange))), Some(target)) = (&mut started, target) {
         if matches!(response.status(), 301 | 302 | 307 | 308) {
             location::tell_of_loop(response, &head, exchange.upstream);
@@ -79,7 +79,8 @@ pub async fn handle(mut head: Head, client: &mut Client<'_>, lane: &Rc<Lane>) ->
         Err(failure) => {
             let host = target.as_ref().map(|target| target.authority.host());
             let asked = turned_down(asked, &head).naming(host, head.find(Name::XRequestId));
-            apart(reply::local(client, asked, &failure, record, lane)).await
+            let edited = edits.map(|edits| (edits, &head));
+            apart(reply::local(client, asked, &failure, edited, record, lane)).await
         }
     };
     account.close();
@@ -94,6 +95,8 @@ struct Noted<'s> {
     target: Option<Target>,
     /// The page of another site that may read the answer.
     allowed: Option<Box<Allowed<'s>>>,
+    /// What its route does with the answer's head, whoever answers.
+    edits: Option<[&'s HeaderEdits; 2]>,
 }
 
 /// What answers a request.
@@ -130,16 +133,15 @@ async fn start<'s>(
     let rule = found.rule.ok_or(Failure::NoRoute)?;
     record.rule = Some(rule.plan.name.as_str()).filter(|name| !name.is_empty());
     record.stat_prefix = rule.stat_prefix;
+    let picked = rule.pick(&mut lane.random.borrow_mut());
+    noted.edits = picked.and_then(|picked| rule.response_edits(picked));
     if let Some(fault) = &rule.plan.fault {
         apart(fault::inject(fault, client, record, lane)).await?;
     }
     let upgrade = upgrade::upgrade(head, framing).map_err(Failure::Refused)?;
     let forward = match &rule.plan.action {
         Action::Forward(forward) => forward,
-        Action::Redirect(redirect) => {
-            let location = rewrite::location(redirect, head, target.scheme.as_str());
-            return Ok(Started::Configured(Configured::Redirect(redirect, location)));
-        }
+        Action::Redirect(redirect) => return Ok(elsewhere(redirect, head, target)),
         Action::Respond(respond) => return Ok(Started::Configured(Configured::Respond(respond))),
     };
     if let Some(cors) = &forward.cors {
@@ -149,7 +151,7 @@ async fn start<'s>(
             return Ok(Started::Configured(Configured::Preflight(cors)));
         }
     }
-    let picked = rule.pick(&mut lane.random.borrow_mut()).ok_or(Failure::NoCluster)?;
+    let picked = picked.ok_or(Failure::NoCluster)?;
     let (onward, share) = (&rule.onward[picked], &forward.to[picked]);
     let Destination::Upstream(upstream) = &onward.to else { return Err(Failure::NoCluster) };
     record.upstream = Some(&upstream.key.name);
@@ -183,6 +185,12 @@ async fn start<'s>(
         copy,
     };
     exchange::start(order, client, record, lane).await.map(Started::Exchange)
+}
+
+/// Sends the client to another place.
+fn elsewhere<'s>(redirect: &'s Redirect, head: &Head, target: &Target) -> Started<'s> {
+    let location = rewrite::location(redirect, head, target.scheme.as_str());
+    Started::Configured(Configured::Redirect(redirect, location))
 }
 
 /// Which version a request's connection may have.
@@ -253,7 +261,8 @@ pub async fn refuse(client: &mut Client<'_>, refusal: Refusal, lane: &Rc<Lane>) 
     let failure = Failure::from(refusal);
     limits::client_refused(refusal, lane);
     tracing::debug!(client = %client.ends().peer, "a request is refused: {}", refusal.reason());
-    reply::local(client, asked::Asked::default(), &failure, &mut account.record, lane).await;
+    let asked = asked::Asked::default();
+    reply::local(client, asked, &failure, None, &mut account.record, lane).await;
     account.close();
     Next::Close
 }

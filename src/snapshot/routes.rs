@@ -11,7 +11,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use super::condition::{self, Asked};
-use crate::model::{self, Authority, Forward, Host, HostPattern, Plan, Share};
+use crate::model::{self, Authority, Forward, HeaderEdits, Host, HostPattern, Plan, Share};
 use crate::observe::StatPrefixes;
 use crate::observe::stat_prefixes::Slot;
 use crate::upstream::Upstream;
@@ -200,6 +200,12 @@ impl Rule {
         let stat_prefix = Some(plan.stat_prefix.as_str()).filter(|prefix| !prefix.is_empty());
         let stat_prefix = stat_prefix.map(|prefix| prefixes.slot(prefix));
         Self { plan: Arc::clone(plan), onward, mirrors, stat_prefix, weights }
+    }
+
+    /// What is done with the head of an answer, by one of its shares and by itself.
+    pub fn response_edits(&self, share: usize) -> Option<[&HeaderEdits; 2]> {
+        let forward = self.plan.action.forward()?;
+        Some([&forward.to[share].response, &forward.response])
     }
 
     /// One of its shares by weight, by its index in the plan; `None`: it leads nowhere.

@@ -291,6 +291,25 @@ fn replies_of_our_own_bear_our_name_or_the_one_given() {
     }
 }
 
+/// As with Envoy, a route's edits are made of an answer of our own too, and first: they add to what it tells.
+#[test]
+fn a_routes_edits_add_to_replies_of_our_own() {
+    let edits = "headers:\n  response: {set: {x-rule: '%PROTOCOL% %REQ(x-a)%', content-type: text/html}, remove: [date]}\n";
+    let fault = "fault: {abort: {httpStatus: 418, percentage: {value: 100}}}\n";
+    for (more, status) in [("", 503), (fault, 418)] {
+        let rule = format!("{edits}{more}");
+        let egress = Egress::plain("api.example.com").rule(&rule);
+        let gateway = Setup::new(&egress.yaml()).start(); // nobody answers for the name
+        let mut client = gateway.client();
+        client.send("GET / HTTP/1.1\r\nHost: api.example.com\r\nX-A: one\r\n\r\n");
+        let response = client.response();
+        assert_eq!(response.status, status);
+        assert_eq!(response.field("x-rule"), Some("HTTP/1.1 one"));
+        assert_eq!(response.field("content-type"), Some("text/plain"), "the body is what it is");
+        assert!(response.field("date").is_some());
+    }
+}
+
 #[test]
 fn a_routes_own_edits_come_last_on_both_sides() {
     let edits = "  headers:\n    request: { set: { x-forwarded-proto: route, via: route }, remove: [x-forwarded-for] }\n    \

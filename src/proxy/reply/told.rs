@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{begin, sign};
+use super::{Edited, begin, edit, sign};
 use crate::model::Aborted;
 use crate::model::failure::{Failure, Flag, Row};
 use crate::observe::{Record, escape_json};
@@ -10,23 +10,28 @@ use crate::proxy::asked::{Asked, Form};
 use crate::proxy::lane::Lane;
 use crate::wire::Head;
 
-/// The head and body that tell of a failure.
+/// The head and body that tell of a failure. A route's edits come first (as in Envoy): they may add, and change
+/// nothing of what is told.
 pub fn write(
     failure: &Failure,
     asked: Asked<'_>,
+    edited: Option<Edited<'_>>,
     record: &Record<'_>,
     lane: &Lane,
 ) -> (Head, Vec<u8>) {
     let row = failure.row();
     let status = if asked.form == Form::Grpc { 200 } else { row.status };
     let mut head = begin(status, lane);
+    if let Some((edits, request)) = edited {
+        edit(&mut head, edits, request, record, lane);
+    }
     let message = row.message(record.attempts);
     let (content_type, body) = match asked.form {
         Form::Grpc => {
-            head.append(b"grpc-status", grpc_status(failure, row.status).as_bytes());
+            head.set(b"grpc-status", grpc_status(failure, row.status).as_bytes());
             if !message.is_empty() {
                 // Ours are plain ASCII without a `%`: nothing in them needs percent-encoding.
-                head.append(b"grpc-message", message.as_bytes());
+                head.set(b"grpc-message", message.as_bytes());
             }
             ("application/grpc", Vec::new())
         }
@@ -35,17 +40,17 @@ pub fn write(
         _ => ("text/plain", message.into_owned().into_bytes()),
     };
     if !content_type.is_empty() {
-        head.append(b"content-type", content_type.as_bytes());
+        head.set(b"content-type", content_type.as_bytes());
     }
     // A gRPC status without a message before it is its stream's whole answer, and has no length.
     if asked.form != Form::Grpc && !matches!(status, 204 | 304) {
-        head.append(b"content-length", itoa::Buffer::new().format(body.len()).as_bytes());
+        head.set(b"content-length", itoa::Buffer::new().format(body.len()).as_bytes());
     }
     sign(&mut head, lane);
     if row.flag == Flag::UpstreamOverflow {
-        head.append(b"x-envoy-overloaded", b"true");
+        head.set(b"x-envoy-overloaded", b"true");
     }
-    head.append(b"proxy-status", proxy_status(failure, &row).as_bytes());
+    head.set(b"proxy-status", proxy_status(failure, &row).as_bytes());
     (head, body)
 }
 
