@@ -119,6 +119,7 @@ impl Control {
         let mut compiled = config::compile(&documents, &materials, &self.identity);
         compiled.problems.extend(problems);
         materials::judge(&documents, &self.tls, &mut compiled);
+        compiled.shrink_to_fit();
         compiled
     }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::config::document::{self, TEXT_BYTES_MAX};
 use crate::config::problem::{Place, Problem, Severity};
+use crate::config::provenance::Object;
 use crate::config::{Document, Materials, referenced_files};
 
 /// Files that are read of one directory.
@@ -113,11 +114,10 @@ impl Refusal {
             code: self.code,
             severity: Severity::Error,
             place: Place { file: path.to_string_lossy().into(), line: 1, column: 1 },
-            object: "file".to_owned(),
-            namespace: String::new(),
+            object: Arc::new(Object { name: "file".into(), ..Object::default() }),
             field: String::new(),
             message: self.message.clone(),
-            fix: self.fix.to_owned(),
+            fix: self.fix.into(),
         }
     }
 }
