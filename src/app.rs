@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep};
 
 use self::listeners::Listeners;
 use crate::admin::{self, Pages, Port};
+use crate::config::source::files::Loaded;
 use crate::config::source::watch::Watcher;
 use crate::config::{Compiled, Document, Identity};
 use crate::control::{Control, Reload, Source};
@@ -48,6 +49,8 @@ pub struct Start {
     pub settings: Settings,
     /// Where its configuration comes from.
     pub source: Source,
+    /// What was read of it already; `None`: nothing yet.
+    pub loaded: Option<Loaded>,
     /// Roots trusted besides the usual ones: a name for messages, and PEM.
     pub further_roots: Vec<(String, Vec<u8>)>,
 }
@@ -105,7 +108,7 @@ enum Event {
 impl App {
     /// Starts in order: signals, the log, the configuration, the lanes, the listeners, the pages.
     pub async fn start(start: Start) -> Result<Self, String> {
-        let Start { settings, source, further_roots } = start;
+        let Start { settings, source, loaded, further_roots } = start;
         let signals = Signals::new().map_err(|error| format!("cannot catch signals: {error}"))?;
         let readiness = Arc::new(Readiness::default());
         let starting = readiness.wait_for("the configuration");
@@ -117,7 +120,8 @@ impl App {
             Source::Paths(paths) => Some(Watcher::new(paths)),
             Source::Fixed(_) => None,
         };
-        let loaded = control.read()?;
+        // Whatever has changed since it was read, the watcher finds.
+        let loaded = loaded.map_or_else(|| control.read(), Ok)?;
         if let Some(watcher) = &mut watcher {
             watcher.follow(&loaded);
         }

@@ -90,6 +90,7 @@ async fn walk() -> Result<App, String> {
     let mut app = App::start(Start {
         settings: settings(&origin)?,
         source: Source::Fixed(Vec::new()),
+        loaded: None,
         further_roots: vec![("the demo's authority".into(), origin.authority.clone())],
     })
     .await?;

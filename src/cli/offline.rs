@@ -4,8 +4,10 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use super::Config;
+use crate::config::provenance::Object;
 use crate::config::source::files;
 use crate::config::{self, Compiled, Document, Identity, Place, Problem, Severity, native};
 use crate::settings::{self, Layer, Settings};
@@ -54,11 +56,10 @@ fn no_listener(path: &str, documents: &[Document]) -> Problem {
         code: "EG090",
         severity: Severity::Warning,
         place: Place { file: path.into(), line: 1, column: 1 },
-        object: "configuration".to_owned(),
-        namespace: String::new(),
+        object: Arc::new(Object { name: "configuration".into(), ..Object::default() }),
         field: String::new(),
         message: "it has no listener, so nothing is served".to_owned(),
-        fix: fix.to_owned(),
+        fix: fix.into(),
     }
 }
 

@@ -10,8 +10,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use super::Run;
 use crate::app::{self, Start};
-use crate::config::source::files;
-use crate::config::{Document, native};
+use crate::config::native;
+use crate::config::source::files::{self, Loaded};
 use crate::control::Source;
 use crate::settings::{self, Settings};
 
@@ -20,16 +20,18 @@ const USAGE: u8 = 2;
 
 /// Runs until told to stop.
 pub fn run(arguments: &Run) -> ExitCode {
-    let (settings, source) = match prepare(arguments) {
-        Ok(prepared) => prepared,
+    let mut start = match prepare(arguments) {
+        Ok(start) => start,
         Err(wrongs) => {
             wrongs.iter().for_each(|wrong| eprintln!("egret run: {wrong}"));
             return ExitCode::from(USAGE);
         }
     };
-    log_to_stderr(&settings.log);
-    let started = further_roots(&settings.cacert)
-        .and_then(|further_roots| app::run(Start { settings, source, further_roots }));
+    log_to_stderr(&start.settings.log);
+    let started = further_roots(&start.settings.cacert).and_then(|further_roots| {
+        start.further_roots = further_roots;
+        app::run(start)
+    });
     match started {
         Ok(code) => code,
         Err(why) => {
@@ -39,11 +41,11 @@ pub fn run(arguments: &Run) -> ExitCode {
     }
 }
 
-/// Settles settings and source. Errors: everything that is wrong with either.
-fn prepare(arguments: &Run) -> Result<(Settings, Source), Vec<String>> {
+/// Settles settings and source, which is read for that. Errors: everything that is wrong with either.
+fn prepare(arguments: &Run) -> Result<Start, Vec<String>> {
     let paths = arguments.paths().map_err(|why| vec![why])?;
-    let documents = documents(arguments, &paths)?;
-    let (document, problems) = native::settings(&documents);
+    let loaded = load(arguments, &paths)?;
+    let (document, problems) = native::settings(&loaded.documents);
     let environment = settings::environment(&super::variable);
     let merged = Settings::merge([arguments.flags.layer(), environment, document]);
     let settings =
@@ -51,19 +53,21 @@ fn prepare(arguments: &Run) -> Result<(Settings, Source), Vec<String>> {
     if !problems.is_empty() {
         return Err(problems.iter().map(ToString::to_string).collect());
     }
-    let source = if paths.is_empty() { Source::Fixed(documents) } else { Source::Paths(paths) };
-    Ok((settings, source))
+    let source = match paths.is_empty() {
+        true => Source::Fixed(loaded.documents.clone()),
+        false => Source::Paths(paths),
+    };
+    Ok(Start { settings, source, loaded: Some(loaded), further_roots: Vec::new() })
 }
 
-fn documents(arguments: &Run, paths: &[PathBuf]) -> Result<Vec<Document>, Vec<String>> {
+fn load(arguments: &Run, paths: &[PathBuf]) -> Result<Loaded, Vec<String>> {
     match (paths.is_empty(), arguments.hosts.is_empty()) {
-        (true, _) => native::from_hosts(&arguments.hosts),
+        (true, _) => native::from_hosts(&arguments.hosts)
+            .map(|documents| Loaded { documents, ..Loaded::default() }),
         (false, false) => Err(vec![
             "--host cannot be combined with -c: put the host into the configuration".into(),
         ]),
-        (false, true) => files::load(paths)
-            .map(|loaded| loaded.documents)
-            .map_err(|error| vec![error.to_string()]),
+        (false, true) => files::load(paths).map_err(|error| vec![error.to_string()]),
     }
 }
 

@@ -94,7 +94,7 @@ pub fn report(
             name: document.object().into(),
             namespace: namespace(document, identity).into(),
             file: Arc::clone(&document.file),
-            resource: "".into(),
+            ..Object::default()
         };
         compiled.provenance.verdicts.push(Verdict {
             object: Arc::new(object),
@@ -127,7 +127,7 @@ pub fn pem(name: &str, kind: &str, materials: &Materials) -> Result<Arc<[u8]>, S
 }
 
 fn scheme(document: &Document) -> Option<&'static str> {
-    match (document.api_version.as_str(), document.kind.as_str()) {
+    match (&*document.api_version, document.kind.as_str()) {
         ("v1", "Secret") => Some("secret"),
         ("v1", "ConfigMap") => Some("configmap"),
         _ => None,
@@ -137,7 +137,7 @@ fn scheme(document: &Document) -> Option<&'static str> {
 /// Its own namespace, else the gateway's, which is where a gateway looks for them.
 fn namespace(document: &Document, identity: &Identity) -> String {
     match document.value("metadata.namespace") {
-        Some(_) => document.namespace.clone(),
+        Some(_) => document.namespace.to_string(),
         None => identity.namespace.clone(),
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! This file and its folder alone know the YAML crate. They do not know what any kind of object means.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::problem::{Place, Problem, Severity};
+use super::provenance::Object;
 use compose::{Composer, ReadError};
 pub use tree::{Kind, Node, Part, Step};
 use tree::{Position, Slot, Tree};
@@ -25,13 +27,15 @@ pub struct Document {
     /// The file, as it was named on the command line.
     pub file: Arc<str>,
     /// `apiVersion`; empty when absent.
-    pub api_version: String,
+    pub api_version: Arc<str>,
     /// `kind`; empty when absent.
     pub kind: String,
     /// `metadata.name`; empty when absent.
     pub name: String,
     /// `metadata.namespace`; `default` when absent.
-    pub namespace: String,
+    pub namespace: Arc<str>,
+    /// As what comes of it knows it.
+    pub object: Arc<Object>,
     /// `metadata.creationTimestamp`; empty when absent, as in files written by hand.
     pub created: String,
     tree: Arc<Tree>,
@@ -63,7 +67,7 @@ pub fn parse(file: &str, text: &str) -> (Vec<Document>, Vec<Problem>) {
     }
     let tree = Arc::new(composer.finish());
     for (line, root) in roots {
-        let whole = Document::new(&file, Arc::clone(&tree), root);
+        let whole = Document::new(&file, Arc::clone(&tree), root, documents.last());
         unfold(whole, line, &mut documents, &mut problems);
         if documents.len() > DOCUMENTS_MAX {
             documents.truncate(DOCUMENTS_MAX);
@@ -77,19 +81,39 @@ pub fn parse(file: &str, text: &str) -> (Vec<Document>, Vec<Problem>) {
 }
 
 impl Document {
-    fn new(file: &Arc<str>, tree: Arc<Tree>, root: Slot) -> Self {
+    /// What it says like the document before it is kept once.
+    fn new(file: &Arc<str>, tree: Arc<Tree>, root: Slot, before: Option<&Self>) -> Self {
         let body = tree.node(&root);
         let metadata = |name: &str| body.get("metadata").and_then(|metadata| metadata.get(name));
-        let string =
-            |node: Option<Node<'_>>| node.and_then(Node::as_str).unwrap_or_default().to_owned();
-        let namespace = string(metadata("namespace"));
+        fn text(node: Option<Node<'_>>) -> &str {
+            node.and_then(Node::as_str).unwrap_or_default()
+        }
+        let shared = |text: &str, before: Option<&Arc<str>>| {
+            before.filter(|before| ***before == *text).cloned().unwrap_or_else(|| text.into())
+        };
+        let api_version = shared(text(body.get("apiVersion")), before.map(|it| &it.api_version));
+        let (kind, name) = (text(body.get("kind")), text(metadata("name")));
+        let namespace = match text(metadata("namespace")) {
+            "" => "default",
+            namespace => namespace,
+        };
+        let namespace = shared(namespace, before.map(|it| &it.namespace));
+        let is_native = body.get("apiVersion").is_none() && body.get("kind").is_none();
+        let object = Object {
+            name: if is_native { "file".into() } else { format!("{kind}/{name}").into() },
+            namespace: Arc::clone(&namespace),
+            file: Arc::clone(file),
+            api_version: Arc::clone(&api_version),
+            delegated_by: None,
+        };
         Self {
-            file: file.clone(),
-            api_version: string(body.get("apiVersion")),
-            kind: string(body.get("kind")),
-            name: string(metadata("name")),
-            namespace: if namespace.is_empty() { "default".to_owned() } else { namespace },
-            created: string(metadata("creationTimestamp")),
+            file: Arc::clone(file),
+            api_version,
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            namespace,
+            object: Arc::new(object),
+            created: text(metadata("creationTimestamp")).to_owned(),
             root,
             tree,
         }
@@ -106,8 +130,8 @@ impl Document {
     }
 
     /// How messages name the object: `Gateway/istio-egressgateway`, or `file` for Egret's own form.
-    pub fn object(&self) -> String {
-        if self.is_native() { "file".to_owned() } else { format!("{}/{}", self.kind, self.name) }
+    pub fn object(&self) -> &str {
+        &self.object.name
     }
 
     /// Where the object begins.
@@ -145,14 +169,13 @@ impl Document {
         severity: Severity,
         field: &str,
         message: impl Into<String>,
-        fix: impl Into<String>,
+        fix: impl Into<Cow<'static, str>>,
     ) -> Problem {
         Problem {
             code,
             severity,
             place: self.locate(field),
-            object: self.object(),
-            namespace: if self.is_native() { String::new() } else { self.namespace.clone() },
+            object: Arc::clone(&self.object),
             field: field.to_owned(),
             message: message.into(),
             fix: fix.into(),
@@ -190,7 +213,7 @@ fn unfold(whole: Document, line: u32, documents: &mut Vec<Document>, problems: &
     if !body.is_map() {
         let message = "the document is not a mapping of fields; it is ignored";
         let mut problem = unreadable(&whole.file, line, 1, "EG080", message.to_owned());
-        problem.fix = "begin with apiVersion: and kind:, or with routes:".to_owned();
+        problem.fix = "begin with apiVersion: and kind:, or with routes:".into();
         return problems.push(problem);
     }
     let items = body.get("items");
@@ -203,7 +226,8 @@ fn unfold(whole: Document, line: u32, documents: &mut Vec<Document>, problems: &
     };
     for item in items.entries() {
         let (line, _) = item.position();
-        let item = Document::new(&whole.file, Arc::clone(&whole.tree), item.slot());
+        let item =
+            Document::new(&whole.file, Arc::clone(&whole.tree), item.slot(), documents.last());
         unfold(item, line, documents, problems);
     }
 }
@@ -219,11 +243,10 @@ fn unreadable(
         code,
         severity: Severity::Error,
         place: Place { file: file.clone(), line, column },
-        object: "document".to_owned(),
-        namespace: String::new(),
+        object: Arc::new(Object { name: "document".into(), ..Object::default() }),
         field: String::new(),
         message,
-        fix: String::new(),
+        fix: "".into(),
     }
 }
 

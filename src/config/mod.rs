@@ -66,6 +66,20 @@ pub struct Compiled {
     pub problems: Vec<Problem>,
 }
 
+impl Compiled {
+    /// Gives back the room that lists have to grow: it stays in force for long, and nothing is added to it.
+    pub fn shrink_to_fit(&mut self) {
+        let Self { plan, provenance, problems } = self;
+        plan.routes.shrink_to_fit();
+        plan.upstreams.shrink_to_fit();
+        provenance.verdicts.shrink_to_fit();
+        provenance.routes.shrink_to_fit();
+        provenance.upstreams.shrink_to_fit();
+        provenance.skipped.shrink_to_fit();
+        problems.shrink_to_fit();
+    }
+}
+
 /// Makes the best plan of the documents, with a verdict on each and every problem found.
 pub fn compile(documents: &[Document], materials: &Materials, identity: &Identity) -> Compiled {
     let mut compiled = Compiled::default();

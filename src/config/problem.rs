@@ -2,8 +2,11 @@
 //!
 //! A problem never stops the compiler; what became of the object stands in `provenance`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+
+use super::provenance::Object;
 
 /// How bad a problem is. `check` exits 1 when there is an error (or, with `--strict`, a warning).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -61,21 +64,24 @@ pub struct Problem {
     pub severity: Severity,
     pub place: Place,
     /// The object, e.g. `Gateway/istio-egressgateway`, or `file`.
-    pub object: String,
-    /// The object's namespace; empty where it has none, as Egret's own form.
-    pub namespace: String,
+    pub object: Arc<Object>,
     /// The field, e.g. `spec.http[0].route[0].destination.port`; empty: the object as a whole.
     pub field: String,
     /// What is wrong and what follows from it.
     pub message: String,
     /// What to write instead; empty where the message says it.
-    pub fix: String,
+    pub fix: Cow<'static, str>,
 }
 
 impl Problem {
     /// The kind of the object, e.g. `Gateway`; empty where it has none, as Egret's own form.
     pub fn kind(&self) -> &str {
-        self.object.split_once('/').map_or("", |(kind, _)| kind)
+        self.object.name.split_once('/').map_or("", |(kind, _)| kind)
+    }
+
+    /// The object's namespace; empty where it has none, as Egret's own form.
+    pub fn namespace(&self) -> &str {
+        if self.object.is_file() { "" } else { &self.object.namespace }
     }
 
     /// What was left out of TLS settings is not just missing: whoever needs them is refused.
@@ -91,8 +97,8 @@ impl Problem {
 /// `file:line:column: object: field: what: fix`. Code and severity are for the caller to add.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.object)?;
-        for part in [&self.field, &self.message, &self.fix] {
+        write!(f, "{}: {}", self.place, self.object.name)?;
+        for part in [self.field.as_str(), &self.message, &self.fix] {
             if !part.is_empty() {
                 write!(f, ": {part}")?;
             }

@@ -66,14 +66,43 @@ impl fmt::Display for Verdict {
 }
 
 /// An object, as everything that came of it knows it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Object {
     /// Kind and name, or `file`.
     pub name: Box<str>,
-    pub namespace: Box<str>,
+    pub namespace: Arc<str>,
     pub file: Arc<str>,
-    /// Its identifier in its own system, as `show routes -o json` prints it; empty: none.
-    pub resource: Box<str>,
+    /// Empty where it has none, as Egret's own form.
+    pub api_version: Arc<str>,
+    /// Whose route it says the rest of.
+    pub delegated_by: Option<Arc<Object>>,
+}
+
+impl Object {
+    /// Whether it is a file in Egret's own form, or in no form at all.
+    pub fn is_file(&self) -> bool {
+        &*self.name == "file"
+    }
+
+    /// The path by which istiod names the object in a route's metadata, or the one that delegates to it;
+    /// `None`: it is none of Istio's.
+    pub fn resource(&self) -> Option<String> {
+        if let Some(root) = &self.delegated_by {
+            return root.resource();
+        }
+        let (kind, name) = self.name.split_once('/')?;
+        if self.api_version.is_empty() {
+            return None;
+        }
+        let mut words = String::new();
+        for letter in kind.chars() {
+            if letter.is_ascii_uppercase() && !words.is_empty() {
+                words.push('-');
+            }
+            words.push(letter.to_ascii_lowercase());
+        }
+        Some(format!("/apis/{}/namespaces/{}/{words}/{name}", self.api_version, self.namespace))
+    }
 }
 
 /// The object and field that made something.

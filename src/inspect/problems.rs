@@ -3,6 +3,7 @@
 //! It finds no problems; it tells those that the compiler found, and what names turned out to be.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -75,11 +76,10 @@ fn found(view: &View<'_>) -> Vec<Problem> {
             code: "EG053",
             severity: Severity::Warning,
             place: made.service.place(),
-            object: object.name.to_string(),
-            namespace: object.namespace.to_string(),
+            object: Arc::clone(object),
             field: field.to_string(),
             message,
-            fix: "settings.guardAllow opens a range, settings.guardDeny closes one".to_owned(),
+            fix: "settings.guardAllow opens a range, settings.guardDeny closes one".into(),
         }));
     }
     found
@@ -143,13 +143,13 @@ pub(super) fn number(count: usize, noun: &str) -> String {
 }
 
 pub(super) fn problem_value(problem: &Problem) -> Value {
-    let Problem { code, severity, place, object, namespace, field, message, fix } = problem;
+    let Problem { code, severity, place, object, field, message, fix } = problem;
     let mut value = json!({
         "code": code,
         "severity": severity.to_string(),
-        "object": object,
+        "object": object.name,
         "kind": problem.kind(),
-        "namespace": namespace,
+        "namespace": problem.namespace(),
         "field": field,
         "message": message,
         "fix": fix,
@@ -162,7 +162,7 @@ fn verdict_value(verdict: &Verdict) -> Value {
     let mut value = json!({
         "object": verdict.object.name,
         "kind": verdict.object.name.split_once('/').map_or("", |(kind, _)| kind),
-        "namespace": verdict.object.namespace,
+        "namespace": *verdict.object.namespace,
         "outcome": verdict.outcome.as_str(),
         "reasons": verdict.reasons,
     });

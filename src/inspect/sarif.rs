@@ -32,13 +32,14 @@ pub fn log(compiled: &Compiled) -> Value {
 }
 
 fn result(problem: &Problem) -> Value {
-    let Problem { code, severity, place, object, namespace, field, message, fix } = problem;
+    let Problem { code, severity, place, object, field, message, fix } = problem;
+    let (object, namespace) = (&*object.name, problem.namespace());
     let level = match severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
         Severity::Info => "note",
     };
-    let parts = [object, field, message, fix].map(String::as_str);
+    let parts = [object, field, message, fix];
     let text: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     let rule = CODES.iter().position(|(known, _)| known == code);
     json!({

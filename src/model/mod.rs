@@ -34,8 +34,8 @@ pub use network::{GuardMode, GuardPolicy, Network};
 pub use pattern::{Pattern, Substitution};
 pub use retry::Retry;
 pub use route::{
-    Action, Destination, Forward, HeaderEdit, HeaderEdits, Mirror, PathRewrite, Redirect, Respond,
-    Route, Rule, Share,
+    Action, Destination, EditLists, Forward, HeaderEdit, HeaderEdits, Mirror, PathRewrite,
+    Redirect, Respond, Route, Rule, Share,
 };
 pub use upstream::{
     Addressing, Balance, Policy, Protocol, ProxyProtocol, Security, Target, TlsSpec, UpstreamKey,

@@ -1,5 +1,6 @@
 //! What is done with a request: virtual hosts, rules in order, and what a rule does.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +42,6 @@ pub struct Rule {
 
 /// What a rule does.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "nearly every rule forwards")]
 pub enum Action {
     /// Carry the request to an upstream.
     Forward(Forward),
@@ -101,7 +101,7 @@ pub struct Forward {
     /// A Host (with or without port) to send in place of the client's.
     pub rewrite_host: Option<String>,
     /// What the path becomes; the query stays.
-    pub rewrite_path: Option<PathRewrite>,
+    pub rewrite_path: Option<Box<PathRewrite>>,
     /// Edits of the request head, in the order remove, set, append.
     pub request: HeaderEdits,
     /// Edits of the response head.
@@ -167,9 +167,13 @@ pub enum Destination {
     Missing(String),
 }
 
-/// Edits of one message head.
+/// Edits of one message head. Most rules have none, so there is only room for them where there are some.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HeaderEdits {
+pub struct HeaderEdits(Option<Box<EditLists>>);
+
+/// What the edits are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EditLists {
     /// Names to remove.
     pub remove: Vec<String>,
     /// Lines to put in place of all lines of that name.
@@ -178,10 +182,31 @@ pub struct HeaderEdits {
     pub add: Vec<HeaderEdit>,
 }
 
+static NO_EDITS: EditLists = EditLists { remove: Vec::new(), set: Vec::new(), add: Vec::new() };
+
+impl From<EditLists> for HeaderEdits {
+    fn from(lists: EditLists) -> Self {
+        Self((lists != NO_EDITS).then(|| Box::new(lists)))
+    }
+}
+
+impl Deref for HeaderEdits {
+    type Target = EditLists;
+
+    fn deref(&self) -> &EditLists {
+        self.0.as_deref().unwrap_or(&NO_EDITS)
+    }
+}
+
 impl HeaderEdits {
+    /// The lists themselves.
+    pub fn into_lists(self) -> EditLists {
+        self.0.map_or_else(EditLists::default, |lists| *lists)
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.remove.is_empty() && self.set.is_empty() && self.add.is_empty()
+        self.0.is_none()
     }
 
     /// Whether a line waits for a request to say what it is.

@@ -189,10 +189,9 @@ impl Rule {
         prefixes: &mut StatPrefixes,
     ) -> Self {
         let forward = plan.action.forward();
-        let onward = forward.into_iter().flat_map(|forward| {
-            forward.to.iter().map(|share| Onward::new(forward, share, upstreams))
+        let onward: Vec<Onward> = forward.map_or_else(Vec::new, |forward| {
+            forward.to.iter().map(|share| Onward::new(forward, share, upstreams)).collect()
         });
-        let onward: Vec<Onward> = onward.collect();
         let mirrors = forward.map_or(&[][..], |forward| &forward.mirrors);
         let mirrors =
             mirrors.iter().map(|mirror| Destination::new(&mirror.to, upstreams)).collect();

@@ -3,6 +3,7 @@
 //! The only place that names rustls (this file and its folder). It opens no sockets and keeps no connections; sessions that can
 //! be resumed live in the [`TlsClients`] of their upstream.
 
+mod context;
 pub mod fitness;
 mod issuer;
 mod names;
@@ -13,22 +14,22 @@ mod tickets;
 mod verify;
 mod words;
 
-use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, OnceLock};
 
-use rustls::client::{Resumption, WebPkiServerVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, Error, HandshakeKind, InconsistentKeys, RootCertStore};
+use rustls::client::Resumption;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, Error, HandshakeKind};
 use tokio::net::TcpStream;
 
 use super::connect::{self, Want};
-use crate::model::upstream::{ClientIdentity, RevocationList, Roots};
 use crate::model::{Failure, Protocol, TlsSpec};
+use context::Template;
+pub use context::TlsContext;
 pub use records::Records;
 use session::Session;
 pub use stream::Stream;
@@ -43,96 +44,26 @@ pub fn gather_randomness() {
     let _ = aws_lc_rs::default_provider().secure_random.fill(&mut [0]); // the first handshake would say so
 }
 
-/// What all TLS clients of the process share: cryptography, and root stores, each parsed once.
-pub struct TlsContext {
-    provider: Arc<CryptoProvider>,
-    /// Trusted besides the web's or the system's roots.
-    further_roots: Vec<CertificateDer<'static>>,
-    /// Verifiers that are in use, by whom they trust.
-    verifiers: Mutex<HashMap<Trust, Weak<WebPkiServerVerifier>>>,
-}
-
-/// Who is trusted, and who no more.
-type Trust = (Roots, Option<RevocationList>);
-
-impl TlsContext {
-    /// Starts with further roots in PEM, each with the path it came from (`--cacert`). They are
-    /// trusted besides the web's and the system's; a bundle of an upstream's own stays as it is.
-    ///
-    /// Errors: which file has no certificate, or has one that cannot be read.
-    pub fn new(further_roots: &[(String, Vec<u8>)]) -> Result<Self, String> {
-        let mut certificates = Vec::new();
-        for (path, pem) in further_roots {
-            certificates.extend(read_certificates(path, pem)?);
-        }
-        Ok(Self {
-            provider: Arc::new(aws_lc_rs::default_provider()),
-            further_roots: certificates,
-            verifiers: Mutex::new(HashMap::new()),
-        })
-    }
-
-    /// The verifier for whom a policy trusts, shared by everyone who trusts the same.
-    fn verifier(&self, spec: &TlsSpec) -> Result<Arc<WebPkiServerVerifier>, String> {
-        let trust = (spec.roots.clone(), spec.revoked.clone());
-        let mut verifiers = self.verifiers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(verifier) = verifiers.get(&trust).and_then(Weak::upgrade) {
-            return Ok(verifier);
-        }
-        let store = Arc::new(self.root_store(&spec.roots)?);
-        let builder = WebPkiServerVerifier::builder_with_provider(store, self.provider.clone());
-        let builder = match &spec.revoked {
-            None => builder,
-            // A list that is out of date says nothing: as in Envoy, nobody is trusted by it.
-            Some(list) => builder.with_crls(read_lists(list)?).enforce_revocation_expiration(),
-        };
-        let verifier = builder
-            .build()
-            .map_err(|error| format!("cannot trust {}: {error}", described(&spec.roots)))?;
-        verifiers.retain(|_, verifier| verifier.strong_count() > 0);
-        verifiers.insert(trust, Arc::downgrade(&verifier));
-        Ok(verifier)
-    }
-
-    fn root_store(&self, roots: &Roots) -> Result<RootCertStore, String> {
-        let mut store = RootCertStore::empty();
-        let read = match roots {
-            Roots::Web => {
-                store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-                self.further_roots.clone()
-            }
-            Roots::System => {
-                let mut certificates = rustls_native_certs::load_native_certs().certs;
-                certificates.extend(self.further_roots.iter().cloned());
-                certificates
-            }
-            Roots::Pem { path, pem } => read_certificates(path, pem)?,
-        };
-        let (_, unusable) = store.add_parsable_certificates(read);
-        if unusable > 0 {
-            let roots = described(roots);
-            tracing::warn!(%roots, unusable, "certificates that cannot be roots are left out");
-        }
-        if store.is_empty() {
-            return Err(format!("{} have no certificate that can be a root", described(roots)));
-        }
-        Ok(store)
-    }
-}
-
-/// The TLS clients of one upstream. Both share one store of sessions.
+/// TLS to the origins of one upstream.
 pub struct TlsClients {
+    /// What others may have too.
+    template: Arc<Template>,
+    /// Verifies the names that are listed; `None`: none are.
+    verifier: Option<Arc<dyn ServerCertVerifier>>,
+    /// The SNI and the name to verify; `None`: those of the request's host.
+    fixed_name: Option<ServerName<'static>>,
+    protocol: Protocol,
+    /// There from the first handshake on: of many upstreams most are not called for long.
+    pair: OnceLock<Box<Pair>>,
+}
+
+/// The two clients of an upstream and the one store of their sessions.
+struct Pair {
     /// Offers what the upstream's protocol allows.
     negotiate: Arc<ClientConfig>,
     /// Offers HTTP/1.1 alone, for upgrades and for clients that speak it.
     http1: Arc<ClientConfig>,
-    /// The sessions of both.
     tickets: Arc<Tickets>,
-    /// The SNI and the name to verify; `None`: those of the request's host.
-    fixed_name: Option<ServerName<'static>>,
-    protocol: Protocol,
-    /// Who is trusted, for messages.
-    roots: String,
 }
 
 /// What a finished handshake yields.
@@ -164,43 +95,39 @@ pub enum Handshake {
 }
 
 impl TlsClients {
-    /// Builds the clients of an upstream.
+    /// Makes sure that a policy can be carried out, and keeps what that takes.
     ///
     /// Errors: which file or name of the policy cannot be used, and why.
     pub fn new(spec: &TlsSpec, protocol: Protocol, context: &TlsContext) -> Result<Self, String> {
         let fixed_name = spec.sni.as_ref().map(|sni| server_name(sni.as_str())).transpose()?;
-        let builder = ClientConfig::builder_with_provider(context.provider.clone())
-            .with_safe_default_protocol_versions()
-            .map_err(|error| format!("TLS cannot be set up: {error}"))?
-            .dangerous() // custom verifiers are what this word is about
-            .with_custom_certificate_verifier(verify::verifier(spec, context)?);
-        let mut config = match &spec.identity {
-            None => builder.with_no_client_auth(),
-            Some(identity) => {
-                let (chain, key) = read_identity(identity)?;
-                builder
-                    .with_client_auth_cert(chain, key)
-                    .map_err(|error| unfit(identity, &error))?
-            }
+        let template = context.template(spec)?;
+        let verifier = match &template.chain {
+            Some(chain) => verify::of_listed_names(spec, chain)?,
+            None => None,
         };
-        let names = if fixed_name.is_some() { SESSION_NAMES.1 } else { SESSION_NAMES.0 };
+        Ok(Self { template, verifier, fixed_name, protocol, pair: OnceLock::new() })
+    }
+
+    fn pair(&self) -> &Pair {
+        self.pair.get_or_init(|| Box::new(self.make_pair()))
+    }
+
+    fn make_pair(&self) -> Pair {
+        let mut config = self.template.config.clone();
+        if let Some(verifier) = &self.verifier {
+            config.dangerous().set_certificate_verifier(Arc::clone(verifier));
+        }
+        let names = if self.fixed_name.is_some() { SESSION_NAMES.1 } else { SESSION_NAMES.0 };
         let tickets = Tickets::for_names(names);
         config.resumption = Resumption::store(Arc::clone(&tickets) as Arc<_>);
-        config.alpn_protocols = match protocol {
+        config.alpn_protocols = match self.protocol {
             Protocol::Negotiate => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
             Protocol::Http1 => vec![b"http/1.1".to_vec()],
             Protocol::Http2 | Protocol::Client => vec![b"h2".to_vec()],
         };
         let mut http1 = config.clone();
         http1.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self {
-            negotiate: Arc::new(config),
-            http1: Arc::new(http1),
-            tickets,
-            fixed_name,
-            protocol,
-            roots: described(&spec.roots),
-        })
+        Pair { negotiate: Arc::new(config), http1: Arc::new(http1), tickets }
     }
 
     /// Shakes hands with the origin at `address` and verifies it.
@@ -218,11 +145,12 @@ impl TlsClients {
             Some(name) => name.clone(),
             None => server_name(request_host).map_err(Failure::Certificate)?,
         };
+        let pair = self.pair();
         let config = match want {
-            Want::Any | Want::ClientsHttp2 => &self.negotiate,
-            Want::Http1 | Want::ClientsHttp1 => &self.http1,
+            Want::Any | Want::ClientsHttp2 => &pair.negotiate,
+            Want::Http1 | Want::ClientsHttp1 => &pair.http1,
         };
-        self.tickets.wait(&name).await;
+        pair.tickets.wait(&name).await;
         let begun = Session::begin(tcp, Arc::clone(config), name, Rc::clone(records)).await;
         let session = begun.map_err(|error| self.failure(&error, address))?;
         let agreed = session.agreed();
@@ -243,7 +171,7 @@ impl TlsClients {
         let failed = |why: String| connect::at(format_args!("TLS error: {why}"), address);
         match tls_error(error) {
             Some(Error::InvalidCertificate(why)) => {
-                let why = words::certificate_text(why, &self.roots);
+                let why = words::certificate_text(why, &self.template.roots);
                 Failure::Certificate(failed(format!("CERTIFICATE_VERIFY_FAILED: {why}")))
             }
             Some(Error::NoCertificatesPresented) => Failure::Certificate(failed(
@@ -265,53 +193,9 @@ fn tls_error(error: &io::Error) -> Option<&Error> {
     error.get_ref().and_then(|inner| inner.downcast_ref())
 }
 
-fn described(roots: &Roots) -> String {
-    match roots {
-        Roots::Web => "the web's roots".to_owned(),
-        Roots::System => "the system's roots".to_owned(),
-        Roots::Pem { path, .. } => format!("the roots in {path}"),
-    }
-}
-
 fn server_name(host: &str) -> Result<ServerName<'static>, String> {
     ServerName::try_from(host.to_owned())
         .map_err(|_| format!("\"{host}\" is not a name that a certificate can carry"))
-}
-
-fn read_certificates(path: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<_, _>>()
-        .map_err(|error| format!("{path} is not PEM: {error}"))?;
-    if certificates.is_empty() {
-        return Err(format!("{path} has no certificate; it must be in PEM"));
-    }
-    Ok(certificates)
-}
-
-fn read_lists(list: &RevocationList) -> Result<Vec<CertificateRevocationListDer<'static>>, String> {
-    CertificateRevocationListDer::pem_slice_iter(&list.pem)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| format!("{} is not PEM: {error}", list.path))
-}
-
-fn read_identity(
-    identity: &ClientIdentity,
-) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String> {
-    let chain = read_certificates(&identity.certificate_path, &identity.certificate)?;
-    let key = PrivateKeyDer::from_pem_slice(&identity.key).map_err(|error| {
-        format!("{} has no private key that can be read: {error}", identity.key_path)
-    })?;
-    Ok((chain, key))
-}
-
-fn unfit(identity: &ClientIdentity, error: &Error) -> String {
-    let (certificate, key) = (&identity.certificate_path, &identity.key_path);
-    match error {
-        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-            format!("the key in {key} does not belong to the certificate in {certificate}")
-        }
-        other => format!("{certificate} and {key} cannot be used: {other}"),
-    }
 }
 
 #[cfg(test)]

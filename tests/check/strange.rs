@@ -18,7 +18,7 @@ fn told(kind: &str, spec: &str) -> (Vec<(&'static str, Severity, String)>, Strin
     let text = format!("{GATEWAY}{head}\nkind: {kind}\nmetadata: {{name: one}}\nspec: {spec}\n");
     let compiled = compile(&text);
     let object = format!("{kind}/one");
-    let problems = compiled.problems.iter().filter(|problem| problem.object == object);
+    let problems = compiled.problems.iter().filter(|problem| *problem.object.name == *object);
     let lines = problems
         .filter(|problem| !matches!(problem.code, "EG011" | "EG054" | "EG072"))
         .map(|problem| (problem.code, problem.severity, problem.field.clone()))

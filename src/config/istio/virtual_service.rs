@@ -27,27 +27,27 @@ pub struct HttpRoute {
     #[serde(rename = "match")]
     pub matches: Vec<HttpMatch>,
     pub route: Vec<HttpRouteDestination>,
-    pub redirect: Option<HttpRedirect>,
-    pub direct_response: Option<HttpDirectResponse>,
+    pub redirect: Option<Box<HttpRedirect>>,
+    pub direct_response: Option<Box<HttpDirectResponse>>,
     pub delegate: Option<Delegate>,
-    pub rewrite: Option<HttpRewrite>,
+    pub rewrite: Option<Box<HttpRewrite>>,
     pub timeout: Option<String>,
-    pub retries: Option<HttpRetry>,
-    pub fault: Option<HttpFault>,
-    pub mirror: Option<Destination>,
+    pub retries: Option<Box<HttpRetry>>,
+    pub fault: Option<Box<HttpFault>>,
+    pub mirror: Option<Box<Destination>>,
     pub mirrors: Vec<HttpMirror>,
     pub mirror_percentage: Option<Percent>,
     /// In whole percent; `mirrorPercentage` has taken its place.
     pub mirror_percent: Option<u32>,
-    pub cors_policy: Option<CorsPolicy>,
-    pub headers: Option<Headers>,
+    pub cors_policy: Option<Box<CorsPolicy>>,
+    pub headers: Option<Box<Headers>>,
     // Removed from the API:
-    pub websocket_upgrade: Option<Value>,
-    pub append_headers: Option<Value>,
-    pub append_request_headers: Option<Value>,
-    pub remove_request_headers: Option<Value>,
-    pub append_response_headers: Option<Value>,
-    pub remove_response_headers: Option<Value>,
+    pub websocket_upgrade: Option<Box<Value>>,
+    pub append_headers: Option<Box<Value>>,
+    pub append_request_headers: Option<Box<Value>>,
+    pub remove_request_headers: Option<Box<Value>>,
+    pub append_response_headers: Option<Box<Value>>,
+    pub remove_response_headers: Option<Box<Value>>,
 }
 
 /// Conditions, all of which must hold.
@@ -85,12 +85,12 @@ pub struct StringMatch {
 pub struct HttpRouteDestination {
     pub destination: Destination,
     pub weight: Option<i64>,
-    pub headers: Option<Headers>,
+    pub headers: Option<Box<Headers>>,
     // Removed from the API:
-    pub append_request_headers: Option<Value>,
-    pub remove_request_headers: Option<Value>,
-    pub append_response_headers: Option<Value>,
-    pub remove_response_headers: Option<Value>,
+    pub append_request_headers: Option<Box<Value>>,
+    pub remove_request_headers: Option<Box<Value>>,
+    pub append_response_headers: Option<Box<Value>>,
+    pub remove_response_headers: Option<Box<Value>>,
 }
 
 /// A service, a port of it and a subset.

@@ -16,7 +16,7 @@ pub(super) fn redirect(
     field: &str,
     report: &mut Report<'_>,
 ) -> Redirect {
-    let mut wrong = |name: &str, message: String, fix: &str| {
+    let mut wrong = |name: &str, message: String, fix: &'static str| {
         report.error("EG081", &format!("{field}.{name}"), message, fix);
     };
     let status = written.status.unwrap_or(301);

@@ -1,5 +1,6 @@
 //! Where in a document something was written, and the problems found there.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::config::provenance::{Condition, Object, Origin};
@@ -22,13 +23,8 @@ pub(super) struct Parts<'a>(pub &'a [String]);
 
 impl<'a> Report<'a> {
     pub fn new(document: &'a Document) -> Self {
-        let object = Object {
-            name: document.object().into(),
-            namespace: document.namespace.as_str().into(),
-            file: Arc::clone(&document.file),
-            resource: "".into(),
-        };
-        Self { document, problems: Vec::new(), object: Arc::new(object) }
+        let object = Arc::clone(&document.object);
+        Self { document, problems: Vec::new(), object }
     }
 
     pub fn error(
@@ -36,7 +32,7 @@ impl<'a> Report<'a> {
         code: &'static str,
         field: &str,
         message: impl Into<String>,
-        fix: impl Into<String>,
+        fix: impl Into<Cow<'static, str>>,
     ) {
         self.add(code, Severity::Error, field, message.into(), fix.into());
     }
@@ -46,7 +42,7 @@ impl<'a> Report<'a> {
         code: &'static str,
         field: &str,
         message: impl Into<String>,
-        fix: impl Into<String>,
+        fix: impl Into<Cow<'static, str>>,
     ) {
         self.add(code, Severity::Warning, field, message.into(), fix.into());
     }
@@ -57,7 +53,7 @@ impl<'a> Report<'a> {
         severity: Severity,
         field: &str,
         message: String,
-        fix: String,
+        fix: Cow<'static, str>,
     ) {
         // What several rules inherit from their route is reported once.
         let known = |problem: &Problem| problem.field == field && problem.message == message;

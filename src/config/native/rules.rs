@@ -16,8 +16,8 @@ use crate::config::typed::Typed;
 use crate::model::condition::is_token;
 use crate::model::header_value::Unusable;
 use crate::model::{
-    Action, Authority, Destination, Forward, HeaderEdit, HeaderEdits, HeaderValue, Retry, Rule,
-    Share, duration,
+    Action, Authority, Destination, EditLists, Forward, HeaderEdit, HeaderEdits, HeaderValue,
+    Retry, Rule, Share, duration,
 };
 
 /// What every step of reading a route needs.
@@ -107,7 +107,9 @@ fn action(written: &Written<'_>, context: &mut Context<'_, '_>) -> Action {
         retry: retry
             .map_or_else(Retry::default, |retries| retries::read(retries, written.parts, report)),
         rewrite_host: rule.host.clone().and_then(|host| read_host(host, "host", written, report)),
-        rewrite_path: rewrite.and_then(|one| answers::rewrite(one, &rewrite_field, report)),
+        rewrite_path: rewrite
+            .and_then(|one| answers::rewrite(one, &rewrite_field, report))
+            .map(Box::new),
         request: edits(headers.request, "headers.request", written, report),
         response: edits(headers.response, "headers.response", written, report),
         mirrors,
@@ -285,7 +287,7 @@ fn edits(
         };
         lines.into_iter().filter_map(line).collect()
     };
-    HeaderEdits { remove, set: lines(edits.set, "set"), add: lines(edits.add, "add") }
+    EditLists { remove, set: lines(edits.set, "set"), add: lines(edits.add, "add") }.into()
 }
 
 /// What a line says; `None`: it cannot be written, which is reported.

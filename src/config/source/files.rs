@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::config::document::{self, TEXT_BYTES_MAX};
 use crate::config::problem::{Place, Problem, Severity};
+use crate::config::provenance::Object;
 use crate::config::{Document, Materials, referenced_files};
 
 /// Files that are read of one directory.
@@ -21,6 +22,12 @@ const TOTAL_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Bytes of one certificate, key or CA bundle; the web's roots are a quarter of one MiB.
 const MATERIAL_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Texts that the allocator asks the system for one by one (glibc's `M_MMAP_THRESHOLD`).
+const LARGE_TEXT_BYTES: usize = 128 * 1024;
+
+/// Bytes of a file that are hashed at a time.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// Everything that was read, at one moment.
 #[derive(Debug, Default)]
@@ -33,6 +40,10 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
     /// Equal when every file's name and content are equal.
     pub fingerprint: u64,
+    /// Large texts, which nobody reads any more: they are kept until all else is let go. When the first of them
+    /// is freed, glibc takes it that pieces of its size come and go; it would carve the compiler's lists out of
+    /// the heap, between what stays, and keep what they leave.
+    pub texts: Vec<String>,
 }
 
 /// The configuration cannot be read as a whole, so whatever was in force should stay.
@@ -54,33 +65,44 @@ impl fmt::Display for Unreadable {
 ///
 /// Errors: a path itself that cannot be read. One bad file inside a directory is only a problem.
 pub fn load(paths: &[PathBuf]) -> Result<Loaded, Unreadable> {
-    let (mut documents, mut problems) = (Vec::new(), Vec::new());
+    let (mut documents, mut problems, mut texts) = (Vec::new(), Vec::new(), Vec::new());
     let mut hasher = DefaultHasher::new();
-    read_files(paths, |file| {
-        file.hash(&mut hasher);
-        match file.text {
+    each_file(paths, read_text, |path, read| {
+        let (digest, text) = match read {
+            Ok((digest, text)) => (Ok(digest), text),
+            Err(refusal) => (Err(refusal.clone()), Err(refusal)),
+        };
+        (&path, digest).hash(&mut hasher);
+        match text {
             Ok(text) => {
-                let (mut parsed, mut faults) = document::parse(&file.path.to_string_lossy(), &text);
-                documents.append(&mut parsed);
+                let (mut parsed, mut faults) = document::parse(&path.to_string_lossy(), &text);
+                if documents.is_empty() {
+                    documents = parsed; // mostly there is one file, and its list is long enough to be moved
+                } else {
+                    documents.append(&mut parsed);
+                }
                 problems.append(&mut faults);
+                if text.len() >= LARGE_TEXT_BYTES {
+                    texts.push(text);
+                }
             }
-            Err(refusal) => problems.push(refusal.problem(&file.path)),
+            Err(refusal) => problems.push(refusal.problem(&path)),
         }
     })?;
     let materials = read_materials(referenced_files(&documents));
     let fingerprint = fingerprint(hasher, &materials);
-    Ok(Loaded { documents, materials, problems, fingerprint })
+    Ok(Loaded { documents, materials, problems, fingerprint, texts })
 }
 
 /// The fingerprint that `load` would give, were the documents to point at these materials.
 ///
-/// Reads every file and parses none.
+/// Reads every file piece by piece, and holds and parses none.
 pub(super) fn current_fingerprint(
     paths: &[PathBuf],
     materials: &[String],
 ) -> Result<u64, Unreadable> {
     let mut hasher = DefaultHasher::new();
-    read_files(paths, |file| file.hash(&mut hasher))?;
+    each_file(paths, digest, |path, digest| (path, digest).hash(&mut hasher))?;
     Ok(fingerprint(hasher, &read_materials(materials.to_vec())))
 }
 
@@ -92,15 +114,8 @@ fn fingerprint(mut files: DefaultHasher, materials: &Materials) -> u64 {
     files.finish()
 }
 
-/// One configuration file.
-#[derive(Debug, Hash)]
-struct File {
-    path: PathBuf,
-    text: Result<String, Refusal>,
-}
-
 /// Why one file's text is not there.
-#[derive(Debug, Hash)]
+#[derive(Debug, Clone, Hash)]
 struct Refusal {
     code: &'static str,
     message: String,
@@ -113,17 +128,20 @@ impl Refusal {
             code: self.code,
             severity: Severity::Error,
             place: Place { file: path.to_string_lossy().into(), line: 1, column: 1 },
-            object: "file".to_owned(),
-            namespace: String::new(),
+            object: Arc::new(Object { name: "file".into(), ..Object::default() }),
             field: String::new(),
             message: self.message.clone(),
-            fix: self.fix.to_owned(),
+            fix: self.fix.into(),
         }
     }
 }
 
-/// Reads one file after the other, and keeps none.
-fn read_files(paths: &[PathBuf], mut take: impl FnMut(File)) -> Result<(), Unreadable> {
+/// Takes one file after the other as `read` gives it, which gets the path and how many bytes are left.
+fn each_file<T>(
+    paths: &[PathBuf],
+    read: impl Fn(&Path, &mut usize) -> Result<T, Refusal>,
+    mut take: impl FnMut(PathBuf, Result<T, Refusal>),
+) -> Result<(), Unreadable> {
     let mut bytes_left = TOTAL_BYTES_MAX;
     for path in paths {
         let unreadable =
@@ -131,22 +149,22 @@ fn read_files(paths: &[PathBuf], mut take: impl FnMut(File)) -> Result<(), Unrea
         if fs::metadata(path).map_err(unreadable)?.is_dir() {
             let names = directory(path).map_err(unreadable)?;
             for (index, name) in names.into_iter().enumerate() {
-                let text = if index < FILES_MAX {
-                    read_text(&name, &mut bytes_left)
+                let outcome = if index < FILES_MAX {
+                    read(&name, &mut bytes_left)
                 } else {
                     Err(too_many_files())
                 };
-                take(File { path: name, text });
+                take(name, outcome);
                 if index == FILES_MAX {
                     break;
                 }
             }
         } else {
-            let text = read_text(path, &mut bytes_left);
-            if let Err(Refusal { code: "EG092", message, .. }) = text {
+            let outcome = read(path, &mut bytes_left);
+            if let Err(Refusal { code: "EG092", message, .. }) = outcome {
                 return Err(Unreadable { path: path.clone(), reason: message });
             }
-            take(File { path: path.clone(), text });
+            take(path.clone(), outcome);
         }
     }
     Ok(())
@@ -178,28 +196,46 @@ fn too_many_files() -> Refusal {
     }
 }
 
-fn read_text(path: &Path, bytes_left: &mut usize) -> Result<String, Refusal> {
-    let bytes = read_bytes(path, TEXT_BYTES_MAX.min(*bytes_left)).map_err(|failure| match failure {
-        ReadFailure::TooLong(_) => Refusal {
-            code: "EG085",
-            message: format!(
-                "the file is longer than {TEXT_BYTES_MAX} bytes, or all files together than {TOTAL_BYTES_MAX}; it is not read"
-            ),
-            fix: "split the configuration",
-        },
-        ReadFailure::Failed(reason) => {
-            Refusal { code: "EG092", message: format!("cannot be read: {reason}"), fix: "check the path and its permissions" }
-        }
-    })?;
+/// The digest of a file's content, and the text if it is one.
+fn read_text(
+    path: &Path,
+    bytes_left: &mut usize,
+) -> Result<(u64, Result<String, Refusal>), Refusal> {
+    let bytes = read_bytes(path, TEXT_BYTES_MAX.min(*bytes_left)).map_err(ReadFailure::refusal)?;
     *bytes_left -= bytes.len();
-    String::from_utf8(bytes).map_err(|error| Refusal {
+    let mut digest = DefaultHasher::new();
+    bytes.chunks(PIECE_BYTES).for_each(|piece| digest.write(piece));
+    let text = String::from_utf8(bytes).map_err(|error| Refusal {
         code: "EG080",
         message: format!(
             "byte {} is not UTF-8; the file is not read",
             error.utf8_error().valid_up_to()
         ),
         fix: "save the file as UTF-8",
-    })
+    });
+    Ok((digest.finish(), text))
+}
+
+/// The digest that `read_text` gives, of a file that is not held.
+fn digest(path: &Path, bytes_left: &mut usize) -> Result<u64, Refusal> {
+    let limit = TEXT_BYTES_MAX.min(*bytes_left);
+    let failed = |error: std::io::Error| ReadFailure::Failed(error.to_string()).refusal();
+    let mut file = open(path).map_err(ReadFailure::refusal)?;
+    let (mut digest, mut piece, mut length) = (DefaultHasher::new(), Vec::new(), 0);
+    loop {
+        piece.clear();
+        file.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut piece).map_err(failed)?;
+        length += piece.len();
+        if length > limit {
+            return Err(ReadFailure::TooLong(limit).refusal());
+        }
+        if piece.is_empty() {
+            break;
+        }
+        digest.write(&piece);
+    }
+    *bytes_left -= length;
+    Ok(digest.finish())
 }
 
 fn read_materials(names: Vec<String>) -> Materials {
@@ -230,16 +266,42 @@ enum ReadFailure {
     Failed(String),
 }
 
+impl ReadFailure {
+    /// The same of a configuration file.
+    fn refusal(self) -> Refusal {
+        match self {
+            Self::TooLong(_) => Refusal {
+                code: "EG085",
+                message: format!(
+                    "the file is longer than {TEXT_BYTES_MAX} bytes, or all files together than {TOTAL_BYTES_MAX}; it is not read"
+                ),
+                fix: "split the configuration",
+            },
+            Self::Failed(reason) => Refusal {
+                code: "EG092",
+                message: format!("cannot be read: {reason}"),
+                fix: "check the path and its permissions",
+            },
+        }
+    }
+}
+
 fn read_bytes(path: &Path, limit: usize) -> Result<Vec<u8>, ReadFailure> {
+    let mut bytes = Vec::new();
+    let file = open(path)?;
+    file.take(limit as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| ReadFailure::Failed(error.to_string()))?;
+    if bytes.len() > limit { Err(ReadFailure::TooLong(limit)) } else { Ok(bytes) }
+}
+
+fn open(path: &Path) -> Result<fs::File, ReadFailure> {
     let failed = |error: std::io::Error| ReadFailure::Failed(error.to_string());
     // Opening a pipe would wait for a writer, and a device might never end.
     if !fs::metadata(path).map_err(failed)?.is_file() {
         return Err(ReadFailure::Failed("not a regular file".to_owned()));
     }
-    let mut bytes = Vec::new();
-    let file = fs::File::open(path).map_err(failed)?;
-    file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() > limit { Err(ReadFailure::TooLong(limit)) } else { Ok(bytes) }
+    fs::File::open(path).map_err(failed)
 }
 
 #[cfg(test)]
@@ -310,6 +372,19 @@ mod tests {
         assert!(empty != one && one != other && other != renamed);
         assert_eq!(renamed, print(), "the same content");
         assert_eq!(current_fingerprint(&paths, &[]), Ok(renamed));
+    }
+
+    #[test]
+    fn the_fingerprint_is_the_same_whether_files_are_held_or_not() {
+        let root = tempfile::tempdir().expect("a temporary directory");
+        let paths = [root.path().to_owned()];
+        let long = |pieces: usize, more: usize| vec![b'#'; pieces * PIECE_BYTES + more];
+        for content in [long(0, 0), long(1, 0), long(2, 1), b"\xff\xfe".to_vec()] {
+            fs::write(root.path().join("a.yaml"), &content).expect("written");
+            std::os::unix::fs::symlink("nowhere", root.path().join("b.yaml")).ok(); // there after the first time
+            let loaded = load(&paths).expect("readable").fingerprint;
+            assert_eq!(current_fingerprint(&paths, &[]), Ok(loaded), "{} bytes", content.len());
+        }
     }
 
     #[test]

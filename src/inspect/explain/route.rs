@@ -11,7 +11,8 @@ use crate::inspect::problems;
 use crate::inspect::show::{condition, field_match, query_match, served_on, text_match};
 use crate::model::retry::{Resend, RetryHosts};
 use crate::model::{
-    Authority, Cors, Forward, Fraction, HeaderEdits, Listener, PathRewrite, Retry, Rule, duration,
+    Authority, Cors, EditLists, Forward, Fraction, HeaderEdits, Listener, PathRewrite, Retry, Rule,
+    duration,
 };
 use crate::snapshot::condition::{Unmet, check};
 use crate::snapshot::{self, Asked, Found};
@@ -223,7 +224,7 @@ pub(super) fn forwarding(
     }
     let target = text(head.target());
     if let Some(one) = sent.first().filter(|one| one.target != target) {
-        let how = match &forward.rewrite_path {
+        let how = match forward.rewrite_path.as_deref() {
             Some(PathRewrite::Regex(one)) => format!(", by {} to {}", one.as_str(), one.with()),
             Some(PathRewrite::Matched(_)) | None => String::new(),
         };
@@ -322,7 +323,7 @@ fn retry_line(retry: &Retry) -> Option<String> {
 }
 
 pub(super) fn edit_lines(what: &str, edits: &HeaderEdits) -> Vec<String> {
-    let HeaderEdits { remove, set, add } = edits;
+    let EditLists { remove, set, add } = &**edits;
     let removed = remove.iter().map(|name| format!("{what} header {name} removed"));
     let set = set.iter().map(|line| format!("{what} header {}: {} set", line.name, line.value));
     let added = add.iter().map(|line| format!("{what} header {}: {} added", line.name, line.value));

@@ -115,12 +115,12 @@ impl Story {
     /// Whether a problem is with something that was spoken of. A file without objects holds many
     /// things: there only the field tells.
     fn concerns(&self, problem: &Problem) -> bool {
-        let whole = problem.object != WHOLE_FILE;
+        let whole = *problem.object.name != *WHOLE_FILE;
         let related = |field: &str| {
             !field.is_empty()
                 && (problem.field.starts_with(field) || field.starts_with(&problem.field))
         };
-        self.fields(&problem.object, &problem.place.file).any(|field| whole || related(field))
+        self.fields(&problem.object.name, &problem.place.file).any(|field| whole || related(field))
     }
 
     /// The end of a request that has no destination.
@@ -142,7 +142,7 @@ impl Story {
         let upstreams: HashSet<(&str, &str)> =
             provenance.upstreams.iter().flat_map(|made| objects_behind(made)).collect();
         let concerns = |problem: &&Problem| {
-            let object = problem.object.as_str();
+            let object = &*problem.object.name;
             let elsewhere =
                 object == WHOLE_FILE || !upstreams.contains(&(object, &*problem.place.file));
             self.concerns(problem) || self.unrouted && elsewhere
@@ -204,7 +204,7 @@ pub(super) fn origin_value(origin: &Origin) -> Value {
 pub(super) fn place_value(object: &Object, place: &Place, field: &str) -> Value {
     json!({
         "object": object.name,
-        "namespace": object.namespace,
+        "namespace": *object.namespace,
         "field": field,
         "file": &*place.file,
         "line": place.line,

@@ -125,7 +125,7 @@ mod tests {
         let record = Record::begin(Instant::now(), nobody, nobody);
         let mut asked = Asked::default();
         asked.form = form;
-        write(failure, asked, &record, &lane)
+        write(failure, asked, None, &record, &lane)
     }
 
     #[test]

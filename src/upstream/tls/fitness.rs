@@ -8,7 +8,8 @@ use rustls::sign::CertifiedKey;
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use webpki::{EndEntityCert, KeyUsage};
 
-use super::{TlsContext, read_certificates, read_identity, unfit, words};
+use super::context::{read_certificates, read_identity, unfit};
+use super::{TlsContext, words};
 use crate::model::TlsSpec;
 use crate::model::upstream::{ClientIdentity, Roots};
 

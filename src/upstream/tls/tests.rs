@@ -9,15 +9,16 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     SanType, date_time_ymd,
 };
-use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
+use crate::model::upstream::{ClientIdentity, Roots};
 use crate::model::{Addressing, Host, Policy, Security, UpstreamKey, UpstreamSpec};
 use crate::upstream::Upstream;
 use crate::upstream::connect::{self, Connected, Connector};
@@ -129,7 +130,15 @@ pub async fn origin(config: ServerConfig) -> SocketAddr {
 }
 
 async fn upstream(address: SocketAddr, tls: TlsSpec, protocol: Protocol) -> Arc<Upstream> {
-    let context = TlsContext::new(&[]).expect("no files");
+    upstream_of(&TlsContext::new(&[]).expect("no files"), address, tls, protocol)
+}
+
+fn upstream_of(
+    context: &TlsContext,
+    address: SocketAddr,
+    tls: TlsSpec,
+    protocol: Protocol,
+) -> Arc<Upstream> {
     let spec = UpstreamSpec {
         key: UpstreamKey {
             name: "outbound|443||origin.test".to_owned(),
@@ -143,7 +152,7 @@ async fn upstream(address: SocketAddr, tls: TlsSpec, protocol: Protocol) -> Arc<
         policy: Policy { connect_timeout: Duration::from_secs(5), ..Policy::default() }.into(),
         addressing: Addressing::Static(vec![address]).into(),
     };
-    Upstream::new(&spec, &context)
+    Upstream::new(&spec, context)
 }
 
 async fn open(upstream: &Upstream, host: &str, want: Want) -> Result<Connected, Failure> {
@@ -427,6 +436,98 @@ async fn an_origin_that_never_answers_the_hello_is_a_connect_timeout() {
     let failure = open(&upstream, "origin.test", Want::Any).await.expect_err("no answer");
     assert!(matches!(&failure, Failure::ConnectTimeout(_)), "{failure:?}");
     assert!(failure.reason().contains("TLS handshake not done after 50ms"), "{failure:?}");
+}
+
+/// Every policy is carried out as if it were alone, whichever of the others came first: what they have in common is
+/// shared, and nothing else. The paths of all files are the same, so that only their content tells them apart.
+#[tokio::test]
+async fn upstreams_of_one_process_keep_to_their_own_policies() {
+    let (ca, other, clients) = (Ca::new(), Ca::new(), Ca::new());
+    let names = ["origin.test", "listed.test"];
+    let asking = server(&ca.leaf(&names), &["h2", "http/1.1"], Some(&clients));
+    let origins = [
+        origin(server(&ca.leaf(&names), &["h2", "http/1.1"], None)).await,
+        origin(server(&other.leaf(&names), &["http/1.1"], None)).await,
+        origin(asking).await,
+    ];
+    let shown = |by: &Ca| TlsSpec { identity: Some(by.identity()), ..ca.trusted() };
+    let listed = |name: &str| TlsSpec { subject_alt_names: vec![name.to_owned()], ..ca.trusted() };
+    let at_service =
+        |name: &str| TlsSpec { service_alt_names: vec![name.to_owned()], ..ca.trusted() };
+    let lax = TlsSpec { skip_verify: true, ..ca.trusted() };
+    let named = TlsSpec { sni: Host::parse("absent.test").ok(), ..ca.trusted() };
+    // What comes of it at each of the origins: the HTTP version, or nothing.
+    let policies = [
+        (ca.trusted(), Protocol::Negotiate, ["h2", "", ""]),
+        (ca.trusted(), Protocol::Http1, ["http1", "", ""]),
+        (other.trusted(), Protocol::Negotiate, ["", "http1", ""]),
+        (lax, Protocol::Negotiate, ["h2", "http1", ""]),
+        (shown(&clients), Protocol::Negotiate, ["h2", "", "h2"]),
+        (shown(&other), Protocol::Negotiate, ["h2", "", ""]),
+        (listed("listed.test"), Protocol::Negotiate, ["h2", "", ""]),
+        (listed("absent.test"), Protocol::Negotiate, ["", "", ""]),
+        (at_service("absent.test"), Protocol::Negotiate, ["", "", ""]),
+        (named, Protocol::Negotiate, ["", "", ""]),
+    ];
+    for reversed in [false, true] {
+        let context = TlsContext::new(&[]).expect("no files");
+        let mut upstreams = Vec::new();
+        for (tls, protocol, expected) in &policies {
+            for (address, expected) in origins.iter().zip(expected) {
+                let upstream = upstream_of(&context, *address, tls.clone(), *protocol);
+                upstreams.push((upstream, *expected, tls));
+            }
+        }
+        if reversed {
+            upstreams.reverse(); // the other one of two is the first to be called
+        }
+        for (upstream, expected, tls) in &upstreams {
+            let met = match open(upstream, "origin.test", Want::Any).await {
+                // Whether an origin takes the certificate shows when it is read from.
+                Ok(mut connected) => match (hello(&mut connected).await, connected.alpn) {
+                    (Err(_), _) => "",
+                    (Ok(_), Alpn::Http2) => "h2",
+                    (Ok(_), Alpn::Http1) => "http1",
+                },
+                Err(_) => "",
+            };
+            assert_eq!(met, *expected, "{:?} {tls:?}", upstream.addressing());
+        }
+    }
+}
+
+/// Sessions are an upstream's own, whatever it shares with others.
+#[tokio::test]
+async fn a_ticket_is_offered_by_the_upstream_alone_that_it_was_given_to() {
+    let ca = Ca::new();
+    let address = origin(server(&ca.leaf(&["origin.test"]), &[], None)).await;
+    let context = TlsContext::new(&[]).expect("no files");
+    let [one, other] =
+        [(), ()].map(|()| upstream_of(&context, address, ca.trusted(), Protocol::Negotiate));
+    for (upstream, expected) in
+        [(&one, Handshake::Full), (&one, Handshake::Resumed), (&other, Handshake::Full)]
+    {
+        let mut connected = open(upstream, "origin.test", Want::Any).await.expect("trusted");
+        hello(&mut connected).await.expect("it says hello"); // after its tickets
+        assert_eq!(connected.handshake, Some(expected));
+    }
+}
+
+#[test]
+fn policies_that_differ_in_names_alone_share_what_is_read() {
+    let ca = Ca::new();
+    let context = TlsContext::new(&[]).expect("no files");
+    let template = |spec: &TlsSpec| context.template(spec).expect("usable");
+    let mutual = TlsSpec { identity: Some(ca.identity()), ..ca.trusted() };
+    let named = TlsSpec { sni: Host::parse("a.test").ok(), ..mutual.clone() };
+    let listed = TlsSpec { subject_alt_names: vec!["b.test".to_owned()], ..mutual.clone() };
+    let first = template(&mutual);
+    assert!([named, listed].iter().all(|same| Arc::ptr_eq(&template(same), &first)));
+    let renewed = TlsSpec { identity: Some(ca.identity()), ..mutual.clone() };
+    let lax = TlsSpec { skip_verify: true, ..mutual.clone() };
+    for different in [renewed, lax, ca.trusted(), Ca::new().trusted()] {
+        assert!(!Arc::ptr_eq(&template(&different), &first), "{different:?}");
+    }
 }
 
 #[test]

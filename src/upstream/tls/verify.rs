@@ -1,6 +1,6 @@
 //! Whether an origin's certificate is acceptable: the chain as rustls checks it, then the names.
 //!
-//! Who is trusted is decided before (`TlsContext`), and what a refusal is called after (`words`).
+//! Who is trusted is decided before (`context`), and what a refusal is called after (`words`).
 
 use std::sync::Arc;
 
@@ -12,26 +12,23 @@ use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
 };
 
-use super::TlsContext;
 use super::issuer::Untrusted;
 use super::names::{AltName, NamesDiffer};
 use crate::model::TlsSpec;
 
-/// The verifier that a TLS policy asks for.
+/// The verifier that a TLS policy asks for by listing names; `None`: it lists none.
 ///
-/// Errors: which roots or names cannot be used.
-pub(super) fn verifier(
+/// Errors: which name cannot be used.
+pub(super) fn of_listed_names(
     spec: &TlsSpec,
-    context: &TlsContext,
-) -> Result<Arc<dyn ServerCertVerifier>, String> {
-    if spec.skip_verify {
-        return Ok(Arc::new(Unverified { provider: context.provider.clone() }));
+    chain: &Arc<WebPkiServerVerifier>,
+) -> Result<Option<Arc<dyn ServerCertVerifier>>, String> {
+    let any_of = parse_names(&spec.subject_alt_names)?;
+    let service = parse_names(&spec.service_alt_names)?;
+    if any_of.is_empty() && service.is_empty() {
+        return Ok(None);
     }
-    Ok(Arc::new(Verified {
-        chain: context.verifier(spec)?,
-        any_of: parse_names(&spec.subject_alt_names)?,
-        service: parse_names(&spec.service_alt_names)?,
-    }))
+    Ok(Some(Arc::new(Verified { chain: Arc::clone(chain), any_of, service })))
 }
 
 fn parse_names(names: &[String]) -> Result<Vec<AltName>, String> {
@@ -41,7 +38,7 @@ fn parse_names(names: &[String]) -> Result<Vec<AltName>, String> {
 
 /// Checks the chain as rustls does, then the names that were asked for.
 #[derive(Debug)]
-struct Verified {
+pub(super) struct Verified {
     chain: Arc<WebPkiServerVerifier>,
     /// One of these; empty: the server name itself.
     any_of: Vec<AltName>,
@@ -57,6 +54,11 @@ enum OwnName {
 }
 
 impl Verified {
+    /// Asks for the server name itself.
+    pub fn by_own_name(chain: Arc<WebPkiServerVerifier>) -> Self {
+        Self { chain, any_of: Vec::new(), service: Vec::new() }
+    }
+
     fn check_names(
         &self,
         leaf: &CertificateDer<'_>,
@@ -148,9 +150,7 @@ fn named(error: Error, leaf: &CertificateDer<'_>, intermediates: &[CertificateDe
 
 /// Accepts any certificate, as `insecureSkipVerify` asks; that the origin has its key is still checked.
 #[derive(Debug)]
-struct Unverified {
-    provider: Arc<CryptoProvider>,
-}
+pub(super) struct Unverified(pub Arc<CryptoProvider>);
 
 impl ServerCertVerifier for Unverified {
     fn verify_server_cert(
@@ -170,7 +170,7 @@ impl ServerCertVerifier for Unverified {
         leaf: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
+        let algorithms = &self.0.signature_verification_algorithms;
         verify_tls12_signature(message, leaf, signature, algorithms)
     }
 
@@ -180,11 +180,11 @@ impl ServerCertVerifier for Unverified {
         leaf: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
+        let algorithms = &self.0.signature_verification_algorithms;
         verify_tls13_signature(message, leaf, signature, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.0.signature_verification_algorithms.supported_schemes()
     }
 }

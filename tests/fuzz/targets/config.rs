@@ -60,7 +60,7 @@ fuzz_target!(|input: &[u8]| {
 
 fn is_told(problem: &Problem, text: &str) {
     assert!(CODES.iter().any(|(code, _)| *code == problem.code), "{}", problem.code);
-    assert!(!problem.message.is_empty() && !problem.object.is_empty());
+    assert!(!problem.message.is_empty() && !problem.object.name.is_empty());
     // A lone CR ends a line too, and what is unfinished is missed after the end.
     let lines = text.bytes().filter(|byte| matches!(byte, b'\n' | b'\r')).count() as u32 + 2;
     assert!((1..=lines).contains(&problem.place.line), "{problem:?} of {lines}");

@@ -69,7 +69,7 @@ fn action(
     let mut forward = Forward {
         to,
         timeout: timeout(route, field, report),
-        retry: retries::compile(route.retries.as_ref(), &format!("{field}.retries"), report),
+        retry: retries::compile(route.retries.as_deref(), &format!("{field}.retries"), report),
         rewrite_host: edits.rewrite_host,
         rewrite_path: None,
         request: edits.request,
@@ -86,7 +86,7 @@ fn action(
             forward.rewrite_host =
                 headers::host(authority, &at, report).or(forward.rewrite_host.take());
         }
-        forward.rewrite_path = rewrite_path(rewrite, &field, report);
+        forward.rewrite_path = rewrite_path(rewrite, &field, report).map(Box::new);
     }
     (Action::Forward(forward), uses)
 }

@@ -23,7 +23,7 @@ pub fn redirect(
     gateway_port: u16,
     report: &mut Report<'_>,
 ) -> Redirect {
-    let mut wrong = |name: &str, message: String, fix: &str| {
+    let mut wrong = |name: &str, message: String, fix: &'static str| {
         report.fault("EG081", Severity::Error, &format!("{field}.{name}"), message, fix);
     };
     let status = match written.redirect_code {
@@ -75,7 +75,7 @@ pub fn respond(
     field: &str,
     report: &mut Report<'_>,
 ) -> Respond {
-    let mut wrong = |name: &str, message: String, fix: &str| {
+    let mut wrong = |name: &str, message: String, fix: &'static str| {
         report.fault("EG081", Severity::Error, &format!("{field}.{name}"), message, fix);
     };
     let status = match u16::try_from(written.status) {

@@ -38,21 +38,20 @@ impl Entry {
 
 /// Takes the delegates out, and puts what they say in the place of what delegates to them. Objects that
 /// delegate come after all others, as in Istio.
-pub fn resolve<'a>(virtuals: Vec<Virtual<'a>>) -> (Vec<Virtual<'a>>, Vec<Virtual<'a>>) {
-    let (mut delegates, virtuals): (Vec<_>, Vec<_>) =
-        virtuals.into_iter().partition(Virtual::is_delegate);
+pub fn resolve<'a>(mut virtuals: Vec<Virtual<'a>>) -> (Vec<Virtual<'a>>, Vec<Virtual<'a>>) {
+    let mut delegates: Vec<_> = virtuals.extract_if(.., |one| one.is_delegate()).collect();
     let name = |one: &Virtual<'a>| format!("{}/{}", one.namespace(), one.name());
     let known: HashMap<String, usize> =
         delegates.iter().enumerate().map(|(index, one)| (name(one), index)).collect();
     let delegating = |one: &Virtual<'a>| one.entries.iter().any(|e| e.route.delegate.is_some());
-    let (mut roots, mut resolved): (Vec<_>, Vec<_>) = virtuals.into_iter().partition(delegating);
+    let mut roots: Vec<_> = virtuals.extract_if(.., |one| delegating(one)).collect();
     for root in &mut roots {
         for entry in std::mem::take(&mut root.entries) {
             expand(root, entry, &mut delegates, &known);
         }
     }
-    resolved.append(&mut roots);
-    (resolved, delegates)
+    virtuals.append(&mut roots);
+    (virtuals, delegates)
 }
 
 /// Says which delegates nobody asked, or in vain; `documents` are all objects, in force or not.
@@ -192,7 +191,7 @@ fn report_inner(delegate: &mut Virtual<'_>, entry: &mut Entry) {
 fn settle_names(route: &mut HttpRoute, namespace: &str) {
     let destinations = route.route.iter_mut().map(|one| &mut one.destination);
     let mirrors = route.mirrors.iter_mut().map(|one| &mut one.destination);
-    for to in destinations.chain(mirrors).chain(&mut route.mirror) {
+    for to in destinations.chain(mirrors).chain(route.mirror.as_deref_mut()) {
         to.host = names::service(&to.host, namespace);
     }
     for name in route.matches.iter_mut().flat_map(|one| &mut one.gateways) {

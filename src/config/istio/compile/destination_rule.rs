@@ -312,9 +312,9 @@ impl<'a> Rules<'a> {
         let mut by_namespace: HashMap<String, PatternMap<Vec<usize>>> = HashMap::new();
         let mut by_host: PatternMap<Vec<usize>> = PatternMap::default();
         for (index, rule) in all.iter().enumerate() {
-            let namespace = &rule.report.document.namespace;
+            let namespace = &*rule.report.document.namespace;
             if !by_namespace.contains_key(namespace) {
-                by_namespace.insert(namespace.clone(), PatternMap::default());
+                by_namespace.insert(namespace.to_owned(), PatternMap::default());
             }
             if let Some(hosts) = by_namespace.get_mut(namespace) {
                 hosts.entry(&rule.host).push(index);
@@ -400,7 +400,7 @@ impl<'a> Rules<'a> {
     /// What became of a rule whose host covers a service's.
     pub fn candidate(&self, index: usize, service_namespace: &str, choice: &Choice) -> Candidate {
         let rule = &self.all[index];
-        let namespace = rule.report.document.namespace.as_str();
+        let namespace = &*rule.report.document.namespace;
         let verdict: Cow<'static, str> = if choice.policy == Some(index) {
             "chosen".into()
         } else if choice.rules.contains(&index) {

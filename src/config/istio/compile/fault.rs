@@ -67,7 +67,7 @@ fn aborted(written: &FaultAbort, field: &str, report: &mut Report<'_>) -> Option
         Some(percent) => fraction(percent, &format!("{field}.percentage"), report),
         None => nobody(field, report),
     };
-    let mut wrong = |name: &str, message: String, fix: &str| {
+    let mut wrong = |name: &str, message: String, fix: &'static str| {
         report.fault("EG081", Severity::Error, &format!("{field}{name}"), message, fix);
         None
     };

@@ -294,7 +294,7 @@ fn admitted(server: &Server, field: &str, report: &mut Report<'_>) -> Admitted {
     for (index, text) in server.hosts.iter().enumerate() {
         let (namespace, host) = match text.split_once('/') {
             Some(("*", host)) => (None, host),
-            Some((".", host)) => (Some(report.document.namespace.clone()), host),
+            Some((".", host)) => (Some(report.document.namespace.to_string()), host),
             Some((namespace, host)) if !namespace.ends_with(':') => {
                 (Some(namespace.to_owned()), host)
             }

@@ -9,7 +9,7 @@ use super::object::Report;
 use crate::config::Severity;
 use crate::config::istio::virtual_service::{HeaderOperations, Headers};
 use crate::model::header_value::Unusable;
-use crate::model::{Authority, HeaderEdit, HeaderEdits, HeaderValue, Share};
+use crate::model::{Authority, EditLists, HeaderEdit, HeaderEdits, HeaderValue, Share};
 
 /// The edits of both heads; a set Host is a rewrite.
 #[derive(Default)]
@@ -26,9 +26,11 @@ impl Edits {
         for (own, more) in
             [(&mut self.request, share.request), (&mut self.response, share.response)]
         {
-            own.remove.extend(more.remove);
-            own.set.extend(more.set);
-            own.add.extend(more.add);
+            let (mut lists, more) = (std::mem::take(own).into_lists(), more.into_lists());
+            lists.remove.extend(more.remove);
+            lists.set.extend(more.set);
+            lists.add.extend(more.add);
+            *own = lists.into();
         }
         self.rewrite_host = self.rewrite_host.take().or(share.rewrite_host);
     }
@@ -42,20 +44,16 @@ pub fn compile(written: &Headers, field: &str, report: &mut Report<'_>) -> Edits
         for (name, value) in operations.set.iter().filter(|(name, _)| is_host(name)) {
             compiled.rewrite_host = host(value, &format!("{at}.set.{name}"), report);
         }
-        edits(&mut compiled.request, operations, &at, report);
+        compiled.request = edits(operations, &at, report);
     }
     if let Some(operations) = &written.response {
-        edits(&mut compiled.response, operations, &format!("{field}.response"), report);
+        compiled.response = edits(operations, &format!("{field}.response"), report);
     }
     compiled
 }
 
-fn edits(
-    edits: &mut HeaderEdits,
-    operations: &HeaderOperations,
-    field: &str,
-    report: &mut Report<'_>,
-) {
+fn edits(operations: &HeaderOperations, field: &str, report: &mut Report<'_>) -> HeaderEdits {
+    let mut edits = EditLists::default();
     for (index, name) in operations.remove.iter().enumerate() {
         if check_name(name, &format!("{field}.remove[{index}]"), report) {
             edits.remove.push(name.clone());
@@ -63,6 +61,7 @@ fn edits(
     }
     edits.set.extend(lines(&operations.set, &format!("{field}.set"), report));
     edits.add.extend(lines(&operations.add, &format!("{field}.add"), report));
+    edits.into()
 }
 
 fn lines(

@@ -117,11 +117,11 @@ fn why_plain(facts: &Facts, rules: &Rules<'_>, world: &World<'_, '_>) -> String 
             rules.all[rule].report.title()
         );
     }
-    let namespace = services[facts.service].report.document.namespace.as_str();
+    let namespace = &*services[facts.service].report.document.namespace;
     let mut candidates = Vec::new();
     for rule in rules.all.iter().take(5) {
         let name = rule.report.title();
-        let owner = rule.report.document.namespace.as_str();
+        let owner = &*rule.report.document.namespace;
         let covers = rule.host.covers(&services[facts.service].hosts[facts.host].pattern);
         candidates.push(if !covers {
             format!("{name}: spec.host {} is another host", rule.host)

@@ -25,7 +25,7 @@ pub fn compile(
         let message = "mirror stands beside it; Istio refuses both, here both are in force";
         report.fault("EG073", Severity::Warning, &at, message, "move mirror into mirrors");
     }
-    let single = route.mirror.as_ref().map(|to| {
+    let single = route.mirror.as_deref().map(|to| {
         let whole = route.mirror_percent.map(|percent| Percent { value: percent.into() });
         let percent = route.mirror_percentage.clone().or(whole);
         (to, percent, format!("{field}.mirror"), format!("{field}.mirrorPercentage"))

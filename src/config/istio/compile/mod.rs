@@ -137,7 +137,7 @@ fn not_read(document: &Document) -> Option<Report<'_>> {
         return None;
     }
     let mut report = Report::new(document);
-    let (kind, version) = (document.kind.as_str(), document.api_version.as_str());
+    let (kind, version) = (document.kind.as_str(), &*document.api_version);
     let (code, severity, message) = if kind.is_empty() || version.is_empty() {
         let missing = if kind.is_empty() { "kind" } else { "apiVersion" };
         ("EG082", Severity::Error, format!("{missing} is missing; the object is ignored"))

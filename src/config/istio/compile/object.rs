@@ -2,6 +2,7 @@
 //!
 //! It knows nothing of what any object means.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -120,12 +121,7 @@ impl<'a> Report<'a> {
             document,
             problems: Vec::new(),
             reasons: Vec::new(),
-            object: Arc::new(provenance::Object {
-                name: document.object().into(),
-                namespace: document.namespace.as_str().into(),
-                file: Arc::clone(&document.file),
-                resource: resource(document).into(),
-            }),
+            object: Arc::clone(&document.object),
             ignored: false,
             partly: false,
         }
@@ -138,7 +134,7 @@ impl<'a> Report<'a> {
         severity: Severity,
         field: &str,
         message: impl Into<String>,
-        fix: impl Into<String>,
+        fix: impl Into<Cow<'static, str>>,
     ) {
         let message = message.into();
         self.partly = true;
@@ -156,7 +152,7 @@ impl<'a> Report<'a> {
         severity: Severity,
         field: &str,
         message: impl Into<String>,
-        fix: impl Into<String>,
+        fix: impl Into<Cow<'static, str>>,
     ) {
         let (message, fix) = (message.into(), fix.into());
         // An object on two servers is compiled twice, but has its problems once.
@@ -197,7 +193,7 @@ impl<'a> Report<'a> {
         &mut self,
         field: &str,
         what: impl Into<String>,
-        fix: impl Into<String>,
+        fix: impl Into<Cow<'static, str>>,
     ) {
         let message = format!("{}; Istio refuses the object for it, here it applies", what.into());
         self.tell("EG089", Severity::Warning, field, message, fix);
@@ -226,7 +222,7 @@ impl<'a> Report<'a> {
     }
 
     /// The object, as what comes of it knows it.
-    pub fn object(&self) -> &provenance::Object {
+    pub fn object(&self) -> &Arc<provenance::Object> {
         &self.object
     }
 
@@ -263,21 +259,9 @@ impl<'a> Report<'a> {
     }
 
     fn push(&mut self, problem: Problem) {
+        if self.problems.is_empty() {
+            self.problems.reserve_exact(1); // of thousands of objects each has one, mostly
+        }
         self.problems.push(problem);
     }
-}
-
-/// The path by which istiod names an object in a route's metadata.
-fn resource(document: &Document) -> String {
-    let mut kind = String::new();
-    for letter in document.kind.chars() {
-        if letter.is_ascii_uppercase() && !kind.is_empty() {
-            kind.push('-');
-        }
-        kind.push(letter.to_ascii_lowercase());
-    }
-    format!(
-        "/apis/{}/namespaces/{}/{kind}/{}",
-        document.api_version, document.namespace, document.name
-    )
 }

@@ -36,13 +36,16 @@ pub struct Blocks<'a> {
 #[derive(Default, Clone)]
 pub struct Level {
     pub path: String,
-    balance: Option<Block<(Balance, Option<Warmup>)>>,
-    pool: Option<Block<Pool>>,
-    outliers: Option<Block<Outliers>>,
-    tls: Option<Block<Security>>,
-    retry_budget: Option<Block<RetryBudget>>,
-    proxy_protocol: Option<Block<ProxyProtocol>>,
+    balance: Written<(Balance, Option<Warmup>)>,
+    pool: Written<Pool>,
+    outliers: Written<Outliers>,
+    tls: Written<Security>,
+    retry_budget: Written<RetryBudget>,
+    proxy_protocol: Written<ProxyProtocol>,
 }
+
+/// In a box, since of thousands of policies each has one or two of the blocks.
+type Written<T> = Option<Box<Block<T>>>;
 
 /// A block with where it stands.
 #[derive(Clone)]
@@ -87,29 +90,34 @@ pub fn level(blocks: Blocks<'_>, path: &str, store: &Store<'_>, report: &mut Rep
         let field = field("loadBalancer");
         let balance = balance::read(block, &field, report);
         let warmup = warmup::read(block, &balance, &field, report);
-        Block { text: balance::text(&balance).to_owned(), value: (balance, warmup), field }
+        let text = balance::text(&balance).to_owned();
+        Box::new(Block { text, value: (balance, warmup), field })
     });
     let pool = blocks.connection_pool.map(|block| {
         let field = field("connectionPool");
-        Block { value: pool::read(block, &field, report), text: written.clone(), field }
+        let value = pool::read(block, &field, report);
+        Box::new(Block { value, text: written.clone(), field })
     });
     let outliers = blocks.outlier_detection.map(|block| {
         let field = field("outlierDetection");
-        Block { value: outliers::read(block, &field, report), text: written.clone(), field }
+        let value = outliers::read(block, &field, report);
+        Box::new(Block { value, text: written.clone(), field })
     });
     let retry_budget = blocks.retry_budget.map(|block| {
         let field = field("retryBudget");
-        Block { value: pool::retry_budget(block, &field, report), text: written.clone(), field }
+        let value = pool::retry_budget(block, &field, report);
+        Box::new(Block { value, text: written.clone(), field })
     });
     let proxy_protocol = blocks.proxy_protocol.and_then(|block| {
         let field = field("proxyProtocol");
         let value = proxy_protocol(block, &field, report)?;
-        Some(Block { value, text: value.as_str().to_owned(), field })
+        Some(Box::new(Block { value, text: value.as_str().to_owned(), field }))
     });
     let tls = blocks.tls.map(|block| {
         let field = field("tls");
         let text = block.mode.clone().unwrap_or_else(|| "DISABLE".to_owned());
-        Block { value: tls::security(block, &field, store, report), text, field }
+        let value = tls::security(block, &field, store, report);
+        Box::new(Block { value, text, field })
     });
     Level { path: path.to_owned(), balance, pool, outliers, tls, retry_budget, proxy_protocol }
 }
@@ -171,11 +179,7 @@ pub fn effective(traffic: Option<&Traffic>, subset: Option<&Traffic>, port: u16)
 impl Level {
     /// The blocks of another level that this one does not have.
     fn missing_from(&self, all: &Self) -> Vec<Replaced> {
-        fn lost<T, U>(
-            block: &'static str,
-            own: &Option<Block<T>>,
-            all: &Option<Block<U>>,
-        ) -> Option<Replaced> {
+        fn lost<T, U>(block: &'static str, own: &Written<T>, all: &Written<U>) -> Option<Replaced> {
             let all = all.as_ref().filter(|_| own.is_none())?;
             Some(Replaced { field: all.field.clone(), text: all.text.clone(), block })
         }

@@ -178,13 +178,16 @@ impl<'g> Table<'g> {
             groups[group].1.push(host);
         }
         let port = compiled.plan.listeners[listener].port;
-        for (share, hosts) in groups {
+        for (share, mut hosts) in groups {
             let parts =
                 share.iter().flat_map(|index| self.contributions[*index].rules.iter().cloned());
             // Rules for every request go last, so that a later object's rules are reached.
             let (last, first): (Vec<_>, Vec<_>) =
                 parts.partition(|(rule, _)| rule.condition.is_any());
-            let (rules, origins) = first.into_iter().chain(last).unzip();
+            let (mut rules, mut origins): (Vec<_>, Vec<_>) = first.into_iter().chain(last).unzip();
+            rules.shrink_to_fit();
+            origins.shrink_to_fit();
+            hosts.shrink_to_fit();
             let name = hosts.first().map_or_else(String::new, |host| virtual_host(host, port));
             compiled.plan.routes.push(Route { name, listeners: vec![listener], hosts, rules });
             compiled.provenance.routes.push(origins);

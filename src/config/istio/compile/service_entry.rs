@@ -72,9 +72,18 @@ enum Resolution {
 
 struct Endpoint {
     address: Address,
-    ports: BTreeMap<String, u16>,
+    /// In the order of their names.
+    ports: Vec<(String, u16)>,
     labels: BTreeMap<String, String>,
     weight: u32,
+}
+
+impl Endpoint {
+    /// Its own port of that name.
+    fn port(&self, name: &str) -> Option<u16> {
+        let index = self.ports.binary_search_by(|(known, _)| known.as_str().cmp(name)).ok()?;
+        Some(self.ports[index].1)
+    }
 }
 
 enum Address {
@@ -118,8 +127,7 @@ impl Service<'_> {
         if let Resolution::Dynamic = self.resolution {
             return Addressing::Dynamic(port.target); // whatever the labels of a subset (Istio)
         }
-        let dialled =
-            |endpoint: &Endpoint| endpoint.ports.get(&port.name).copied().unwrap_or(port.target);
+        let dialled = |endpoint: &Endpoint| endpoint.port(&port.name).unwrap_or(port.target);
         let chosen: Vec<&Endpoint> =
             self.endpoints.iter().filter(|one| names::selects(labels, &one.labels)).collect();
         if chosen.is_empty() && (!labels.is_empty() || !self.endpoints.is_empty()) {
@@ -136,10 +144,13 @@ impl Service<'_> {
         };
         match self.resolution {
             Resolution::Static => {
-                let addresses = chosen
-                    .iter()
-                    .filter_map(|one| Some(SocketAddr::new(one.address.ip()?, dialled(one))));
-                Addressing::Static(addresses.collect())
+                let mut addresses = Vec::with_capacity(chosen.len());
+                addresses.extend(
+                    chosen
+                        .iter()
+                        .filter_map(|one| Some(SocketAddr::new(one.address.ip()?, dialled(one)))),
+                );
+                Addressing::Static(addresses)
             }
             Resolution::DnsRoundRobin => match targets().into_iter().next() {
                 Some(target) => Addressing::LogicalDns(target),
@@ -157,7 +168,7 @@ impl Service<'_> {
         weighted
             .filter(|one| names::selects(labels, &one.labels))
             .map(|one| {
-                let dialled = one.ports.get(&port.name).copied().unwrap_or(port.target);
+                let dialled = one.port(&port.name).unwrap_or(port.target);
                 (Target { host: one.address.host(), port: dialled }, one.weight)
             })
             .collect()
@@ -183,7 +194,8 @@ impl Address {
 }
 
 fn hosts(object: &mut Object<'_, ServiceEntry>) -> Vec<ServiceHost> {
-    let (mut hosts, mut seen) = (Vec::new(), HashSet::new());
+    let mut hosts = Vec::with_capacity(object.spec.hosts.len());
+    let mut seen = HashSet::new();
     if object.spec.hosts.is_empty() && !object.faulty_at("spec.hosts") {
         object.report.fault(
             "EG082",
@@ -227,7 +239,8 @@ fn host_of(pattern: &HostPattern) -> Host {
 
 fn ports(object: &mut Object<'_, ServiceEntry>) -> Vec<Port> {
     let Object { spec, report, .. } = object;
-    let (mut ports, mut numbers, mut port_names) = (Vec::new(), HashSet::new(), HashSet::new());
+    let mut ports = Vec::with_capacity(spec.ports.len());
+    let (mut numbers, mut port_names) = (HashSet::new(), HashSet::new());
     if spec.ports.is_empty() {
         report.fault(
             "EG082",
@@ -313,7 +326,7 @@ fn is_opaque(protocol: &str) -> bool {
 fn endpoints(object: &mut Object<'_, ServiceEntry>) -> Vec<Endpoint> {
     let Object { spec, report, .. } = object;
     let has_port = |name: &str| spec.ports.iter().any(|port| port.name == name);
-    let mut endpoints = Vec::new();
+    let mut endpoints = Vec::with_capacity(spec.endpoints.len());
     for (index, entry) in spec.endpoints.iter().enumerate() {
         let field = format!("spec.endpoints[{index}]");
         for name in entry.ports.keys().filter(|name| !has_port(name)) {
@@ -352,12 +365,12 @@ fn endpoint(entry: &WorkloadEntry) -> Result<Endpoint, String> {
         (_, Ok(host)) => Address::Name(host),
         (_, Err(why)) => return Err(format!("{why}; the endpoint is left out")),
     };
-    let mut ports = BTreeMap::new();
+    let mut ports = Vec::with_capacity(entry.ports.len());
     for (name, number) in &entry.ports {
         let number = port_number(*number).ok_or_else(|| {
             format!("its port \"{name}\" is not a number from 1 to 65535; the endpoint is left out")
         })?;
-        ports.insert(name.clone(), number);
+        ports.push((name.clone(), number));
     }
     Ok(Endpoint {
         address,
@@ -384,7 +397,7 @@ fn resolution(
     }
     let Object { spec, report, .. } = object;
     let mut impossible = |code, field: &str, message: String, fix: &str| {
-        report.fault(code, Severity::Error, field, message.clone(), fix);
+        report.fault(code, Severity::Error, field, message.clone(), fix.to_owned());
         Resolution::Impossible(message)
     };
     let wildcard = hosts.iter().find(|host| matches!(host.pattern, HostPattern::Suffix(_)));

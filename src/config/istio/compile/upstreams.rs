@@ -2,7 +2,7 @@
 //!
 //! It does not know which of them any route uses; that is judged in `lint.rs`.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -19,6 +19,9 @@ use crate::model::{Policy, Protocol, ProxyProtocol, Security, TlsSpec, UpstreamK
 
 /// Hosts that an unknown one is compared with.
 const SIMILAR_MAX: usize = 1_000;
+
+/// Policies that a further one is compared with.
+const POLICIES_MAX: usize = 8;
 
 /// What destinations are looked up in.
 #[derive(Default)]
@@ -109,10 +112,10 @@ pub fn build(
     compiled: &mut Compiled,
 ) -> Known {
     let mut known = Known::default();
-    let mut specs = TlsSpecs::default();
+    let mut shared = Shared::default();
     for (index, service) in services.iter_mut().enumerate() {
         let first = compiled.plan.upstreams.len();
-        let twice = add(index, service, rules, &mut specs, compiled, &mut known);
+        let twice = add(index, service, rules, &mut shared, compiled, &mut known);
         tell_of_idle_names(service, &compiled.plan.upstreams[first..]);
         tell_of_both_names(service, &compiled.plan.upstreams[first..]);
         tell_of_addresses(service, &compiled.plan.upstreams[first..]);
@@ -138,20 +141,20 @@ fn add(
     index: usize,
     service: &Service<'_>,
     rules: &mut Rules<'_>,
-    specs: &mut TlsSpecs,
+    shared: &mut Shared,
     compiled: &mut Compiled,
     known: &mut Known,
 ) -> Vec<String> {
     let mut twice = Vec::new();
     let mut treatment: Option<Treatment<'_>> = None;
     for (at, host) in service.hosts.iter().enumerate() {
-        let namespace = service.report.document.namespace.as_str();
+        let namespace = &*service.report.document.namespace;
         let choice = rules.choose(&host.pattern, namespace);
         let covering = rules.covering(&host.pattern);
         let same = |known: &Treatment<'_>| known.choice == choice && known.covering == covering;
         if !treatment.as_ref().is_some_and(same) {
             choice.rules.iter().for_each(|rule| rules.all[*rule].chosen = true);
-            treatment = Some(Treatment::new(service, choice, covering, rules, specs));
+            treatment = Some(Treatment::new(service, choice, covering, rules, shared));
         }
         let ports = known.ports(&host.name).unwrap_or_default();
         for part in treatment.iter().flat_map(|treatment| &treatment.parts) {
@@ -254,6 +257,28 @@ struct Treatment<'s> {
     parts: Vec<Part<'s>>,
 }
 
+/// What upstreams say alike, kept once.
+#[derive(Default)]
+struct Shared {
+    tls: TlsSpecs,
+    /// The policies met last, of which the next is mostly one.
+    policies: VecDeque<Arc<Policy>>,
+}
+
+impl Shared {
+    fn policy(&mut self, policy: Policy) -> Arc<Policy> {
+        if let Some(known) = self.policies.iter().find(|known| ***known == policy) {
+            return Arc::clone(known);
+        }
+        if self.policies.len() == POLICIES_MAX {
+            self.policies.pop_front();
+        }
+        let policy = Arc::new(policy);
+        self.policies.push_back(Arc::clone(&policy));
+        policy
+    }
+}
+
 /// A port of a service, or a subset on it, and how that is called.
 struct Part<'s> {
     port: &'s Port,
@@ -274,13 +299,13 @@ impl<'s> Treatment<'s> {
         choice: Choice,
         covering: Covering,
         rules: &Rules<'_>,
-        specs: &mut TlsSpecs,
+        shared: &mut Shared,
     ) -> Self {
         let mut treatment = Self { choice, covering, parts: Vec::new() };
         for port in &service.ports {
-            treatment.add(service, port, None, rules, specs);
+            treatment.add(service, port, None, rules, shared);
             for subset in subsets(rules, &treatment.choice) {
-                treatment.add(service, port, Some(subset), rules, specs);
+                treatment.add(service, port, Some(subset), rules, shared);
             }
         }
         treatment
@@ -292,7 +317,7 @@ impl<'s> Treatment<'s> {
         port: &'s Port,
         subset: Option<&Subset>,
         rules: &Rules<'_>,
-        specs: &mut TlsSpecs,
+        shared: &mut Shared,
     ) {
         let choice = &self.choice;
         let rule = choice.policy.map(|index| &rules.all[index]);
@@ -310,15 +335,12 @@ impl<'s> Treatment<'s> {
                 &service.alt_names,
             ),
         };
-        let security = specs.shared(security);
+        let security = shared.tls.shared(security);
         let labels = subset.map(|subset| subset.labels.clone()).unwrap_or_default();
         let mut policy = effective.policy.clone();
         policy.weights = service.weights(port, &labels);
         policy.sort_weights();
-        let policy = match self.parts.last() {
-            Some(last) if *last.policy == policy => Arc::clone(&last.policy),
-            _ => Arc::new(policy),
-        };
+        let policy = shared.policy(policy);
         self.parts.push(Part {
             port,
             subset: subset.map(|subset| subset.name.clone()).unwrap_or_default(),
@@ -339,7 +361,7 @@ impl<'s> Treatment<'s> {
         rules: &Rules<'_>,
         effective: &Effective,
     ) -> UpstreamOrigin {
-        let namespace = service.report.document.namespace.as_str();
+        let namespace = &*service.report.document.namespace;
         let dropped = effective.replaced.iter().map(|block| {
             format!(
                 "{} {} is not in force: {} replaces all of it",

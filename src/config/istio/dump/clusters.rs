@@ -61,7 +61,7 @@ pub fn cluster(spec: &UpstreamSpec, origin: Option<&UpstreamOrigin>) -> Value {
     if let Some(socket) = socket {
         printed["transportSocket"] = socket;
     }
-    if let Some(origin) = origin.filter(|origin| !origin.service.object.resource.is_empty()) {
+    if let Some(origin) = origin.filter(|origin| origin.service.object.resource().is_some()) {
         printed["metadata"] = json!({ "filterMetadata": { "istio": metadata(&spec.key, origin) } });
     }
     printed
@@ -132,7 +132,7 @@ fn metadata(key: &UpstreamKey, origin: &UpstreamOrigin) -> Map<String, Value> {
     let services = json!([{ "host": host, "name": host, "namespace": namespace }]);
     printed.insert("services".to_owned(), services);
     if let Some(policy) = &origin.policy {
-        printed.insert("config".to_owned(), json!(&*policy.object.resource));
+        printed.insert("config".to_owned(), json!(policy.object.resource().unwrap_or_default()));
         if !part.is_empty() {
             printed.insert("subset".to_owned(), json!(part));
         }

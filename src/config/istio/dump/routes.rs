@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{TYPE, extras, resilience, seconds};
 use crate::config::Provenance;
-use crate::config::provenance::{Condition as Written, Object, Origin};
+use crate::config::provenance::{Condition as Written, Origin};
 use crate::model::retry::RetryHosts;
 use crate::model::{
     Action, Condition, Destination, FieldMatch, Forward, HeaderEdit, HeaderEdits, HostPattern,
@@ -128,10 +128,10 @@ fn rule(rule: &Rule, origin: Option<&Origin>, listener: &Listener, plan: &Plan) 
     if !filters.is_empty() {
         printed.insert("typedPerFilterConfig".to_owned(), Value::Object(filters));
     }
-    if let Some(origin) = origin.filter(|origin| !origin.object.resource.is_empty()) {
+    if let Some(resource) = origin.and_then(|origin| origin.object.resource()) {
         printed.insert(
             "metadata".to_owned(),
-            json!({ "filterMetadata": { "istio": { "config": &*origin.object.resource } } }),
+            json!({ "filterMetadata": { "istio": { "config": resource } } }),
         );
     }
     let operation = operation(rule, origin, listener, plan);
@@ -251,7 +251,7 @@ fn action(forward: &Forward, plan: &Plan) -> Value {
     if forward.retry.attempts > 0 {
         printed["retryPolicy"] = retry_policy(&forward.retry);
     }
-    match &forward.rewrite_path {
+    match forward.rewrite_path.as_deref() {
         None => {}
         Some(PathRewrite::Matched(with)) => printed["prefixRewrite"] = json!(with),
         Some(PathRewrite::Regex(substitution)) => {
@@ -338,8 +338,7 @@ fn operation(rule: &Rule, origin: Option<&Origin>, listener: &Listener, plan: &P
         return format!("{host}:{port}{path}");
     }
     let from = |origin: &Origin| {
-        let Object { name, resource, .. } = &*origin.object;
-        let named = if resource.is_empty() { name } else { resource };
+        let named = origin.object.resource().unwrap_or_else(|| origin.object.name.to_string());
         named.rsplit('/').next().unwrap_or_default().to_owned()
     };
     let name = origin.map(from).unwrap_or_default();

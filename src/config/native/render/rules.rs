@@ -142,7 +142,7 @@ fn forwarding(forward: &Forward, plan: &Plan, inline: &Inline) -> Fields {
         fields.push(("retries".to_owned(), Node::Map(retries)));
     }
     fields.extend(rewrite_host.as_ref().map(|host| text("host", host)));
-    let rewrite = match rewrite_path {
+    let rewrite = match rewrite_path.as_deref() {
         None => Fields::new(),
         Some(PathRewrite::Matched(with)) => vec![text("matched", with)],
         Some(PathRewrite::Regex(one)) => {

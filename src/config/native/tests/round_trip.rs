@@ -15,10 +15,10 @@ use crate::model::resilience::{
 };
 use crate::model::retry::{Resend, RetryHosts, RetryOn, RetryOnSet};
 use crate::model::{
-    Abort, Aborted, Action, Balance, Condition, Cors, Delay, Fault, Field, FieldMatch, Forward,
-    Fraction, HeaderEdit, HeaderEdits, HeaderValue, Host, HostPattern, Listener, Mirror, PathMatch,
-    PathRewrite, Pattern, Policy, Protocol, ProxyProtocol, QueryMatch, Redirect, Respond, Retry,
-    Route, Rule, Share, Substitution, Target, TextMatch, TlsSpec, UpstreamKey,
+    Abort, Aborted, Action, Balance, Condition, Cors, Delay, EditLists, Fault, Field, FieldMatch,
+    Forward, Fraction, HeaderEdit, HeaderEdits, HeaderValue, Host, HostPattern, Listener, Mirror,
+    PathMatch, PathRewrite, Pattern, Policy, Protocol, ProxyProtocol, QueryMatch, Redirect,
+    Respond, Retry, Route, Rule, Share, Substitution, Target, TextMatch, TlsSpec, UpstreamKey,
 };
 
 fn host() -> impl Strategy<Value = Host> {
@@ -297,11 +297,8 @@ fn edits() -> impl Strategy<Value = HeaderEdits> {
                 .collect()
         })
     };
-    (vec("x-[a-z]{1,4}", 0..2), lines(), lines()).prop_map(|(remove, set, add)| HeaderEdits {
-        remove,
-        set,
-        add,
-    })
+    (vec("x-[a-z]{1,4}", 0..2), lines(), lines())
+        .prop_map(|(remove, set, add)| EditLists { remove, set, add }.into())
 }
 
 fn pattern_text() -> impl Strategy<Value = Pattern> {
@@ -374,7 +371,7 @@ fn forward(upstreams: usize) -> impl Strategy<Value = Action> {
                 timeout,
                 retry,
                 rewrite_host,
-                rewrite_path,
+                rewrite_path: rewrite_path.map(Box::new),
                 request,
                 response,
                 mirrors,

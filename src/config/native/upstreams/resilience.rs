@@ -206,7 +206,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn error(&mut self, field: &str, message: &str, fix: &str) {
+    fn error(&mut self, field: &str, message: &str, fix: &'static str) {
         let field = self.report.field(self.parts, field);
         self.report.error("EG081", &field, message, fix);
     }

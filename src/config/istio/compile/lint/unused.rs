@@ -61,7 +61,7 @@ fn passed_over(
 ) -> Option<Unused> {
     let service =
         world.services.iter().find(|service| service.hosts.iter().any(|one| *one.name == *host))?;
-    let namespace = service.report.document.namespace.as_str();
+    let namespace = &*service.report.document.namespace;
     let pattern = HostPattern::parse(host).ok()?;
     let choice = rules.choose(&pattern, namespace);
     let own = rules.candidate(index, namespace, &choice);

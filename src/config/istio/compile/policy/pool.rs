@@ -86,7 +86,7 @@ fn lint(
     path: &str,
     report: &mut Report<'_>,
 ) {
-    let mut warn = |code, field: &str, message: &str, fix: &str| {
+    let mut warn = |code, field: &str, message: &str, fix: &'static str| {
         report.tell(code, Severity::Warning, &format!("{path}.{field}"), message, fix);
     };
     if connect.is_some_and(|time| time < Duration::from_secs(1)) {

@@ -44,8 +44,8 @@ impl Virtual<'_> {
         std::mem::swap(&mut delegate.hosts, &mut self.hosts);
         // Istio's own output names the object that delegates.
         if let [(_, first), ..] = &rules.rules[before..] {
-            let resource = self.object.report.object().resource.clone();
-            let object = Arc::new(Object { resource, ..Object::clone(&first.object) });
+            let delegated_by = Some(Arc::clone(self.object.report.object()));
+            let object = Arc::new(Object { delegated_by, ..Object::clone(&first.object) });
             rules.rules[before..].iter_mut().for_each(|(_, origin)| origin.object = object.clone());
         }
         delegate.made_rules |= rules.rules.len() > before;
@@ -123,6 +123,9 @@ impl Virtual<'_> {
             rules.ended_by = Some(at);
         }
         let stat_prefix = written.stat_prefix.clone();
+        if rules.rules.is_empty() {
+            rules.rules.reserve_exact(1); // most objects have one
+        }
         rules.rules.push((Arc::new(Rule { name, stat_prefix, condition, fault, action }), origin));
     }
 
