@@ -35,7 +35,7 @@
 //!
 //! Libraries are named in one place each: rustls in `upstream::tls`, hickory in `upstream::dns`, the YAML
 //! parser in `config::document`, httparse in `wire::parse`, h2 in `transport::frames` and the two `h2`
-//! modules, hyper in `admin`. Istio's words stay in `config::istio`.
+//! modules, hyper in `admin`, futures-util in `proxy::clients`. Istio's words stay in `config::istio`.
 //!
 //! # A request's path
 //!
@@ -55,7 +55,8 @@
 //! 8. one record: counters and a log line ([`observe`]), even of what is cut off ([`proxy::account`]).
 //!
 //! A connection is in the pool, or in a request's hand, or gone. Memory is lent by the lane for as long as
-//! bytes are pending; an idle connection holds none.
+//! bytes are pending; an idle connection holds none, and no client that speaks HTTP/1.1 has a task
+//! ([`proxy::clients`]).
 //!
 //! # A configuration's path
 //!

@@ -16,7 +16,7 @@ use crate::listen::spread::{Arrival, Spread};
 use crate::model::HeaderPolicy;
 use crate::observe::{LogBuffer, scraper};
 use crate::proxy::lane::TICK;
-use crate::proxy::{Admission, Lane, Phase};
+use crate::proxy::{Admission, Lane, Phase, clients};
 use crate::quota::Quota;
 use crate::settings::Limits;
 use crate::snapshot::Publisher;
@@ -136,6 +136,7 @@ struct Told {
 
 async fn drive(lane: Rc<Lane>, spread: Rc<Spread>, told: Told) {
     let Told { mut orders, mut asked, mut passed } = told;
+    tokio::task::spawn_local(clients::drive(Rc::clone(&lane)));
     let mut accepting: HashMap<String, JoinHandle<()>> = HashMap::new();
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -18,7 +18,7 @@ const FLOORS: [&[&str]; 8] = [
 ];
 
 /// Where each library may be named: files, and folders of the same name.
-const LIBRARIES: [(&str, &[&str]); 8] = [
+const LIBRARIES: [(&str, &[&str]); 9] = [
     ("tokio_rustls", &["upstream/tls", "cli/demo"]),
     ("rustls", &["upstream/tls", "cli/demo"]),
     ("webpki_roots", &["upstream/tls"]),
@@ -27,6 +27,7 @@ const LIBRARIES: [(&str, &[&str]); 8] = [
     ("httparse", &["wire/parse"]),
     ("h2", &["downstream/h2", "upstream/h2", "transport/frames"]),
     ("hyper", &["admin"]),
+    ("futures_util", &["proxy/clients"]),
 ];
 
 const ISTIO_WORDS: [&str; 5] =

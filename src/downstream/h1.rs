@@ -25,18 +25,42 @@ pub struct Connection {
     takes_trailers: bool,
 }
 
-impl Connection {
+/// What there is to keep of a connection while nothing is under way on it.
+#[derive(Debug)]
+pub struct Quiet {
+    stream: TcpStream,
+    ends: Ends,
+    /// When its age ends it; `None`: never.
+    pub expires: Option<Instant>,
+    /// How many requests it has brought; the first shows what it speaks.
+    pub requests: u32,
+}
+
+impl Quiet {
     /// Takes over an accepted stream.
     pub fn new(stream: TcpStream, ends: Ends, expires: Option<Instant>) -> Self {
-        Self { ends, messages: Messages::new(stream), expires, requests: 0, takes_trailers: false }
+        Self { stream, ends, expires, requests: 0 }
     }
 
     /// Ready when there is something to read, be it the end. Costs neither memory nor a system call.
-    pub fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.messages.unread().is_empty() {
-            return Poll::Ready(());
-        }
-        self.messages.stream().poll_read_ready(cx).map(|_| ())
+    pub fn poll_arrival(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.stream.poll_read_ready(cx).map(|_| ())
+    }
+}
+
+impl Connection {
+    /// Goes on with a connection on which something is about to come.
+    pub fn new(quiet: Quiet) -> Self {
+        let Quiet { stream, ends, expires, requests } = quiet;
+        Self { ends, messages: Messages::new(stream), expires, requests, takes_trailers: false }
+    }
+
+    /// What remains when the last answer has left and nothing was read ahead.
+    pub fn into_quiet(self) -> Quiet {
+        let Self { ends, messages, expires, requests, .. } = self;
+        let (stream, unread) = messages.into_parts();
+        debug_assert!(unread.is_empty(), "a request was lost");
+        Quiet { stream, ends, expires, requests }
     }
 
     /// The next request's head.

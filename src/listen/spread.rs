@@ -12,7 +12,8 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use crate::downstream::Ends;
-use crate::proxy::{Admitted, Lane, serve};
+use crate::proxy::clients::Newcomer;
+use crate::proxy::{Admitted, Lane};
 use crate::quota::Quota;
 
 /// Connections that may be on their way to a lane.
@@ -93,8 +94,8 @@ impl Arrival {
     }
 }
 
-fn serve(stream: TcpStream, ends: Ends, admitted: Admitted, lane: &Rc<Lane>) {
-    tokio::task::spawn_local(serve::connection(stream, ends, admitted, Rc::clone(lane)));
+fn serve(stream: TcpStream, ends: Ends, admitted: Admitted, lane: &Lane) {
+    lane.newcomers.add(Newcomer { stream, ends, admitted });
 }
 
 /// A socket that one lane's poll does not give up, or another's does not take, is closed.

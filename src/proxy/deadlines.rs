@@ -34,6 +34,8 @@ pub enum Waits {
     /// For the other end, with work under way.
     #[default]
     Busy,
+    /// For a next request that may well come at once: ended only when the lane closes, or nobody else is idle.
+    Pause,
     /// For a next request that may never come: may be ended at any time.
     Idle,
     /// For nothing more: it was idle and was told to end.
@@ -89,7 +91,7 @@ impl Deadlines {
     pub fn expire_idle(&self) {
         let now = self.now.get();
         for slot in self.slots.borrow_mut().iter_mut() {
-            if slot.at.is_some() && slot.waits == Waits::Idle {
+            if slot.is_idle() {
                 slot.tell(now);
             }
         }
@@ -99,13 +101,12 @@ impl Deadlines {
     /// Ends the wait of a sixteenth of all who are idle, at least one: those who would be next anyway.
     pub fn expire_longest_idle(&self) {
         let mut slots = self.slots.borrow_mut();
-        let idle = slots.iter_mut().filter(|slot| slot.waits == Waits::Idle);
-        let mut idle: Vec<&mut Slot> = idle.filter(|slot| slot.at.is_some()).collect();
+        let mut idle: Vec<&mut Slot> = slots.iter_mut().filter(|slot| slot.is_idle()).collect();
         if idle.is_empty() {
             return;
         }
         let count = idle.len().div_ceil(16);
-        idle.select_nth_unstable_by_key(count - 1, |slot| slot.at);
+        idle.select_nth_unstable_by_key(count - 1, |slot| (slot.waits == Waits::Pause, slot.at));
         let now = self.now.get();
         idle.into_iter().take(count).for_each(|slot| slot.tell(now));
         drop(slots);
@@ -125,6 +126,10 @@ impl Deadlines {
 }
 
 impl Slot {
+    fn is_idle(&self) -> bool {
+        self.at.is_some() && matches!(self.waits, Waits::Pause | Waits::Idle)
+    }
+
     fn tell(&mut self, now: Instant) {
         self.at = Some(now);
         self.waits = Waits::Told;
@@ -243,6 +248,23 @@ mod tests {
         let over: Vec<usize> =
             (0..20).filter(|n| waiting[*n].poll_over(&mut cx).is_ready()).collect();
         assert_eq!(over, [1, 2], "a sixteenth, and not who is busy");
+    }
+
+    #[test]
+    fn a_pause_is_ended_only_when_nobody_else_is_idle() {
+        let deadlines = Deadlines::new(Instant::now());
+        let mut cx = Context::from_waker(Waker::noop());
+        let (pausing, idle) = (deadlines.enter(), deadlines.enter());
+        pausing.arm(Duration::from_secs(1), Waits::Pause);
+        idle.arm(Duration::from_secs(3600), Waits::Idle);
+        for told in [[false, true], [true, true]] {
+            deadlines.expire_longest_idle();
+            let over = [&pausing, &idle].map(|one| one.poll_over(&mut cx).is_ready());
+            assert_eq!(over, told);
+        }
+        pausing.arm(Duration::from_secs(1), Waits::Pause);
+        deadlines.expire_idle();
+        assert!(pausing.poll_over(&mut cx).is_ready(), "the lane closes");
     }
 
     #[test]

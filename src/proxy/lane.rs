@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::clients::Newcomers;
 use super::deadlines::Deadlines;
 use super::serve::h2::Tasks;
 use crate::model::{HeaderPolicy, Limit};
@@ -99,6 +100,8 @@ pub struct Lane {
     pub gives_up: RefCell<HashMap<u32, Arc<upstream::limits::Limits>>>,
     /// Copies of requests on their way.
     mirroring: Cell<u32>,
+    /// Clients that were let in.
+    pub newcomers: Newcomers,
     /// Connections that keep what a request needs for their next one.
     pub pauses: Cell<usize>,
     /// Tasks that wait for a stream of an HTTP/2 client.
@@ -147,6 +150,7 @@ impl Lane {
             retrying: Cell::new(0),
             gives_up: RefCell::default(),
             mirroring: Cell::new(0),
+            newcomers: Newcomers::default(),
             pauses: Cell::new(0),
             stream_tasks: Tasks::default(),
             swept: Cell::new(0),

@@ -8,6 +8,7 @@ pub mod answer;
 mod apart;
 mod asked;
 pub mod attempt;
+pub mod clients;
 pub mod deadlines;
 pub mod discard;
 pub mod exchange;

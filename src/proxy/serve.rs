@@ -1,7 +1,7 @@
 //! The connection loop: find out what the client speaks, take a request, answer it, keep or close.
 //!
-//! What an idle connection holds is what this file's outer futures hold; all that a request needs is
-//! boxed while it is under way. HTTP/2 has a loop of its own.
+//! What an idle connection holds is [`Silent`]; the future of [`converse`] has all that a request needs, and is
+//! made for what a client says, from its first byte on. HTTP/2 has a loop of its own.
 
 pub mod h2;
 
@@ -11,17 +11,16 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
-use super::admission::Admitted;
 use super::apart::apart;
+use super::clients::{Present, Silent};
 use super::deadlines::{Deadline, Over, Waits};
 use super::lane::{Lane, Phase, TICK};
-use super::limits;
 use super::request::{self, Next};
+use crate::downstream::h1;
 use crate::downstream::sniff::{Speaks, sniff};
-use crate::downstream::{Client, Ends, h1};
+use crate::downstream::{Client, Ends};
 use crate::model::Limit;
 use crate::transport::HeadError;
 use crate::wire::{Head, Refusal};
@@ -33,71 +32,51 @@ const PAUSES_MAX: usize = 256;
 /// How long a connection that ends is read after our last byte, so that the client gets to read it.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Serves one accepted connection to its end.
+/// Takes what a client says, until it says nothing more or the connection has ended: finds out what it speaks, and
+/// answers its requests. HTTP/2 gets a task of its own.
 ///
-/// No `async fn`, which would hold what it is given twice: thousands of connections are idle.
-pub fn connection(
-    stream: TcpStream,
-    ends: Ends,
-    admitted: Admitted,
-    lane: Rc<Lane>,
-) -> impl Future<Output = ()> {
-    let mut connection = h1::Connection::new(stream, ends, limits::expiry(&lane));
-    let present = Present::enter(admitted, lane);
+/// No `async fn`, which would hold what it is given twice.
+pub fn converse(silent: Silent) -> impl Future<Output = Option<Silent>> {
+    let Silent { quiet, deadline, present } = silent;
+    let mut connection = h1::Connection::new(quiet);
     async move {
         let lane = &present.lane;
-        let deadline = lane.deadlines.enter();
-        let mut known = false;
-        loop {
-            deadline.arm(limits::patience(connection.expires, lane), Waits::Idle);
-            if lane.phase() == Phase::Closing {
-                return;
+        let speaks = match connection.requests {
+            0 => find_out(&mut connection, &deadline, lane).await,
+            _ => Some(Speaks::Http1),
+        };
+        let next = match speaks {
+            Some(Speaks::Http1) => requests(&mut connection, &deadline, lane).await,
+            Some(Speaks::Unknown) => Next::Keep, // nothing has come
+            Some(Speaks::Http2) => {
+                tokio::task::spawn_local(http2(connection, present));
+                return None;
             }
-            if wait(&deadline, |cx| connection.poll_arrival(cx)).await.is_none() {
-                return count_silence(&deadline, connection.expires, lane);
+            Some(Speaks::Tls { server_name }) => {
+                refuse_tls(connection.ends, server_name, lane);
+                return None;
             }
-            if !known {
-                match Box::pin(find_out(&mut connection, &deadline, lane)).await {
-                    Some(Speaks::Unknown) => continue, // nothing has come
-                    Some(Speaks::Http1) => known = true,
-                    Some(Speaks::Http2) => {
-                        let h1::Connection { messages, ends, .. } = connection;
-                        let (stream, first) = messages.into_parts();
-                        return apart(h2::serve(stream, first, ends, lane)).await;
-                    }
-                    Some(Speaks::Tls { server_name }) => {
-                        return refuse_tls(connection.ends, server_name, lane);
-                    }
-                    None => return,
-                }
+            None => return None,
+        };
+        match next {
+            Next::Keep if deadline.over() == Over::Told || lane.phase() == Phase::Closing => None,
+            Next::Keep => Some(Silent::wait(connection.into_quiet(), deadline, present)),
+            Next::Close => {
+                apart(linger(connection, lane)).await;
+                None
             }
-            match Box::pin(requests(&mut connection, &deadline, lane)).await {
-                Next::Keep if deadline.over() == Over::Told => return,
-                Next::Keep => {}
-                Next::Close => return apart(linger(connection, lane)).await,
-                Next::Abort => return abort(&connection),
+            Next::Abort => {
+                abort(&connection);
+                None
             }
         }
     }
 }
 
-/// A connection in the lane's counters, for as long as it lives.
-struct Present {
-    lane: Rc<Lane>,
-    _admitted: Admitted,
-}
-
-impl Present {
-    fn enter(admitted: Admitted, lane: Rc<Lane>) -> Self {
-        lane.stats.borrow_mut().client_opened();
-        Self { lane, _admitted: admitted }
-    }
-}
-
-impl Drop for Present {
-    fn drop(&mut self) {
-        self.lane.stats.borrow_mut().client_closed();
-    }
+async fn http2(connection: h1::Connection, present: Present) {
+    let h1::Connection { messages, ends, .. } = connection;
+    let (stream, first) = messages.into_parts();
+    apart(h2::serve(stream, first, ends, &present.lane)).await;
 }
 
 /// Reads until it is clear what the client speaks, if it has said anything; `None` when it leaves, or takes too
@@ -155,16 +134,6 @@ fn refuse_tls(ends: Ends, server_name: Option<String>, lane: &Lane) {
     );
 }
 
-/// Counts why a connection without a request under way is closed.
-fn count_silence(deadline: &Deadline, expires: Option<Instant>, lane: &Lane) {
-    let limit = match deadline.over() {
-        Over::Told => return, // to make room, or because the lane is closing
-        _ if limits::has_expired(expires, lane) => Limit::ConnectionDuration,
-        _ => Limit::ClientIdle,
-    };
-    lane.stats.borrow_mut().limit_reached(limit);
-}
-
 /// Answers one request after the other, for as long as they follow each other closely: what a request needs
 /// is kept for the next one, and not until a client makes up its mind.
 async fn requests(connection: &mut h1::Connection, deadline: &Deadline, lane: &Rc<Lane>) -> Next {
@@ -186,9 +155,10 @@ async fn requests(connection: &mut h1::Connection, deadline: &Deadline, lane: &R
         if next != Next::Keep {
             return next;
         }
-        deadline.arm(PAUSE, Waits::Idle);
+        deadline.arm(PAUSE, Waits::Pause);
         pause = Pause::begin(&lane.pauses);
-        if pause.is_none() || lane.phase() == Phase::Closing {
+        let goes_on = pause.is_some() || !connection.messages.unread().is_empty();
+        if !goes_on || lane.phase() == Phase::Closing {
             return Next::Keep;
         }
     }
@@ -276,24 +246,4 @@ fn abort(connection: &h1::Connection) {
     let socket = socket2::SockRef::from(connection.messages.stream());
     // Without it the connection ends all the same, only less clearly.
     let _ = socket.set_linger(Some(Duration::ZERO));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn size_of_future<F, R>(_: F) -> usize
-    where
-        F: FnOnce(TcpStream, Ends, Admitted, Rc<Lane>) -> R,
-    {
-        size_of::<R>()
-    }
-
-    /// Thousands of connections are idle at once, and each holds this future. When it grows: what a
-    /// request needs belongs into the box that is made for the request.
-    #[test]
-    fn an_idle_connection_is_small() {
-        let size = size_of_future(connection);
-        assert!(size <= 352, "{size} bytes");
-    }
 }

@@ -27,6 +27,7 @@ mod h2;
 mod harness_itself;
 mod header_values;
 mod headers;
+mod idle;
 mod lifecycle;
 mod limits;
 mod limits_upstream;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::*;
 use crate::model::HeaderPolicy;
 use crate::proxy::Admission;
+use crate::proxy::clients::{self, Newcomer};
 use crate::settings::Limits;
 use crate::snapshot::Publisher;
 use crate::upstream::connect::Connector;
@@ -43,8 +44,8 @@ impl Client {
         let ends = Ends { peer, local: address, port: 443 };
         let admitted =
             Admission::new(&Arc::default()).admit(&lane.limits, &Arc::default()).expect("room");
-        let connection = super::super::connection(accepted, ends, admitted, Rc::clone(&lane));
-        tokio::task::spawn_local(connection);
+        lane.newcomers.add(Newcomer { stream: accepted, ends, admitted });
+        tokio::task::spawn_local(clients::drive(Rc::clone(&lane)));
         Self { lane, stream, read: Vec::new(), start: Instant::now() }
     }
 
