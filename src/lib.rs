@@ -55,7 +55,7 @@
 //! 8. one record: counters and a log line ([`observe`]), even of what is cut off ([`proxy::account`]).
 //!
 //! A connection is in the pool, or in a request's hand, or gone. Memory is lent by the lane for as long as
-//! bytes are pending; an idle connection holds none, and no client that speaks HTTP/1.1 has a task
+//! bytes are pending; an idle connection holds none, and all HTTP/1.1 clients of a lane share one task
 //! ([`proxy::clients`]).
 //!
 //! # A configuration's path

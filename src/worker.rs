@@ -136,7 +136,7 @@ struct Told {
 
 async fn drive(lane: Rc<Lane>, spread: Rc<Spread>, told: Told) {
     let Told { mut orders, mut asked, mut passed } = told;
-    tokio::task::spawn_local(clients::drive(Rc::clone(&lane)));
+    let mut clients = tokio::task::spawn_local(clients::drive(Rc::clone(&lane)));
     let mut accepting: HashMap<String, JoinHandle<()>> = HashMap::new();
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -151,6 +151,10 @@ async fn drive(lane: Rc<Lane>, spread: Rc<Spread>, told: Told) {
                 });
             }
             Some(arrival) = passed.recv() => arrival.serve(&lane),
+            ended = &mut clients => {
+                // Without it nobody is served: other lanes take over what this one would accept.
+                return tracing::error!("a lane ends, since its clients' task did: {ended:?}");
+            }
             order = orders.recv() => match order {
                 Some(Command::Listen { name, port, socket, admission }) => {
                     let (spread, lane) = (Rc::clone(&spread), Rc::clone(&lane));

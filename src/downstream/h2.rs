@@ -60,6 +60,8 @@ pub enum Waits {
     Rest,
     /// The end of a stream, which has limits of its own.
     Stream,
+    /// That the client takes what it was told last; no stream is open.
+    Taken,
     /// A next request, which may never come.
     Request,
 }
@@ -116,7 +118,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub fn waits(&self) -> Waits {
         match self.stream.meter().sending() {
             Sending::Midway => Waits::Rest,
-            Sending::Whole if self.has_streams() => Waits::Stream,
+            Sending::Whole if self.inner.has_streams() => Waits::Stream,
+            Sending::Whole if self.stream.is_waiting() => Waits::Taken,
             Sending::Whole => Waits::Request,
         }
     }
@@ -162,5 +165,32 @@ pub fn fault(error: &h2::Error) -> Fault {
         Some(Reason::ENHANCE_YOUR_CALM) if error.is_library() => Fault::Flood,
         Some(_) if error.is_library() => Fault::Protocol,
         _ => Fault::Elsewhere,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_does_not_take_what_it_is_told_is_not_taken_for_idle() {
+        let begun = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
+        let (mut client, stream) = tokio::io::duplex(16);
+        let stream = Metered::to_client(stream, begun.to_vec());
+        let accepted = Connection::accept(stream, &Limits::default()).await;
+        let mut connection = accepted.expect("a preface and SETTINGS");
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(connection.poll_request(&mut cx).is_pending());
+        assert_eq!(connection.waits(), Waits::Taken, "our SETTINGS are longer than 16 bytes");
+        assert!(connection.has_streams(), "the process must not end before it has them");
+        while connection.waits() == Waits::Taken {
+            client.read_u8().await.expect("it goes on");
+            assert!(connection.poll_request(&mut cx).is_pending());
+        }
+        assert_eq!(connection.waits(), Waits::Request);
     }
 }

@@ -82,15 +82,17 @@ pub async fn configured(
     if !body.is_empty() {
         head.append(b"content-type", b"text/plain");
     }
-    if status != 204 && status != 304 {
-        head.append(b"content-length", body.len().to_string().as_bytes());
-    }
     sign(&mut head, lane);
     edit(&mut head, [edits, &none], request, record, lane);
+    if status != 204 && status != 304 {
+        head.set(b"content-length", body.len().to_string().as_bytes());
+    }
     record.status = status;
     send_own(client, asked, head, body.to_vec(), record, lane).await
 }
 
+/// Makes a route's edits, but for how the answer is framed and whether the connection is kept: that is not the
+/// route's to say.
 fn edit(
     head: &mut Head,
     edits: [&HeaderEdits; 2],
@@ -100,6 +102,9 @@ fn edit(
 ) {
     let values = Values::of(edits, Source { request, answer: Answer::Ours(head), record }, lane);
     headers::edit(head, edits, values.as_deref());
+    for name in [&b"content-length"[..], b"transfer-encoding", b"connection"] {
+        head.remove(name);
+    }
 }
 
 /// Sends an answer of our own; what is here of the request's body is read for the connection's sake.

@@ -84,7 +84,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Buffered<S> {
         self.unread.extend_from_slice(bytes);
     }
 
-    /// Fills the scratch buffer: with the bytes that were kept, else with fresh ones.
+    /// Fills the scratch buffer: with all bytes that were kept, else with fresh ones.
     /// Ready with 0 at the end of the stream.
     pub fn poll_fill(
         &mut self,
@@ -95,6 +95,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Buffered<S> {
         if self.unread.is_empty() {
             return self.poll_read(cx, scratch);
         }
+        // What is left is kept in place of it.
+        debug_assert!(self.unread.len() <= scratch.len(), "more was kept than is read at once");
         let count = self.unread.len().min(scratch.len());
         scratch[..count].copy_from_slice(&self.unread[..count]);
         self.consume(count, buffers);
@@ -131,7 +133,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Buffered<S> {
         &mut self.unsent
     }
 
-    /// Writes what waits and these parts behind it, as far as the stream takes them now; the rest waits.
+    /// Writes what waits and these parts behind it, as far as the stream takes them now; the rest waits. Where they are
+    /// long, each is a write of its own.
     pub fn send(
         &mut self,
         cx: &mut Context<'_>,

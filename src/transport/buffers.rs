@@ -86,7 +86,8 @@ impl Buffers {
 
 /// Where a piece of a body goes in the scratch buffer, so that it can be framed where it is; nothing if there is none.
 pub fn piece_room(scratch: &[u8]) -> Range<usize> {
-    ROOM_BEFORE..scratch.len().saturating_sub(ROOM_BEHIND)
+    let end = scratch.len().saturating_sub(ROOM_BEHIND);
+    ROOM_BEFORE.min(end)..end
 }
 
 impl std::fmt::Debug for Buffers {

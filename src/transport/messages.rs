@@ -107,14 +107,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
         loop {
             let known = self.io.unread().len();
             let mut scratch = buffers.scratch();
-            let count = match ready!(self.io.poll_more(cx, &mut scratch)) {
+            let room = piece_room(&scratch);
+            let count = match ready!(self.io.poll_more(cx, &mut scratch[room.clone()])) {
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && known == 0 => {
                     return Poll::Ready(Err(HeadError::Closed));
                 }
                 Err(error) => return Poll::Ready(Err(HeadError::Truncated(error))),
             };
-            let bytes = &scratch[..count];
+            let bytes = &scratch[room][..count];
             if known == 0 || is_worth_reading(bytes, known, limits) {
                 let parsed = parse_lent(bytes, parse, limits, buffers)?;
                 if let Parsed::Complete { head, consumed } = parsed {
@@ -180,8 +181,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
     /// Reads more without consuming anything of it. Errors: those of the stream; `UnexpectedEof`, it has ended.
     pub fn poll_look(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Poll<io::Result<()>> {
         let mut scratch = buffers.scratch();
-        let count = ready!(self.io.poll_more(cx, &mut scratch))?;
-        self.io.keep(&scratch[..count], buffers);
+        let room = piece_room(&scratch);
+        let count = ready!(self.io.poll_more(cx, &mut scratch[room.clone()]))?;
+        self.io.keep(&scratch[room][..count], buffers);
         Poll::Ready(Ok(()))
     }
 
@@ -192,10 +194,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
             return Poll::Pending;
         }
         let mut scratch = buffers.scratch();
-        match ready!(self.io.poll_fill(cx, &mut scratch, buffers)) {
+        let room = piece_room(&scratch);
+        match ready!(self.io.poll_fill(cx, &mut scratch[room.clone()], buffers)) {
             Ok(0) | Err(_) => Poll::Ready(()),
             Ok(count) => {
-                self.io.keep(&scratch[..count], buffers);
+                self.io.keep(&scratch[room][..count], buffers);
                 Poll::Pending
             }
         }
@@ -263,10 +266,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
             Data::Scratch(data) => self.io.send_lent(cx, scratch, data, [before, after], buffers),
             Data::Shared(bytes) => {
                 let room = piece_room(scratch);
-                if before.is_empty() || bytes.len() > room.len() {
+                let alone = before.is_empty() && !self.io.is_blocked();
+                if alone || bytes.len() > room.len() {
                     self.io.send(cx, [before, &bytes, after], buffers)
                 } else {
-                    // Less than three writes, and three TLS records, would cost.
+                    // Less than a write and a TLS record for each part would cost.
                     let data = room.start..room.start + bytes.len();
                     scratch[data.clone()].copy_from_slice(&bytes);
                     self.io.send_lent(cx, scratch, data, [before, after], buffers)
@@ -309,11 +313,53 @@ fn parse_lent(
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
     use std::task::Waker;
 
     use tokio::io::AsyncWriteExt;
 
     use super::*;
+    use crate::wire::parse;
+
+    /// More than is read at once: nothing of it is lost where a body ends in its midst.
+    #[tokio::test]
+    async fn requests_that_are_sent_ahead_of_their_turn_all_come() {
+        let limits = HeadLimits { bytes: 64 * 1024, lines: 100 };
+        for (framing, body) in [
+            (Framing::Length(10), "0123456789"),
+            (Framing::Chunked, "a\r\n0123456789\r\n0\r\n\r\n"),
+        ] {
+            let mut sent = format!("POST / HTTP/1.1\r\nhost: a\r\n\r\n{body}");
+            (0..5_000).for_each(|n| write!(sent, "GET /{n} HTTP/1.1\r\n\r\n").expect("memory"));
+            let buffers = Buffers::default();
+            let mut cx = Context::from_waker(Waker::noop());
+            let (stream, mut client) = tokio::io::duplex(1024 * 1024);
+            client.write_all(sent.as_bytes()).await.expect("room");
+            let mut messages = Messages::new(stream);
+            let mut next = |messages: &mut Messages<_>| match messages.poll_head(
+                &mut cx,
+                parse::request,
+                &limits,
+                &buffers,
+            ) {
+                Poll::Ready(Ok(head)) => String::from_utf8_lossy(head.target()).into_owned(),
+                other => panic!("no head: {other:?}"),
+            };
+            assert_eq!(next(&mut messages), "/");
+            messages.expect_body(framing);
+            let mut cx = Context::from_waker(Waker::noop());
+            let mut scratch = buffers.scratch();
+            let Poll::Ready(Ok(piece)) = messages.poll_piece(&mut cx, &mut scratch, &buffers)
+            else {
+                panic!("no body")
+            };
+            assert_eq!((piece.bytes(&scratch), piece.end.is_some()), (&b"0123456789"[..], true));
+            drop(scratch);
+            for n in 0..5_000 {
+                assert_eq!(next(&mut messages), format!("/{n}"));
+            }
+        }
+    }
 
     #[tokio::test]
     async fn what_is_read_ahead_has_a_limit_and_an_end_within_it_is_seen() {

@@ -229,6 +229,27 @@ mod tests {
             Poll::Ready(Pin::new(&mut metered).poll_read(cx, &mut ReadBuf::new(&mut read)))
         });
         assert!(polled.await.is_pending());
+        metered.write_all(b"goodbye").await.expect("it may still be told");
+        metered.send(&mut Context::from_waker(Waker::noop()));
+        let mut goodbye = [0; 7];
+        far.read_exact(&mut goodbye).await.expect("what it was told");
+        assert_eq!(&goodbye, b"goodbye");
+    }
+
+    #[tokio::test]
+    async fn what_the_stream_does_not_take_at_once_goes_before_the_end() {
+        let mut cx = Context::from_waker(Waker::noop());
+        let (mut far, near) = tokio::io::duplex(16);
+        let mut metered = Metered::to_origin(near);
+        metered.write_all(&[1; 40]).await.expect("it waits");
+        metered.send(&mut cx);
+        assert!(metered.is_waiting(), "there was room for 16");
+        metered.write_all(&[2; 40]).await.expect("it waits behind");
+        let mut came = Vec::new();
+        let (end, read) = tokio::join!(metered.shutdown(), far.read_to_end(&mut came));
+        end.expect("it is open");
+        read.expect("an end");
+        assert_eq!(came, [[1; 40], [2; 40]].concat());
     }
 
     #[tokio::test]

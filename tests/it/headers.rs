@@ -294,7 +294,7 @@ fn replies_of_our_own_bear_our_name_or_the_one_given() {
 /// As with Envoy, a route's edits are made of an answer of our own too, and first: they add to what it tells.
 #[test]
 fn a_routes_edits_add_to_replies_of_our_own() {
-    let edits = "headers:\n  response: {set: {x-rule: '%PROTOCOL% %REQ(x-a)%', content-type: text/html}, remove: [date]}\n";
+    let edits = "headers:\n  response: {set: {x-rule: '%PROTOCOL% %REQ(x-a)%', content-type: text/html, content-length: '5', transfer-encoding: chunked}, remove: [date]}\n";
     let fault = "fault: {abort: {httpStatus: 418, percentage: {value: 100}}}\n";
     for (more, status) in [("", 503), (fault, 418)] {
         let rule = format!("{edits}{more}");
@@ -307,7 +307,27 @@ fn a_routes_edits_add_to_replies_of_our_own() {
         assert_eq!(response.field("x-rule"), Some("HTTP/1.1 one"));
         assert_eq!(response.field("content-type"), Some("text/plain"), "the body is what it is");
         assert!(response.field("date").is_some());
+        client.send(
+            "GET / HTTP/1.1\r\nHost: api.example.com\r\ncontent-type: application/grpc\r\n\r\n",
+        );
+        assert_eq!(client.response().field("content-length"), Some("0"), "nor how long it is");
+        client.send("GET / HTTP/1.1\r\nHost: api.example.com\r\n\r\n");
+        assert_eq!(client.response().status, status, "the connection goes on");
     }
+}
+
+#[test]
+fn a_share_edits_the_gateways_own_answers_for_the_requests_it_gets() {
+    let share = |name: &str, weight: u32| {
+        format!(
+            "  - {{to: 'http://{name}.example.com', weight: {weight}, headers: {{response: {{set: {{x-share: {name}}}}}}}}}\n"
+        )
+    };
+    let split = format!("{}{}", share("never", 0), share("always", 1));
+    let gateway =
+        Setup::new(&format!("routes:\n- hosts: [api.example.com]\n  split:\n{split}")).start();
+    let response = gateway.get("api.example.com", "/");
+    assert_eq!((response.status, response.field("x-share")), (503, Some("always")));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Clients that say nothing, more of them than keep a task of their own: served, closed and counted as all others.
+//! Clients that say nothing, more of them than keep what a request needs: served, closed and counted as all others.
 
 use crate::harness::article::Egress;
 use crate::harness::client::h2_request;

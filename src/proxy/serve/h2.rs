@@ -157,6 +157,10 @@ impl Session<'_> {
                     return Poll::Ready(Err(Over::Cut(Goodbye::Enough, Some(end))));
                 }
                 (Waits::Stream, _) => self.arm(), // streams have limits of their own
+                (Waits::Taken, _) => {
+                    self.lane.stats.borrow_mut().limit_reached(Limit::StreamIdle);
+                    return Poll::Ready(Err(Over::Cut(Goodbye::Enough, None)));
+                }
                 (Waits::Request, Course::Staying) if self.worn().is_some() => {} // seen in the next round
                 (Waits::Request, Course::Staying) => {
                     if self.deadline.over() != deadlines::Over::Told {
@@ -208,6 +212,7 @@ impl Session<'_> {
         let young = limits::patience(self.expires, self.lane);
         let (limit, waits) = match self.waiting {
             (Waits::Rest, _) => (limits.head_time, busy),
+            (Waits::Taken, _) => (limits.stream_idle, busy),
             (Waits::Stream, Course::Staying) => (young, busy),
             (Waits::Stream, Course::Leaving) => (limits.client_idle, busy),
             (Waits::Request, Course::Staying) => (young, idle),

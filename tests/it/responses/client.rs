@@ -291,11 +291,15 @@ async fn exchange(
     let has_body = matches!(ask, Ask::Post | Ask::Upload);
     let request = h2_request(method, HOST, path, fields);
     let (mut response, mut send) = sender.ready().await?.send_request(request, !has_body)?;
+    // Who answers early may have refused the rest by now: what comes back tells.
+    let mut upload = |half: &'static str, last| {
+        let _ = send.send_data(Bytes::from_static(half.as_bytes()), last);
+    };
     if has_body {
-        send.send_data(Bytes::from_static(FIRST_HALF.as_bytes()), false)?;
+        upload(FIRST_HALF, false);
     }
     if ask == Ask::Post {
-        send.send_data(Bytes::from_static(SECOND_HALF.as_bytes()), true)?;
+        upload(SECOND_HALF, true);
     }
     got.forgets_interims = true;
     // The interim responses, then the final one.
@@ -308,8 +312,7 @@ async fn exchange(
     let response = head.await?;
     got.head = head_text(&response);
     if ask == Ask::Upload {
-        // The other side may have refused the rest by now.
-        let _ = send.send_data(Bytes::from_static(SECOND_HALF.as_bytes()), true);
+        upload(SECOND_HALF, true);
     }
     let mut body = response.into_body();
     while let Some(piece) = body.data().await {
