@@ -218,26 +218,27 @@ impl Connection {
         onward.hold_head(out, &self.buffers, write);
         self.messages.expect_body(message.framing);
         let mut ended = None;
-        let mut scratch = vec![0; 16 * 1024];
+        let mut scratch = self.buffers.scratch();
         while message.trailers.is_none() && ended.is_none() {
             let piece = ready(|cx| self.messages.poll_piece(cx, &mut scratch, &self.buffers));
             match piece {
                 Ok(piece) => {
                     message.body.extend_from_slice(piece.bytes(&scratch));
                     message.trailers = piece.end.as_ref().map(|trailers| owned(trailers.iter()));
-                    self.send(&mut onward, piece, &scratch);
+                    self.send(&mut onward, piece, &mut scratch);
                 }
                 Err(Broken::Malformed(refusal)) => ended = Some(End::Refused(refusal)),
                 Err(_) => ended = Some(End::Stream),
             }
         }
+        drop(scratch);
         ready(|cx| onward.poll_drain(cx, &self.buffers)).expect("memory takes everything");
         message.forwarded = onward.into_parts().0.output;
         message.left = self.messages.unread().len() + self.messages.stream().left();
         ended
     }
 
-    fn send(&self, onward: &mut Messages<Stream>, piece: Piece, scratch: &[u8]) {
+    fn send(&self, onward: &mut Messages<Stream>, piece: Piece, scratch: &mut [u8]) {
         let mut cx = Context::from_waker(Waker::noop());
         onward.push(&mut cx, piece, scratch, &self.buffers).expect("memory takes everything");
         ready(|cx| onward.poll_drain(cx, &self.buffers)).expect("memory takes everything");

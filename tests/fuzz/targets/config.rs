@@ -157,7 +157,7 @@ fn can_be_done(action: &Action, upstreams: usize) {
             can_be_written(&forward.request);
             can_be_written(&forward.response);
             is_an_authority(forward.rewrite_host.as_deref());
-            match &forward.rewrite_path {
+            match forward.rewrite_path.as_deref() {
                 Some(PathRewrite::Matched(path)) => is_of_a_target(path),
                 Some(PathRewrite::Regex(substitution)) => is_of_a_target(substitution.with()),
                 None => {}
@@ -212,8 +212,10 @@ fn sorted(mut plan: Plan) -> Plan {
         let of_shares =
             forward.to.iter_mut().flat_map(|share| [&mut share.request, &mut share.response]);
         for edits in own.into_iter().chain(of_shares) {
-            edits.set.sort_by(|a, b| a.name.cmp(&b.name));
-            edits.add.sort_by(|a, b| a.name.cmp(&b.name));
+            let mut lists = std::mem::take(edits).into_lists();
+            lists.set.sort_by(|a, b| a.name.cmp(&b.name));
+            lists.add.sort_by(|a, b| a.name.cmp(&b.name));
+            *edits = lists.into();
         }
         let shares = forward.to.iter_mut().map(|share| &mut share.to);
         for to in shares.chain(forward.mirrors.iter_mut().map(|mirror| &mut mirror.to)) {
