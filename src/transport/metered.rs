@@ -119,9 +119,6 @@ impl<S: AsyncWrite + Unpin> Line<S> {
         if total > WAITING_BYTES_MAX {
             return Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         }
-        if self.waiting.capacity() == 0 {
-            self.waiting.reserve_exact(WAITING_BYTES_MAX);
-        }
         slices.iter().for_each(|slice| self.waiting.extend_from_slice(slice));
         Poll::Ready(Ok(total))
     }

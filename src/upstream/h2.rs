@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{self, ResponseFuture, SendRequest};
+use http::uri::{self, Scheme};
 use http::{HeaderName, HeaderValue, Request, Uri};
 use tokio::time::{Instant, timeout};
 
@@ -319,22 +320,23 @@ fn head_of<B>(response: &http::Response<B>, buffers: &Buffers) -> Head {
 /// nothing was sent.
 fn request(head: &Head, scheme: &'static str) -> Result<Request<()>, Broken> {
     let host = head.find(crate::wire::Name::Host).unwrap_or_default();
-    let uri = Uri::builder()
-        .scheme(scheme)
-        .authority(host)
-        .path_and_query(head.target())
-        .build()
-        .map_err(|_| Broken::Malformed(Refusal::BadTarget))?;
+    let mut uri = uri::Parts::default();
+    uri.scheme = Some(if scheme == "https" { Scheme::HTTPS } else { Scheme::HTTP });
+    uri.authority = Some(host.try_into().map_err(|_| Broken::Malformed(Refusal::BadTarget))?);
+    uri.path_and_query =
+        Some(head.target().try_into().map_err(|_| Broken::Malformed(Refusal::BadTarget))?);
+    let uri = Uri::from_parts(uri).map_err(|_| Broken::Malformed(Refusal::BadTarget))?;
     let mut request = Request::new(());
     *request.uri_mut() = uri;
     *request.method_mut() = http::Method::from_bytes(head.method())
         .map_err(|_| Broken::Malformed(Refusal::BadRequestLine))?;
-    for (name, value) in head.lines() {
+    request.headers_mut().reserve(head.lines().count());
+    for (name, value) in head.lines_to_keep() {
         let name = HeaderName::from_bytes(name).map_err(|_| Broken::Malformed(Refusal::BadName))?;
         if name == http::header::HOST {
             continue;
         }
-        let value = HeaderValue::from_bytes(value)
+        let value = HeaderValue::from_maybe_shared(value)
             .map_err(|_| Broken::Malformed(Refusal::ControlCharacter))?;
         request.headers_mut().append(name, value);
     }

@@ -5,11 +5,17 @@
 
 use std::fmt;
 
+use bytes::Bytes;
+
 use super::line::Line;
 use super::name::{Name, Names, Seen};
 
 /// Room for lines that a memory begins with; browsers send about 15, origins behind a CDN about 20.
 const LINES: usize = 24;
+
+/// A head of so many bytes is copied as a whole for values that are kept. HTTP/2's table of fields keeps some for as
+/// long as the connection lives, and may keep a hundred of such copies.
+const SHARED_BYTES_MAX: usize = 2 * 1024;
 
 /// The memory of a head: lent to one message after another, so that a head costs no allocation and
 /// moves as a few words.
@@ -155,6 +161,21 @@ impl Head {
     /// Every line, as name and value, in order.
     pub fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.lines.iter().map(|line| (line.name_in(&self.buffer), line.value_in(&self.buffer)))
+    }
+
+    /// Every line, with a value of its own: parts of one copy, unless the head is long. Whoever keeps one value keeps
+    /// that copy.
+    pub fn lines_to_keep(&self) -> impl Iterator<Item = (&[u8], Bytes)> {
+        let is_short = self.buffer.len() <= SHARED_BYTES_MAX;
+        let copy = is_short.then(|| Bytes::copy_from_slice(&self.buffer));
+        self.lines.iter().map(move |line| {
+            let value = line.value_in(&self.buffer);
+            let kept = match &copy {
+                Some(copy) => copy.slice(line.value_range()),
+                None => Bytes::copy_from_slice(value),
+            };
+            (line.name_in(&self.buffer), kept)
+        })
     }
 
     /// Every line with its name recognised: for passes that look at several names at once.

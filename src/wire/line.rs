@@ -52,7 +52,12 @@ impl Line {
     }
 
     pub(super) fn value_in(self, buffer: &[u8]) -> &[u8] {
-        &buffer[self.value_start()..][..self.value_len as usize]
+        &buffer[self.value_range()]
+    }
+
+    pub(super) fn value_range(self) -> Range<usize> {
+        let start = self.value_start();
+        start..start + self.value_len as usize
     }
 
     /// The whole line, with its end.

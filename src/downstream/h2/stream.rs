@@ -171,9 +171,9 @@ fn response(head: &Head) -> Response<()> {
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::from_u16(head.status()).unwrap_or(StatusCode::BAD_GATEWAY);
     response.headers_mut().reserve(head.lines().count());
-    for (name, value) in head.lines() {
+    for (name, value) in head.lines_to_keep() {
         if let (Ok(name), Ok(value)) =
-            (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+            (HeaderName::from_bytes(name), HeaderValue::from_maybe_shared(value))
             && !matches!(
                 name.as_str(),
                 "connection" | "keep-alive" | "transfer-encoding" | "upgrade"
