@@ -115,12 +115,11 @@ impl Control {
     }
 
     fn compile(&self, loaded: Loaded) -> Compiled {
-        let Loaded { documents, materials, problems, texts, .. } = loaded;
+        let Loaded { documents, materials, problems, .. } = loaded;
         let mut compiled = config::compile(&documents, &materials, &self.identity);
         compiled.problems.extend(problems);
         materials::judge(&documents, &self.tls, &mut compiled);
         compiled.shrink_to_fit();
-        drop((documents, texts)); // in this order, see `Loaded::texts`
         compiled
     }
 

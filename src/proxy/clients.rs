@@ -61,11 +61,16 @@ impl Newcomers {
 
 /// Drives the connections of a lane's clients for as long as the lane runs. One that panics takes no other along.
 pub async fn drive(lane: Rc<Lane>) {
+    drive_by(lane, serve::converse).await
+}
+
+async fn drive_by<F, C>(lane: Rc<Lane>, converse: F)
+where
+    F: Fn(Silent) -> C + Unpin + Copy,
+    C: Future<Output = Option<Silent>>,
+{
     let mut connections = FuturesUnordered::new();
-    let member = |state| {
-        let connection = Connection { state, converse: serve::converse };
-        AssertUnwindSafe(connection).catch_unwind()
-    };
+    let member = |state| AssertUnwindSafe(Connection { state, converse }).catch_unwind();
     connections.push(member(State::Nobody));
     poll_fn(|cx| {
         for newcomer in lane.newcomers.take(cx) {
@@ -211,8 +216,68 @@ impl Drop for Present {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::proxy) mod tests {
+    use std::cell::Cell;
+    use std::sync::Arc;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::select;
+
     use super::*;
+    use crate::model::HeaderPolicy;
+    use crate::proxy::Admission;
+    use crate::settings::Limits;
+    use crate::snapshot::Publisher;
+    use crate::upstream::connect::Connector;
+
+    /// A lane that has no routes.
+    pub(in crate::proxy) fn lane() -> Rc<Lane> {
+        let current = Publisher::default().subscribe();
+        let (limits, headers) = (Limits::default(), HeaderPolicy::default());
+        Lane::new(current, Connector::default(), limits, headers, None)
+    }
+
+    /// A client that the lane has let in.
+    pub(in crate::proxy) async fn client(lane: &Lane) -> TcpStream {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let local = listener.local_addr().expect("bound");
+        let client = TcpStream::connect(local).await.expect("someone listens");
+        let (stream, peer) = listener.accept().await.expect("a connection");
+        let admitted =
+            Admission::new(&Arc::default()).admit(&lane.limits, &Arc::default()).expect("room");
+        let ends = Ends { peer, local, port: 443 };
+        lane.newcomers.add(Newcomer { stream, ends, admitted });
+        client
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_its_own_connection_alone() {
+        let lane = lane();
+        let (mut first, mut second) = (client(&lane).await, client(&lane).await);
+        let conversations = Cell::new(0);
+        let converse = |silent: Silent| {
+            conversations.set(conversations.get() + 1);
+            let is_first = conversations.get() == 1;
+            async move {
+                let _silent = silent; // and with it the connection ends
+                assert!(!is_first, "as a fault of ours might");
+                None
+            }
+        };
+        let told = async {
+            for client in [&mut first, &mut second] {
+                client.write_all(b"x").await.expect("an open connection");
+                // A reset, since the byte was not read.
+                client.read_u8().await.expect_err("an end");
+            }
+        };
+        select! {
+            () = drive_by(Rc::clone(&lane), converse) => unreachable!("the lane runs"),
+            () = told => {}
+        }
+        assert_eq!(conversations.get(), 2);
+    }
 
     fn size_of_connection<F: Fn(Silent) -> C, C>(_: F) -> usize {
         size_of::<Connection<F, C>>()

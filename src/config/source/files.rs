@@ -23,9 +23,6 @@ const TOTAL_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Bytes of one certificate, key or CA bundle; the web's roots are a quarter of one MiB.
 const MATERIAL_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Texts that the allocator asks the system for one by one (glibc's `M_MMAP_THRESHOLD`).
-const LARGE_TEXT_BYTES: usize = 128 * 1024;
-
 /// Bytes of a file that are hashed at a time.
 const PIECE_BYTES: usize = 64 * 1024;
 
@@ -40,10 +37,6 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
     /// Equal when every file's name and content are equal.
     pub fingerprint: u64,
-    /// Large texts, which nobody reads any more: they are kept until all else is let go. When the first of them
-    /// is freed, glibc takes it that pieces of its size come and go; it would carve the compiler's lists out of
-    /// the heap, between what stays, and keep what they leave.
-    pub texts: Vec<String>,
 }
 
 /// The configuration cannot be read as a whole, so whatever was in force should stay.
@@ -65,7 +58,7 @@ impl fmt::Display for Unreadable {
 ///
 /// Errors: a path itself that cannot be read. One bad file inside a directory is only a problem.
 pub fn load(paths: &[PathBuf]) -> Result<Loaded, Unreadable> {
-    let (mut documents, mut problems, mut texts) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut documents, mut problems) = (Vec::new(), Vec::new());
     let mut hasher = DefaultHasher::new();
     each_file(paths, read_text, |path, read| {
         let (digest, text) = match read {
@@ -76,22 +69,15 @@ pub fn load(paths: &[PathBuf]) -> Result<Loaded, Unreadable> {
         match text {
             Ok(text) => {
                 let (mut parsed, mut faults) = document::parse(&path.to_string_lossy(), &text);
-                if documents.is_empty() {
-                    documents = parsed; // mostly there is one file, and its list is long enough to be moved
-                } else {
-                    documents.append(&mut parsed);
-                }
+                documents.append(&mut parsed);
                 problems.append(&mut faults);
-                if text.len() >= LARGE_TEXT_BYTES {
-                    texts.push(text);
-                }
             }
             Err(refusal) => problems.push(refusal.problem(&path)),
         }
     })?;
     let materials = read_materials(referenced_files(&documents));
     let fingerprint = fingerprint(hasher, &materials);
-    Ok(Loaded { documents, materials, problems, fingerprint, texts })
+    Ok(Loaded { documents, materials, problems, fingerprint })
 }
 
 /// The fingerprint that `load` would give, were the documents to point at these materials.

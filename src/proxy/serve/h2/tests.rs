@@ -1,19 +1,11 @@
 //! A connection's own waits, with the lane's time in the test's hand.
 
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
-use std::sync::Arc;
-
 use super::*;
-use crate::model::HeaderPolicy;
-use crate::proxy::Admission;
-use crate::proxy::clients::{self, Newcomer};
-use crate::settings::Limits;
-use crate::snapshot::Publisher;
-use crate::upstream::connect::Connector;
+use crate::proxy::clients;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
@@ -30,21 +22,8 @@ struct Client {
 
 impl Client {
     async fn connect() -> Self {
-        let lane = Lane::new(
-            Publisher::default().subscribe(),
-            Connector::default(),
-            Limits::default(),
-            HeaderPolicy::default(),
-            None,
-        );
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("bound");
-        let stream = TcpStream::connect(address).await.expect("someone listens");
-        let (accepted, peer) = listener.accept().await.expect("a connection");
-        let ends = Ends { peer, local: address, port: 443 };
-        let admitted =
-            Admission::new(&Arc::default()).admit(&lane.limits, &Arc::default()).expect("room");
-        lane.newcomers.add(Newcomer { stream: accepted, ends, admitted });
+        let lane = clients::tests::lane();
+        let stream = clients::tests::client(&lane).await;
         tokio::task::spawn_local(clients::drive(Rc::clone(&lane)));
         Self { lane, stream, read: Vec::new(), start: Instant::now() }
     }
