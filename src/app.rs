@@ -41,7 +41,7 @@ const DRAIN_LOOK: Duration = Duration::from_millis(25);
 /// How long the last lines of the access log may take to be written.
 const LOG_FLUSH_WITHIN: Duration = Duration::from_secs(2);
 /// How much less urgent control is than a lane: of a CPU that both want it gets a tenth. With less still, the pages
-/// and names would wait too long behind busy lanes.
+/// and names would wait longer behind busy lanes.
 const CONTROL_NICENESS: i32 = 10;
 
 /// What a gateway is started with.
