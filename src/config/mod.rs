@@ -10,10 +10,9 @@ pub mod credentials;
 pub mod document;
 pub mod istio;
 pub mod native;
-mod plain;
 pub mod problem;
-mod protojson;
 pub mod provenance;
+mod reading;
 pub mod source;
 mod typed;
 

@@ -3,12 +3,10 @@
 //! It does not judge values beyond their type; that is for the compilers.
 
 use serde::de::DeserializeOwned;
-use serde_path_to_error::Segment;
 
 use super::document::{Document, Part, Step};
-use super::plain::Plain;
 use super::problem::{Problem, Severity};
-use super::protojson::ProtoJson;
+use super::reading::{Habits, Reading};
 
 use crate::model::spelling::nearest;
 
@@ -49,28 +47,16 @@ impl Document {
             "" => body,
             field => body.get(field).unwrap_or(empty.root()),
         };
-        let is_native = self.is_native();
-        // Mostly nothing is wrong, and then nobody asks for the path to it.
-        let read = match is_native {
-            true => T::deserialize(Plain(value)),
-            false => T::deserialize(ProtoJson(value)),
-        };
-        if let Ok(value) = read {
-            return Typed { value: Some(value), problems: Vec::new() };
-        }
-        let (mut rest, mut problems) = (Part::copy(value), Vec::new());
+        let habits = if self.is_native() { Habits::Plain } else { Habits::ProtoJson };
+        let (mut rest, mut problems) = (None, Vec::new());
         while problems.len() < FAULTS_MAX {
-            let read = match is_native {
-                true => serde_path_to_error::deserialize::<_, T>(Plain(rest.root())),
-                false => serde_path_to_error::deserialize(ProtoJson(rest.root())),
-            };
-            let error = match read {
+            let left = rest.as_ref().map_or(value, Part::root);
+            let fault = match T::deserialize(Reading::of(left, habits)) {
                 Ok(value) => return Typed { value: Some(value), problems },
-                Err(error) => error,
+                Err(fault) => fault,
             };
-            let path: Vec<&Segment> = error.path().iter().collect();
-            problems.push(self.fault(&display(field, &path), &error.inner().to_string()));
-            if !prune(&mut rest, &path) {
+            problems.push(self.fault(&display(field, &fault.path), &fault.message));
+            if !prune(rest.get_or_insert_with(|| Part::copy(value)), &fault.path) {
                 break;
             }
         }
@@ -167,18 +153,17 @@ fn mismatch(path: &str, told: &str) -> (String, String) {
 
 const WHOLE_U16: &str = "a whole number from 0 to 65535";
 
-fn display(field: &str, path: &[&Segment]) -> String {
+fn display(field: &str, path: &[Step]) -> String {
     let mut text = field.to_owned();
-    for segment in path {
-        match segment {
-            Segment::Seq { index } => text.push_str(&format!("[{index}]")),
-            Segment::Map { key: name } | Segment::Enum { variant: name } => {
+    for step in path {
+        match step {
+            Step::Entry(index) => text.push_str(&format!("[{index}]")),
+            Step::Field(name) => {
                 if !text.is_empty() {
                     text.push('.');
                 }
                 text.push_str(name);
             }
-            Segment::Unknown => {}
         }
     }
     text
@@ -186,22 +171,15 @@ fn display(field: &str, path: &[&Segment]) -> String {
 
 /// Removes the innermost field on the path, so that the rest can be understood. Entries of lists are
 /// not removed on their own: the places of those after them would shift.
-fn prune(value: &mut Part, path: &[&Segment]) -> bool {
-    let steps: Vec<Step<'_>> = path
-        .iter()
-        .filter_map(|segment| match segment {
-            Segment::Seq { index } => Some(Step::Entry(*index)),
-            Segment::Map { key } => Some(Step::Field(key)),
-            Segment::Enum { .. } | Segment::Unknown => None,
-        })
-        .collect();
-    let Some(last) = steps.iter().rposition(|step| matches!(step, Step::Field(_))) else {
-        return false;
-    };
-    match steps[last] {
-        Step::Field(name) => value.leave_out(&steps[..last], name),
-        Step::Entry(_) => false,
+fn prune(value: &mut Part, path: &[Step]) -> bool {
+    let mut outer = path;
+    while let Some((last, before)) = outer.split_last() {
+        match last {
+            Step::Field(name) => return value.leave_out(before, name),
+            Step::Entry(_) => outer = before,
+        }
     }
+    false
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::ops::Range;
 use serde_json::Value;
 use smallvec::SmallVec;
 
-use crate::config::protojson::camel_case;
+use crate::config::reading::camel_case;
 
 /// Every value of the documents of a file.
 #[derive(Debug, Default)]
@@ -126,7 +126,7 @@ impl Part {
     ///
     /// `path` leads to the mapping from the root, by indices and names. Nothing happens, and `false` is
     /// the answer, where there is no such field.
-    pub fn leave_out(&mut self, path: &[Step<'_>], name: &str) -> bool {
+    pub fn leave_out(&mut self, path: &[Step], name: &str) -> bool {
         let mut at = Some(self.root());
         for step in path {
             at = at.and_then(|node| match step {
@@ -162,10 +162,11 @@ impl Tree {
 }
 
 /// A step down a tree.
-#[derive(Debug, Clone, Copy)]
-pub enum Step<'s> {
+#[derive(Debug, Clone)]
+pub enum Step {
     Entry(usize),
-    Field(&'s str),
+    /// By its name in camelCase, however it is written.
+    Field(String),
 }
 
 impl<'t> Node<'t> {

@@ -37,11 +37,11 @@ mod tests {
     use super::service_entry::ServiceEntry;
     use super::virtual_service::{DerivePort, HttpRedirect};
     use crate::config::document;
-    use crate::config::protojson::ProtoJson;
+    use crate::config::reading::{Habits, Reading};
 
     fn read<T: for<'de> Deserialize<'de>>(text: &str) -> Option<T> {
         let (documents, _) = document::parse("t.yaml", text);
-        T::deserialize(ProtoJson(documents[0].body())).ok()
+        T::deserialize(Reading::of(documents[0].body(), Habits::ProtoJson)).ok()
     }
 
     #[test]
