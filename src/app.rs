@@ -1,5 +1,6 @@
 //! The process: builds everything once, in order, and owns its start and its stop.
 
+mod aside;
 mod descriptors;
 mod listeners;
 mod pages;
@@ -10,18 +11,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
 
+use self::aside::{aside, give_way};
 use self::listeners::Listeners;
 use crate::admin::{self, Pages, Port};
 use crate::config::source::files::Loaded;
 use crate::config::source::watch::Watcher;
-use crate::config::{Compiled, Document, Identity};
-use crate::control::{Control, Reload, Source};
+use crate::config::{Document, Identity};
+use crate::control::{Compiler, Control, Made, Reload, Source};
 use crate::drain::{Activity, Asked, Drain, Step};
 use crate::listen::spread::Spread;
 use crate::observe::access_log::unix_ms;
@@ -40,9 +41,6 @@ use crate::worker::{Command, Common, Worker};
 const DRAIN_LOOK: Duration = Duration::from_millis(25);
 /// How long the last lines of the access log may take to be written.
 const LOG_FLUSH_WITHIN: Duration = Duration::from_secs(2);
-/// How much less urgent control is than a lane: of a CPU that both want it gets a tenth. With less still, the pages
-/// and names would wait longer behind busy lanes.
-const CONTROL_NICENESS: i32 = 10;
 
 /// What a gateway is started with.
 pub struct Start {
@@ -69,14 +67,6 @@ pub fn run(start: Start) -> Result<ExitCode, String> {
     })
 }
 
-/// Lets lanes go first on a CPU that they share with control, which may compile or render for seconds. This
-/// thread alone: the lanes have started.
-fn give_way() {
-    if let Err(error) = rustix::process::nice(CONTROL_NICENESS) {
-        tracing::debug!("control runs as urgently as the lanes: {error}");
-    }
-}
-
 /// Everything that runs.
 pub struct App {
     settings: Settings,
@@ -88,17 +78,21 @@ pub struct App {
     readiness: Arc<Readiness>,
     pages: Arc<Pages>,
     log: Option<LogWriter>,
-    signals: Signals,
+    hangup: Signal,
+    stops: Stops,
     reloads: mpsc::Receiver<admin::Reload>,
+}
+
+/// What tells the process to stop.
+struct Stops {
+    interrupt: Signal,
+    terminate: Signal,
+    /// From the admin port.
     quit: Arc<Notify>,
 }
 
-/// The signals that mean something to us.
-struct Signals {
-    hangup: Signal,
-    interrupt: Signal,
-    terminate: Signal,
-}
+/// What whoever asked for a reload is told.
+type Outcome = Result<String, String>;
 
 /// What asks for attention.
 enum Event {
@@ -110,23 +104,24 @@ impl App {
     /// Starts in order: signals, the log, the configuration, the lanes, the listeners, the pages.
     pub async fn start(start: Start) -> Result<Self, String> {
         let Start { settings, source, loaded, further_roots } = start;
-        let signals = Signals::new().map_err(|error| format!("cannot catch signals: {error}"))?;
+        let stops = Stops::new().map_err(|error| format!("cannot catch signals: {error}"))?;
+        let hangup = signal(SignalKind::hangup());
+        let hangup = hangup.map_err(|error| format!("cannot catch SIGHUP: {error}"))?;
         let readiness = Arc::new(Readiness::default());
         let starting = readiness.wait_for("the configuration");
         let publisher = Publisher::default();
         let guard = Arc::new(Guard::new(settings.guard.clone()));
-        let mut control =
-            control(&settings, source, &further_roots, &publisher, &readiness, &guard)?;
+        let control = control(&settings, source, &further_roots, &publisher, &readiness, &guard)?;
         let mut watcher = match &control.source {
             Source::Paths(paths) => Some(Watcher::new(paths)),
             Source::Fixed(_) => None,
         };
         // Whatever has changed since it was read, the watcher finds.
-        let loaded = loaded.map_or_else(|| control.read(), Ok)?;
+        let loaded = loaded.map_or_else(|| control.source.clone().read(), Ok)?;
         if let Some(watcher) = &mut watcher {
             watcher.follow(&loaded);
         }
-        control.take(loaded);
+        control.take(control.compiler.make(loaded));
 
         let log = access_log(&settings)?;
         let common = Common {
@@ -143,10 +138,9 @@ impl App {
         }
         gather_randomness(&readiness)?;
 
-        let quit = Arc::new(Notify::new());
         let (reload, reloads) = mpsc::channel(4);
         let shown = pages::Shown::new(&control, listeners.addresses(), settings.guard.clone());
-        let pages = Arc::new(pages::pages(shown, &readiness, &workers, reload, &quit));
+        let pages = Arc::new(pages::pages(shown, &readiness, &workers, reload, &stops.quit));
         let health = pages::serve(settings.health, "health", Port::Health, &pages).await?;
         let admin = pages::serve(settings.admin, "admin", Port::Admin, &pages).await?;
         listeners.keep_from([health, admin]);
@@ -160,9 +154,9 @@ impl App {
             readiness,
             pages,
             log,
-            signals,
+            hangup,
+            stops,
             reloads,
-            quit,
         })
     }
 
@@ -171,7 +165,10 @@ impl App {
         loop {
             match self.next_event().await {
                 Event::ReadAgain(asker) => {
-                    let outcome = self.reload().await;
+                    let outcome = match self.reload().await {
+                        Ok(outcome) => outcome,
+                        Err(asked) => return self.leave(asked).await,
+                    };
                     if let Some(asker) = asker {
                         // Whoever asked may have given up waiting.
                         let _ = asker.send(outcome);
@@ -185,7 +182,7 @@ impl App {
     /// Puts other documents in force, as a reload would.
     pub async fn replace(&mut self, documents: Vec<Document>) -> Result<String, String> {
         self.control.source = Source::Fixed(documents);
-        self.reload().await
+        self.reload().await.unwrap_or_else(|_| Err("told to stop".into()))
     }
 
     /// Where the listener for a port of the configuration is bound.
@@ -202,38 +199,49 @@ impl App {
         };
         tokio::select! {
             _ = changed => Event::ReadAgain(None),
-            _ = self.signals.hangup.recv() => Event::ReadAgain(None),
+            _ = self.hangup.recv() => Event::ReadAgain(None),
             Some(asker) = self.reloads.recv() => Event::ReadAgain(Some(asker)),
-            () = self.quit.notified() => Event::Stop(Asked::Gently),
-            _ = self.signals.terminate.recv() => Event::Stop(Asked::Gently),
-            _ = self.signals.interrupt.recv() => Event::Stop(Asked::AtOnce),
+            asked = self.stops.next() => Event::Stop(asked),
         }
     }
 
-    /// Reads the configuration again; the one in force stays unless the new one can be used.
-    async fn reload(&mut self) -> Result<String, String> {
-        let kept = |why: String| {
-            tracing::error!("configuration kept: {why}");
-            Err(format!("configuration kept: {why}"))
-        };
-        let loaded = match self.control.read() {
+    /// Reads the configuration again; the one in force stays unless the new one can be used. Names are resolved and
+    /// pages answered meanwhile.
+    ///
+    /// Errors: to stop has been asked for before that was done.
+    async fn reload(&mut self) -> Result<Outcome, Asked> {
+        let source = self.control.source.clone();
+        let loaded = match self.unless_stopped(move || source.read()).await?.flatten() {
             Ok(loaded) => loaded,
-            Err(why) => return kept(why),
+            Err(why) => return Ok(kept(&why)),
         };
         if let Some(watcher) = &mut self.watcher {
             watcher.follow(&loaded);
         }
-        match self.control.take(loaded) {
-            Reload::Kept(why) => kept(why),
+        let compiler = Arc::clone(&self.control.compiler);
+        let made = self.unless_stopped(move || compiler.make(loaded)).await?;
+        Ok(match self.control.take(made.unwrap_or_else(Made::Unusable)) {
+            Reload::Kept(why) => kept(&why),
             Reload::Unchanged => {
                 tracing::info!("the configuration was read again and means the same");
-                self.follow_listeners().await?; // a port that was taken may be free by now
-                Ok("unchanged".into())
+                // A port that was taken may be free by now.
+                self.follow_listeners().await.map(|()| "unchanged".into())
             }
-            Reload::InForce(generation) => {
-                self.follow_listeners().await?;
-                Ok(format!("configuration generation {generation} in force"))
-            }
+            Reload::InForce(generation) => self
+                .follow_listeners()
+                .await
+                .map(|()| format!("configuration generation {generation} in force")),
+        })
+    }
+
+    /// What comes of long work, unless the process is told to stop meanwhile.
+    async fn unless_stopped<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Result<T, String>, Asked> {
+        tokio::select! {
+            done = aside(work) => Ok(done),
+            asked = self.stops.next() => Err(asked),
         }
     }
 
@@ -253,8 +261,8 @@ impl App {
         tell(&self.workers, || Command::Enter(phase)).await;
         let drained = tokio::select! {
             cut = drain(&self.workers, &self.pages.scraper, asked, self.settings.drain) => cut,
-            _ = self.signals.terminate.recv() => None,
-            _ = self.signals.interrupt.recv() => None,
+            _ = self.stops.terminate.recv() => None,
+            _ = self.stops.interrupt.recv() => None,
         };
         match drained {
             Some(0) => tracing::info!("stopped: everything under way was finished"),
@@ -273,14 +281,27 @@ impl App {
     }
 }
 
-impl Signals {
+impl Stops {
     fn new() -> io::Result<Self> {
         Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            quit: Arc::default(),
         })
     }
+
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            () = self.quit.notified() => Asked::Gently,
+            _ = self.terminate.recv() => Asked::Gently,
+            _ = self.interrupt.recv() => Asked::AtOnce,
+        }
+    }
+}
+
+fn kept(why: &str) -> Outcome {
+    tracing::error!("configuration kept: {why}");
+    Err(format!("configuration kept: {why}"))
 }
 
 fn control(
@@ -296,8 +317,7 @@ fn control(
     } else {
         Dns::with_servers(&settings.dns_server)?
     });
-    Ok(Control {
-        source,
+    let compiler = Compiler {
         identity: Identity {
             namespace: settings.namespace.clone(),
             root_namespace: settings.root_namespace.clone(),
@@ -305,15 +325,19 @@ fn control(
             port_map: settings.port_map.clone(),
             bind: settings.bind,
         },
-        publisher: publisher.clone(),
         tls: TlsContext::new(further_roots)?,
+        publisher: publisher.clone(),
+        taken: Arc::default(),
+    };
+    Ok(Control {
+        source,
+        compiler: Arc::new(compiler),
         lookups: Arc::new(Lookups::new(
             resolver,
             Arc::new(Overrides::new(&settings.resolve, &settings.connect_to)),
             Arc::clone(guard),
         )),
         readiness: Arc::clone(readiness),
-        taken: Arc::new(ArcSwap::from_pointee(Compiled::default())),
     })
 }
 

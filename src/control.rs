@@ -28,12 +28,44 @@ const ANSWERS_LOOK: Duration = Duration::from_millis(100);
 const RELEASE_LOOK: Duration = Duration::from_secs(1);
 
 /// Where configurations come from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Source {
     /// Files and directories, which may change.
     Paths(Vec<PathBuf>),
     /// Documents made of the command line.
     Fixed(Vec<Document>),
+}
+
+impl Source {
+    /// Reads it. Errors: what is unreadable as a whole, and why.
+    pub fn read(self) -> Result<Loaded, String> {
+        match self {
+            Self::Paths(paths) => files::load(&paths).map_err(|error| error.to_string()),
+            Self::Fixed(documents) => Ok(Loaded { documents, ..Loaded::default() }),
+        }
+    }
+}
+
+/// What turns documents into what lanes serve, on whichever thread has the time.
+pub struct Compiler {
+    /// Who this gateway is, for the rules that depend on it.
+    pub identity: Identity,
+    /// What all TLS origination shares.
+    pub tls: TlsContext,
+    /// Where snapshots are published.
+    pub publisher: Publisher,
+    /// The configuration in force.
+    pub taken: Arc<ArcSwap<Compiled>>,
+}
+
+/// What came of a configuration that was read.
+pub enum Made {
+    /// It can be put in force.
+    Snapshot(Arc<Compiled>, Arc<Snapshot>),
+    /// It means what the one in force means.
+    Unchanged(Arc<Compiled>),
+    /// The one in force has to stay, for this reason.
+    Unusable(String),
 }
 
 /// What became of a configuration that was read.
@@ -47,71 +79,39 @@ pub enum Reload {
     Kept(String),
 }
 
-/// Everything that turns documents into what lanes serve.
+/// What puts configurations in force, and keeps what stands behind them fresh.
 pub struct Control {
     /// Where documents are read.
     pub source: Source,
-    /// Who this gateway is, for the rules that depend on it.
-    pub identity: Identity,
-    /// Where snapshots are published.
-    pub publisher: Publisher,
-    /// What all TLS origination shares.
-    pub tls: TlsContext,
+    /// Who makes snapshots of them.
+    pub compiler: Arc<Compiler>,
     /// Who is asked for names, and what is done with the answers.
     pub lookups: Arc<Lookups>,
     /// What readiness waits for.
     pub readiness: Arc<Readiness>,
-    /// The configuration in force.
-    pub taken: Arc<ArcSwap<Compiled>>,
 }
 
-impl Control {
-    /// Reads the source. Errors: what is unreadable as a whole, and why.
-    pub fn read(&self) -> Result<Loaded, String> {
-        match &self.source {
-            Source::Paths(paths) => files::load(paths).map_err(|error| error.to_string()),
-            Source::Fixed(documents) => {
-                Ok(Loaded { documents: documents.clone(), ..Loaded::default() })
-            }
-        }
-    }
-
-    /// Compiles what was read and puts it in force, unless there is a reason not to.
+impl Compiler {
+    /// Compiles what was read and builds a snapshot of it, unless there is a reason not to. It takes seconds where
+    /// there is much of it, and nothing is in force by it yet.
     ///
-    /// What was read is let go before anything is built of the plan, and so is the plan before: the two are
-    /// as large as the configuration.
-    pub fn take(&mut self, loaded: Loaded) -> Reload {
+    /// What was read is let go before anything is built of the plan: it is as large as the configuration.
+    pub fn make(&self, loaded: Loaded) -> Made {
         let previous = self.publisher.current();
         let mut compiled = self.compile(loaded);
         tell(&compiled);
         let before = self.taken.load_full();
         if compiled.plan.listeners.is_empty() && !before.plan.listeners.is_empty() {
-            return Reload::Kept("the new one has no listener that could be used".into());
+            return Made::Unusable("the new one has no listener that could be used".into());
         }
         let unchanged = compiled.plan == before.plan && previous.generation > 0;
         previous.share_with(&mut compiled.plan);
-        let taken = Arc::new(compiled);
-        self.taken.store(Arc::clone(&taken));
-        drop(before);
+        let compiled = Arc::new(compiled);
         if unchanged {
-            return Reload::Unchanged;
+            return Made::Unchanged(compiled);
         }
-        let (snapshot, changes) = Snapshot::build(&taken.plan, &previous, &self.tls);
-        let generation = snapshot.generation;
-        self.follow_names(&snapshot);
-        self.publisher.publish(snapshot);
-        tokio::spawn(release(previous));
-        tracing::info!(
-            "configuration generation {generation} in force: {} listeners, {} routes, {} upstreams \
-             ({} new, {} kept, {} gone)",
-            taken.plan.listeners.len(),
-            taken.plan.routes.len(),
-            taken.plan.upstreams.len(),
-            changes.added,
-            changes.kept,
-            changes.removed,
-        );
-        Reload::InForce(generation)
+        let snapshot = Snapshot::build(&compiled.plan, &previous, &self.tls);
+        Made::Snapshot(compiled, Arc::new(snapshot))
     }
 
     fn compile(&self, loaded: Loaded) -> Compiled {
@@ -121,6 +121,39 @@ impl Control {
         materials::judge(&documents, &self.tls, &mut compiled);
         compiled.shrink_to_fit();
         compiled
+    }
+}
+
+impl Control {
+    /// Puts in force what was made of the source.
+    pub fn take(&self, made: Made) -> Reload {
+        let Compiler { publisher, taken, .. } = &*self.compiler;
+        let (compiled, snapshot) = match made {
+            Made::Snapshot(compiled, snapshot) => (compiled, snapshot),
+            Made::Unchanged(compiled) => {
+                taken.store(compiled);
+                return Reload::Unchanged;
+            }
+            Made::Unusable(why) => return Reload::Kept(why),
+        };
+        let generation = snapshot.generation;
+        let previous = publisher.current();
+        let changes = snapshot.succeed(&previous, &compiled.plan);
+        self.follow_names(&snapshot);
+        taken.store(Arc::clone(&compiled));
+        publisher.publish(snapshot);
+        tokio::spawn(release(previous));
+        tracing::info!(
+            "configuration generation {generation} in force: {} listeners, {} routes, {} upstreams \
+             ({} new, {} kept, {} gone)",
+            compiled.plan.listeners.len(),
+            compiled.plan.routes.len(),
+            compiled.plan.upstreams.len(),
+            changes.added,
+            changes.kept,
+            changes.removed,
+        );
+        Reload::InForce(generation)
     }
 
     /// Keeps the endpoints of each upstream fresh, for as long as it lives.
@@ -142,7 +175,7 @@ impl Control {
 
     /// The listeners in force.
     pub fn listeners(&self) -> Vec<Listener> {
-        self.taken.load().plan.listeners.clone()
+        self.compiler.taken.load().plan.listeners.clone()
     }
 }
 

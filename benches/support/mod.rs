@@ -199,7 +199,7 @@ impl Gateway {
         socket.set_nonblocking(true).expect("a socket");
         let address = socket.local_addr().expect("an address");
         let publisher = Publisher::default();
-        publisher.publish(snapshot(origin, hosts));
+        publisher.publish(snapshot(origin, hosts).into());
         let common = Common {
             publisher,
             guard: Arc::new(Guard::default()),
@@ -219,7 +219,7 @@ impl Gateway {
 /// What routes [`HOST`], and `hosts` besides, to an origin.
 pub fn snapshot(origin: &Origin, hosts: &[String]) -> Snapshot {
     let tls = TlsContext::new(&[]).expect("no files");
-    Snapshot::build(&plan(origin, hosts), &Snapshot::default(), &tls).0
+    Snapshot::build(&plan(origin, hosts), &Snapshot::default(), &tls)
 }
 
 fn plan(origin: &Origin, hosts: &[String]) -> Plan {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::listeners::Addresses;
 use crate::admin::{self, Inspected, Pages, Port};
 use crate::config::{Compiled, Outcome, Severity};
-use crate::control::Control;
+use crate::control::{Compiler, Control};
 use crate::inspect::explain::{Question, explain};
 use crate::inspect::{self, Format, View, What};
 use crate::model::GuardPolicy;
@@ -34,7 +34,8 @@ impl Shown {
     /// Looks at what `control` has taken; `addresses` are those of its listeners, and `guard` says what may be
     /// dialled.
     pub fn new(control: &Control, addresses: Arc<ArcSwap<Addresses>>, guard: GuardPolicy) -> Self {
-        let (taken, publisher) = (Arc::clone(&control.taken), control.publisher.clone());
+        let Compiler { taken, publisher, .. } = &*control.compiler;
+        let (taken, publisher) = (Arc::clone(taken), publisher.clone());
         Self { taken, publisher, addresses, guard }
     }
 

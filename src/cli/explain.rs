@@ -33,7 +33,7 @@ pub fn run(arguments: &Explain) -> ExitCode {
 fn explained(arguments: &Explain) -> Result<Explanation, String> {
     let offline = offline::load(&arguments.config)?;
     let tls = TlsContext::new(&further_roots(&offline.settings.cacert)?)?;
-    let (snapshot, _) = Snapshot::build(&offline.compiled.plan, &Snapshot::default(), &tls);
+    let snapshot = Snapshot::build(&offline.compiled.plan, &Snapshot::default(), &tls);
     let question = Question {
         method: arguments.method.clone(),
         authority: arguments.url.authority.clone(),

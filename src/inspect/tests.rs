@@ -34,7 +34,7 @@ fn compiled(text: &str) -> Compiled {
 
 fn snapshot(compiled: &Compiled) -> Snapshot {
     let tls = TlsContext::new(&[]).expect("nothing further to trust");
-    Snapshot::build(&compiled.plan, &Snapshot::default(), &tls).0
+    Snapshot::build(&compiled.plan, &Snapshot::default(), &tls)
 }
 
 fn table(what: What, text: &str) -> String {

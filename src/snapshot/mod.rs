@@ -71,38 +71,21 @@ impl Snapshot {
         }
     }
 
-    /// Makes a plan ready, reusing what the previous snapshot has of it.
-    pub fn build(plan: &Plan, previous: &Self, tls: &TlsContext) -> (Self, Changes) {
+    /// Makes a plan ready, reusing what the previous snapshot has of it, of which nothing is changed.
+    pub fn build(plan: &Plan, previous: &Self, tls: &TlsContext) -> Self {
         let mut upstreams =
             HashMap::with_capacity_and_hasher(plan.upstreams.len(), RandomState::default());
         let mut by_index = Vec::with_capacity(plan.upstreams.len());
-        let mut changes = Changes::default();
         for spec in &plan.upstreams {
             let known = previous.upstreams.get(&spec.key).filter(|known| known.can_adopt(spec));
-            let upstream = match known {
-                Some(known) => {
-                    known.adopt(spec);
-                    changes.kept += 1;
-                    Arc::clone(known)
-                }
-                None => {
-                    changes.added += 1;
-                    Upstream::new(spec, tls)
-                }
-            };
+            let upstream = known.map_or_else(|| Upstream::new(spec, tls), Arc::clone);
             by_index.push(Arc::clone(&upstream));
             upstreams.insert(Arc::clone(&upstream.key), upstream);
-        }
-        for (key, upstream) in &previous.upstreams {
-            if !upstreams.get(key).is_some_and(|now| Arc::ptr_eq(now, upstream)) {
-                upstream.retire();
-                changes.removed += 1;
-            }
         }
         let mut ids: Vec<u32> = by_index.iter().map(|upstream| upstream.id).collect();
         ids.sort_unstable();
         let mut stat_prefixes = previous.stat_prefixes.clone();
-        let snapshot = Self {
+        Self {
             generation: previous.generation + 1,
             listeners: plan.listeners.clone(),
             routes: RouteTable::build(plan, &by_index, &mut stat_prefixes),
@@ -114,8 +97,31 @@ impl Snapshot {
                 .collect(),
             upstreams,
             ids,
+        }
+    }
+
+    /// Takes the place of the snapshot it was built beside, for what both share: upstreams that go on learn what
+    /// the plan says of them, the others retire. Requests that are under way see that, so the snapshot is to be
+    /// published at once.
+    pub fn succeed(&self, previous: &Self, plan: &Plan) -> Changes {
+        let mut changes = Changes::default();
+        let same = |in_one: &Self, upstream: &Arc<Upstream>| {
+            in_one.upstreams.get(&upstream.key).is_some_and(|other| Arc::ptr_eq(other, upstream))
         };
-        (snapshot, changes)
+        for spec in &plan.upstreams {
+            let upstream = &self.upstreams[&spec.key];
+            if same(previous, upstream) {
+                upstream.adopt(spec);
+                changes.kept += 1;
+            } else {
+                changes.added += 1;
+            }
+        }
+        for upstream in previous.upstreams.values().filter(|upstream| !same(self, upstream)) {
+            upstream.retire();
+            changes.removed += 1;
+        }
+        changes
     }
 
     /// Whether an upstream of this id is among them. A lane asks for those that it has connections to,
@@ -150,8 +156,11 @@ mod tests {
     #[test]
     fn an_upstream_lives_on_as_long_as_it_is_named() {
         let tls = TlsContext::new(&[]).expect("no files");
-        let (first, _) = Snapshot::build(&plan(&["a.test", "b.test"]), &Snapshot::default(), &tls);
-        let (second, changes) = Snapshot::build(&plan(&["b.test", "c.test"]), &first, &tls);
+        let first = Snapshot::build(&plan(&["a.test", "b.test"]), &Snapshot::default(), &tls);
+        let next = plan(&["b.test", "c.test"]);
+        let second = Snapshot::build(&next, &first, &tls);
+        assert!(!first.upstreams.values().any(|upstream| upstream.is_retired()), "not yet");
+        let changes = second.succeed(&first, &next);
         assert_eq!(changes, Changes { kept: 1, added: 1, removed: 1 });
         for (key, upstream) in &first.upstreams {
             let kept = second.upstreams.get(key).is_some_and(|now| Arc::ptr_eq(now, upstream));

@@ -14,8 +14,8 @@ pub struct Publisher {
 
 impl Publisher {
     /// Puts a snapshot in force: every request that begins from now on meets it.
-    pub fn publish(&self, snapshot: Snapshot) {
-        self.shared.store(Arc::new(snapshot));
+    pub fn publish(&self, snapshot: Arc<Snapshot>) {
+        self.shared.store(snapshot);
     }
 
     /// The snapshot in force.

@@ -100,6 +100,50 @@ fn sighup_reloads() {
     expect_new(&gateway);
 }
 
+/// Serves HOST; a configuration of so many hosts that it takes a while to compile lies ready, where nobody watches.
+fn before_a_large_one() -> (Gateway, Origin, tempfile::TempDir) {
+    let origin = Origin::plain();
+    let setup = Setup::new(&Egress::plain(HOST).yaml()).origin(HOST, 80, &origin);
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let file = elsewhere.path().join("many.yaml");
+    std::fs::write(&file, "# nothing yet\n").expect("a file");
+    symlink(&file, setup.config_dir().join("many.yaml")).expect("a link");
+    let gateway = setup.start();
+    let hosts: String = (0..100_000).map(|at| format!("  - host-{at}.example.com\n")).collect();
+    let many = format!(
+        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: many}}\nspec:\n  gateways: [egress]\n  http:\n  - route:\n    - destination: {{host: {HOST}, port: {{number: 80}}}}\n  hosts:\n{hosts}"
+    );
+    std::fs::write(&file, many).expect("a write");
+    (gateway, origin, elsewhere)
+}
+
+#[test]
+fn probes_and_requests_are_answered_while_a_large_configuration_is_compiled() {
+    let (gateway, _origin, _elsewhere) = before_a_large_one();
+    let mut client = gateway.client();
+    gateway.signal("HUP");
+    let mut answered = 0;
+    until("the large configuration to be in force", || {
+        assert_eq!(gateway.health("/healthz/live").status, 200);
+        assert_eq!(client.get(HOST, "/").status, 200);
+        answered += 1;
+        gateway.log_contains("configuration generation 2 in force").then_some(())
+    });
+    // Of those that had to wait for the compiler, the first one would be the last.
+    assert!(answered > 10, "{answered} were answered");
+    assert_eq!(client.get("host-99999.example.com", "/").status, 200);
+}
+
+#[test]
+fn a_large_configuration_that_is_being_compiled_does_not_hold_up_the_end() {
+    let (mut gateway, _origin, _elsewhere) = before_a_large_one();
+    gateway.signal("HUP");
+    gateway.signal("TERM");
+    assert_eq!(gateway.wait_exit(), 0);
+    assert!(gateway.log_contains("stopped: everything under way was finished"));
+    assert!(!gateway.log_contains("generation 2"), "it was not waited for");
+}
+
 #[test]
 fn an_unchanged_upstream_keeps_its_connection() {
     let (gateway, origin) = serving();

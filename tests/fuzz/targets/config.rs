@@ -232,7 +232,7 @@ fn sorted(mut plan: Plan) -> Plan {
 fn is_shown(compiled: &Compiled, question: &Question) {
     static TLS: OnceLock<TlsContext> = OnceLock::new();
     let tls = TLS.get_or_init(|| TlsContext::new(&[]).expect("no files are named"));
-    let (snapshot, _) = Snapshot::build(&compiled.plan, &Snapshot::default(), tls);
+    let snapshot = Snapshot::build(&compiled.plan, &Snapshot::default(), tls);
     let running = View { compiled, snapshot: Some(&snapshot) };
     for what in What::ALL {
         for format in [Format::Table, Format::Json, Format::Yaml] {
