@@ -16,7 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
 
-use self::aside::{aside, give_way};
+use self::aside::Aside;
 use self::listeners::Listeners;
 use crate::admin::{self, Pages, Port};
 use crate::config::source::files::Loaded;
@@ -62,7 +62,7 @@ pub fn run(start: Start) -> Result<ExitCode, String> {
         .map_err(|error| format!("cannot start: {error}"))?;
     runtime.block_on(async {
         let app = App::start(start).await?;
-        give_way();
+        app.aside.give_way().await?;
         Ok(app.serve().await)
     })
 }
@@ -71,6 +71,8 @@ pub fn run(start: Start) -> Result<ExitCode, String> {
 pub struct App {
     settings: Settings,
     control: Control,
+    /// Where configurations are read and compiled.
+    aside: Aside,
     /// Of files; documents of the command line do not change.
     watcher: Option<Watcher>,
     workers: Vec<Worker>,
@@ -116,12 +118,15 @@ impl App {
             Source::Paths(paths) => Some(Watcher::new(paths)),
             Source::Fixed(_) => None,
         };
+        let aside = Aside::start()?;
+        let source = control.source.clone();
         // Whatever has changed since it was read, the watcher finds.
-        let loaded = loaded.map_or_else(|| control.source.clone().read(), Ok)?;
+        let loaded = aside.run(move || loaded.map_or_else(|| source.read(), Ok)).await??;
         if let Some(watcher) = &mut watcher {
             watcher.follow(&loaded);
         }
-        control.take(control.compiler.make(loaded));
+        let compiler = Arc::clone(&control.compiler);
+        control.take(aside.run(move || compiler.make(loaded)).await?);
 
         let log = access_log(&settings)?;
         let common = Common {
@@ -148,6 +153,7 @@ impl App {
         Ok(Self {
             settings,
             control,
+            aside,
             watcher,
             workers,
             listeners,
@@ -240,7 +246,7 @@ impl App {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Result<T, String>, Asked> {
         tokio::select! {
-            done = aside(work) => Ok(done),
+            done = self.aside.run(work) => Ok(done),
             asked = self.stops.next() => Err(asked),
         }
     }
