@@ -7,6 +7,7 @@ mod context;
 pub mod fitness;
 mod issuer;
 mod names;
+mod provider;
 mod records;
 mod session;
 mod stream;

@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::{ClientConfig, Error, InconsistentKeys, RootCertStore};
 
+use super::provider::provider;
 use super::verify;
 use crate::model::TlsSpec;
 use crate::model::upstream::{ClientIdentity, RevocationList, Roots};
@@ -76,7 +77,7 @@ impl TlsContext {
             certificates.extend(read_certificates(path, pem)?);
         }
         Ok(Self {
-            provider: Arc::new(aws_lc_rs::default_provider()),
+            provider: Arc::new(provider()),
             further_roots: certificates,
             verifiers: InUse::new(),
             templates: InUse::new(),
