@@ -13,9 +13,10 @@
 //! Each CPU core runs one **worker**, a single-threaded runtime that drives one **lane**: its own sockets,
 //! pools, buffers and counters. A new connection is given to the lane that has fewest, and stays there. The
 //! path of a request has no shared lock, no channel and no hop: it is an `async fn` from head to reply. One
-//! **control** thread does everything else (sources, compiling, DNS, the pages beside the traffic), and one
-//! thread writes the access log. Lanes only read what control publishes. What must survive a reload hangs on
-//! `Arc<Upstream>`, and a reload reuses the `Arc` of every upstream whose definition did not change.
+//! **control** thread does everything else (changes of the configuration, DNS, the pages beside the traffic),
+//! a thread aside of it reads and compiles, and one writes the access log. Lanes only read what control
+//! publishes. What must survive a reload hangs on `Arc<Upstream>`, and a reload reuses the `Arc` of every
+//! upstream whose definition did not change.
 //!
 //! # The floors
 //!
@@ -61,8 +62,8 @@
 //! # A configuration's path
 //!
 //! [`config::source`] reads files, [`config::document`] makes documents of them, [`config::compile`] makes the
-//! best plan of those and says what became of each object, [`control`] compares and publishes. Compiling
-//! never fails: a broken object is left out and named, and the rest serves.
+//! best plan of those and says what became of each object, [`control`] compares, builds a snapshot and
+//! publishes it. Compiling never fails: a broken object is left out and named, and the rest serves.
 //!
 //! # Which file do I change?
 //!
