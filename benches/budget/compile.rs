@@ -42,7 +42,7 @@ pub fn measure(_: &Origin) -> Vec<Row> {
     let (few, many) = (each(0, 1), each(1, 2));
     vec![
         Row::held("instructions to compile a host", many.instructions, on_this_machine(65_000.0)),
-        Row::held("bytes of heap, at most, to compile a host", many.peak, 1_850.0),
+        Row::held("bytes of heap, at most, to compile a host", many.peak, 1_600.0),
         Row::held("  growth of instructions, times", many.instructions / few.instructions, 1.1),
     ]
 }
