@@ -4,6 +4,7 @@ mod aside;
 mod descriptors;
 mod listeners;
 mod pages;
+mod stops;
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,11 +14,12 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 use self::aside::Aside;
 use self::listeners::Listeners;
+use self::stops::Stops;
 use crate::admin::{self, Pages, Port};
 use crate::config::source::files::Loaded;
 use crate::config::source::watch::Watcher;
@@ -83,14 +85,6 @@ pub struct App {
     hangup: Signal,
     stops: Stops,
     reloads: mpsc::Receiver<admin::Reload>,
-}
-
-/// What tells the process to stop.
-struct Stops {
-    interrupt: Signal,
-    terminate: Signal,
-    /// From the admin port.
-    quit: Arc<Notify>,
 }
 
 /// What whoever asked for a reload is told.
@@ -267,8 +261,7 @@ impl App {
         tell(&self.workers, || Command::Enter(phase)).await;
         let drained = tokio::select! {
             cut = drain(&self.workers, &self.pages.scraper, asked, self.settings.drain) => cut,
-            _ = self.stops.terminate.recv() => None,
-            _ = self.stops.interrupt.recv() => None,
+            () = self.stops.next_signal() => None,
         };
         match drained {
             Some(0) => tracing::info!("stopped: everything under way was finished"),
@@ -284,24 +277,6 @@ impl App {
             log.stop(LOG_FLUSH_WITHIN);
         }
         ExitCode::SUCCESS
-    }
-}
-
-impl Stops {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            quit: Arc::default(),
-        })
-    }
-
-    async fn next(&mut self) -> Asked {
-        tokio::select! {
-            () = self.quit.notified() => Asked::Gently,
-            _ = self.terminate.recv() => Asked::Gently,
-            _ = self.interrupt.recv() => Asked::AtOnce,
-        }
     }
 }
 
