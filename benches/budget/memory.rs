@@ -35,7 +35,7 @@ pub fn measure(origin: &Origin) -> Vec<Row> {
     let hosts = Budget { must: 60.0, aim: 40.0 };
     for (form, config, limit) in [
         ("own form", file("own.yaml", own_form()), 26.0),
-        ("Istio's", file("istio.yaml", istio()), 36.0),
+        ("Istio's", file("istio.yaml", istio()), 33.0),
     ] {
         let gateway = Gateway::start(&Setup { config, ..Setup::article(origin) });
         let what = format!("MB resident, 100,000 hosts onto one upstream, {form}");
